@@ -1,0 +1,1 @@
+"""OpenFlow applications that route the backhaul."""

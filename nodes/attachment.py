@@ -1,0 +1,156 @@
+"""A client's tie to the edge server of the access point that it is associated with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import numpy as np
+
+from nodes.compute import split
+from nodes.connection import Connection
+from nodes.control import Associated
+from nodes.layers import LayerSender
+from nodes.model import ClientModel
+from nodes.setup import NodeSetup
+from testbed.clock import RunClock
+from testbed.dnn.partition import Segment, shortest_path
+from testbed.dnn.upload_order import available_layers
+from testbed.errors import ProtocolError
+from testbed.protocol import PORTS, Answer, LayerRef, PlanReply, Query, Wanted
+
+_log = logging.getLogger(__name__)
+
+
+class Attachment:
+    """Two connections to one server, for layers and for queries, and what the server has.
+
+    `first_byte_s` is when the client first heard the server; `hit` says whether all server-side
+    layers of the plan were present then, `present_bytes` of `wanted_bytes` were.
+    """
+
+    def __init__(
+        self,
+        client: str,
+        model: ClientModel,
+        setup: NodeSetup,
+        where: Associated,
+        plan: PlanReply,
+        clock: RunClock,
+    ) -> None:
+        self.access_point = where.access_point
+        self.first_byte_s = 0.0
+        self.present_bytes = 0
+        self._client = client
+        self._address = where.address
+        self._model = model
+        self._wanted = model.refs(plan.upload)
+        self.wanted_bytes = sum(ref.size_bytes for ref in self._wanted)
+        wireless = setup.experiment.wireless
+        self._costs = model.costs(plan.server_s, wireless.up_bps, wireless.down_bps)
+        self._on_server = np.array(plan.on_server)
+        self._present: set[int] = set()
+        self._segments: tuple[Segment, ...] | None = None
+        self._clock = clock
+        self._started_s = self._upload_ended_s = clock.now_s()
+        self._sender: LayerSender | None = None
+        self._layers: Connection | None = None
+        self._queries: Connection | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._querying = False
+        self._ended = False
+
+    async def open(self) -> None:
+        """Connect, learn what the server holds, and start to upload the rest."""
+        self._layers = await Connection.open(self._address, PORTS["upload"])
+        self._sender = LayerSender(self._layers, self._model.store, self._now_stored)
+        holding = await self._sender.announce(Wanted(self._client, self._wanted))
+        self.first_byte_s = self._clock.now_s()
+        self.present_bytes = sum(holding.present_bytes)
+        self._queries = await Connection.open(self._address, PORTS["query"])
+        self._upload = asyncio.create_task(self._send_layers(self._sender))
+
+    @property
+    def hit(self) -> bool:
+        """Whether nothing had to be uploaded."""
+        return self.present_bytes == self.wanted_bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server has all of the plan's layers now."""
+        return self._sender is not None and self._sender.complete
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Return the best way to execute a query with the layers that the server has now."""
+        if self._segments is None:
+            graph = self._model.graph
+            available = available_layers(graph, self._present, self._on_server)
+            self._segments = shortest_path(graph, self._costs, available).segments()
+        return self._segments
+
+    async def query(self, query: Query, body: bytes) -> tuple[Answer, dict[int, memoryview]]:
+        """Have the server execute layers; return its answer and the tensors in it.
+
+        Raises:
+            ProtocolError: the server refuses, or answers something else.
+            ConnectionError: the server cannot be reached.
+        """
+        if self._queries is None:
+            raise ProtocolError(f"not connected to {self.access_point}")
+        self._querying = True
+        try:
+            await self._queries.send(query, body)
+            received = await self._queries.receive()
+        finally:
+            self._querying = False
+            if self._ended:
+                self._queries.abort()
+        if received is None:
+            raise ProtocolError(f"{self.access_point} ended the connection")
+        answer, tensors = received
+        if not isinstance(answer, Answer) or answer.query != query.query:
+            raise ProtocolError(f"{self.access_point} answered {answer!r}")
+        return answer, split(self._model.graph, answer.producers, tensors)
+
+    def end(self) -> dict[str, Any] | None:
+        """Stop uploading, close when no query is in flight; return the upload's record, if any."""
+        self._ended = True
+        record = self._record()
+        if self._upload is not None:
+            self._upload.cancel()
+        if self._layers is not None:
+            self._layers.abort()
+        if self._queries is not None and not self._querying:
+            self._queries.abort()
+        return record
+
+    async def _send_layers(self, sender: LayerSender) -> None:
+        try:
+            await sender.send_all()
+        except (ConnectionError, ProtocolError) as error:
+            _log.warning("%s: upload to %s broke off: %s", self._client, self.access_point, error)
+        finally:
+            self._upload_ended_s = self._clock.now_s()
+
+    def _now_stored(self, ref: LayerRef) -> None:
+        self._present.add(ref.layer)
+        self._segments = None
+
+    def _record(self) -> dict[str, Any] | None:
+        if self._sender is None or self._layers is None or self._upload is None:
+            return None
+        uploading = not self._upload.done()
+        return {
+            "client": self._client,
+            "source": self._client,
+            "destination": self.access_point,
+            "cause": "upload",
+            "started_s": self._started_s,
+            "ended_s": self._clock.now_s() if uploading else self._upload_ended_s,
+            "layers": self._sender.sent_layers,
+            "bytes": self._sender.sent_bytes,
+            "wire_bytes": self._layers.wire_bytes(),
+            "skipped_bytes": self._sender.skipped_bytes,
+            "complete": self._sender.complete,
+        }

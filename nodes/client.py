@@ -1,0 +1,135 @@
+"""A client: reports where it is, uploads its layers, and raises queries one after the other.
+
+Each query is answered by `nodes.querying`; this module follows the experiment's messages (a
+position, an association) and keeps the tie to one edge server at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+
+from nodes.attachment import Attachment
+from nodes.compute import Computer
+from nodes.connection import Connection
+from nodes.control import (
+    Associated,
+    Attached,
+    NodeSide,
+    Position,
+    Ready,
+    Start,
+    Stop,
+    Stopped,
+    Transferred,
+)
+from nodes.model import ClientModel
+from nodes.querying import Querying
+from nodes.setup import MASTER, NodeSetup
+from testbed.clock import RunClock
+from testbed.errors import ProtocolError
+from testbed.protocol import PORTS, Attach, PlanReply, Register, Registered, Report
+
+_log = logging.getLogger(__name__)
+
+
+class Client:
+    """One client's connection to the master and its attachment to an edge server."""
+
+    def __init__(
+        self, setup: NodeSetup, name: str, control: NodeSide, computer: Computer, model: ClientModel
+    ) -> None:
+        self._setup = setup
+        self._name = name
+        self._control = control
+        self._model = model
+        self._clock = RunClock(math.inf)
+        self._plans: asyncio.Queue[PlanReply] = asyncio.Queue()
+        self._attachment: Attachment | None = None
+        self._attaching: asyncio.Task[None] | None = None
+        self._records = setup.record_writer(name)
+        self._querying = Querying(setup, name, control, computer, model, self._records)
+
+    async def run(self) -> None:
+        """Register, then follow the experiment's messages until it says stop."""
+        master = await self._register()
+        hearing = asyncio.create_task(self._hear(master))
+        self._control.tell(Ready())
+        while not isinstance(message := await self._control.receive(), Stop):
+            if isinstance(message, Start):
+                self._clock = RunClock(message.origin_s, message.tdf)
+                self._querying.start(self._clock)
+            elif isinstance(message, Position):
+                await master.send(Report(message.time_s, message.x_m, message.y_m))
+            elif isinstance(message, Associated):
+                await self._detach()
+                self._attaching = asyncio.create_task(self._attach(master, message))
+                self._querying.attaching = self._attaching
+        await self._querying.stop()
+        await self._detach()
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await master.close()
+        self._records.close()
+        self._control.tell(Stopped())
+
+    async def _register(self) -> Connection:
+        master = await Connection.open(self._setup.addresses[MASTER], PORTS["control"])
+        trajectory = self._setup.trajectories[self._name]
+        await master.send(
+            Register(
+                client=self._name,
+                graph=self._model.graph,
+                weights=self._model.weights,
+                client_s=tuple(self._model.layer_s.tolist()),
+                trajectory=tuple((fix.time_s, fix.x_m, fix.y_m) for fix in trajectory),
+            )
+        )
+        reply = await master.receive()
+        if reply is None or not isinstance(reply[0], Registered):
+            raise ProtocolError(f"expected the master's confirmation, got {reply and reply[0]!r}")
+        return master
+
+    async def _hear(self, master: Connection) -> None:
+        while (received := await master.receive()) is not None:
+            if not isinstance(received[0], PlanReply):
+                raise ProtocolError(f"expected a plan, got {received[0]!r}")
+            self._plans.put_nowait(received[0])
+
+    async def _attach(self, master: Connection, where: Associated) -> None:
+        """Ask for the plan, find out what the new server has, and start to upload the rest."""
+        await master.send(Attach(where.access_point))
+        plan = await self._plans.get()
+        while plan.access_point != where.access_point:  # asked for before moving on again
+            plan = await self._plans.get()
+        attachment = Attachment(self._name, self._model, self._setup, where, plan, self._clock)
+        self._attachment = attachment
+        try:
+            await attachment.open()
+        except (OSError, ProtocolError) as error:
+            _log.warning("%s: cannot attach to %s: %s", self._name, where.access_point, error)
+            return
+        self._querying.attachment = attachment
+        self._control.tell(
+            Attached(
+                handover=where.handover,
+                first_byte_s=attachment.first_byte_s,
+                present_bytes=attachment.present_bytes,
+                wanted_bytes=attachment.wanted_bytes,
+                hit=attachment.hit,
+            )
+        )
+
+    async def _detach(self) -> None:
+        self._querying.attachment = None
+        if self._attaching is not None:
+            self._attaching.cancel()
+            await asyncio.gather(self._attaching, return_exceptions=True)
+            self._attaching = None
+        if self._attachment is not None:
+            record = self._attachment.end()
+            self._attachment = None
+            if record is not None:
+                self._records.append("transfers", **record)
+                self._control.tell(Transferred("upload", record["bytes"]))

@@ -1,0 +1,194 @@
+"""Executing a range of layers in one of three ways, at a device's speed.
+
+`real` computes every query in PyTorch. `memo` has computed each distinct input once, before the
+run, and hands out the true outputs. `profile` computes nothing and sends zeros of the right size.
+In each, the caller waits until the device profile's time is over, so the timing is the device's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nodes.setup import ComputeMode
+from testbed.dnn.capture import CapturedModel
+from testbed.dnn.execute import Executor
+from testbed.dnn.graph import INPUT, LayerGraph
+from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
+from testbed.errors import ProtocolError
+
+Outputs = Mapping[int, memoryview]
+"""The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
+
+Weights = mmap.mmap | memoryview | bytes
+
+
+class Job(NamedTuple):
+    """Layers `first` to `last` of a client's model, on one of its inputs."""
+
+    client: str
+    input_key: int
+    first: int
+    last: int
+
+
+class Computer:
+    """One device: it holds the layers it was given, by client, and executes jobs.
+
+    Args:
+        captured: the model's structure, without weights.
+        layer_s: the device's time for each layer, (n,) seconds.
+        mode: how outputs come about.
+        memo_folder: where `memo` finds them.
+    """
+
+    def __init__(
+        self,
+        captured: CapturedModel,
+        layer_s: npt.NDArray[np.float64],
+        mode: ComputeMode,
+        memo_folder: Path,
+    ) -> None:
+        self.graph = captured.graph
+        self.mode = mode
+        self._captured = captured
+        self._elapsed_s = np.concatenate(([0.0], np.cumsum(layer_s)))
+        self._memo = Memo(captured.graph, memo_folder)
+        self._weights: dict[str, dict[int, Weights]] = {}
+        self._executors: dict[str, Executor] = {}
+        self._pool = ThreadPoolExecutor(1, "compute")
+        self._background = ThreadPoolExecutor(1, "repeat", _lower_priority)
+
+    def duration_s(self, job: Job) -> float:
+        """Return the device's time for a job."""
+        return float(self._elapsed_s[job.last + 1] - self._elapsed_s[job.first])
+
+    def outputs_of(self, job: Job) -> tuple[int, ...]:
+        """Return the layers of a job whose outputs are needed after it, ascending."""
+        return tuple(p for p in self.graph.live(job.last + 1) if p >= job.first)
+
+    def load(self, client: str, layer: int, weights: Weights) -> None:
+        """Hold a layer of a client's model from now on."""
+        self._weights.setdefault(client, {})[layer] = weights
+        if client in self._executors:
+            self._executors[client].load_layer(layer, memoryview(weights))
+
+    def unload(self, client: str) -> None:
+        """Forget a client's layers."""
+        self._weights.pop(client, None)
+        self._executors.pop(client, None)
+
+    def unpack(self, producers: Sequence[int], body: bytes, job: Job) -> dict[int, memoryview]:
+        """Split a query's body into the tensors that a job reads.
+
+        Raises:
+            ProtocolError: other tensors than the job reads, or another length than theirs.
+        """
+        if tuple(producers) != self.graph.reads(job.first, job.last):
+            raise ProtocolError(f"{job} does not read the outputs of {tuple(producers)}")
+        return split(self.graph, producers, body)
+
+    async def execute(self, job: Job, inputs: Outputs) -> Outputs:
+        """Return the outputs of a job; takes as long as it takes."""
+        if self.mode == "memo":
+            return self._memo.read(job.client, job.input_key, self.outputs_of(job))
+        if self.mode == "profile":
+            return {p: memoryview(bytes(self.graph.bytes_of(p))) for p in self.outputs_of(job)}
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._compute, job, inputs)
+
+    async def repeat_and_compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> bool:
+        """Execute a job for real, in the background, and say whether it gives these outputs."""
+        loop = asyncio.get_running_loop()
+        again = await loop.run_in_executor(self._background, self._compute, job, inputs)
+        return all(same_tensors(self.graph, p, again[p], outputs[p]) for p in again)
+
+    def _compute(self, job: Job, inputs: Outputs) -> Outputs:
+        executor = self._executor(job.client)
+        live = {
+            producer: tuple(tensors_from_bytes(self.graph.specs_of(producer), data))
+            for producer, data in inputs.items()
+        }
+        values = executor.run(job.first, job.last, live)
+        return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
+
+    def _executor(self, client: str) -> Executor:
+        if client not in self._executors:
+            executor = Executor(self._captured.without_weights())
+            for layer, weights in self._weights.get(client, {}).items():
+                executor.load_layer(layer, memoryview(weights))
+            self._executors[client] = executor
+        return self._executors[client]
+
+
+class Memo:
+    """True outputs of every layer, a file for each client and input, shared by all nodes."""
+
+    def __init__(self, graph: LayerGraph, folder: Path) -> None:
+        self._graph = graph
+        self._folder = folder
+        self._maps: dict[Path, mmap.mmap] = {}
+        sizes = [graph.bytes_of(producer) for producer in range(INPUT, len(graph))]
+        self._offsets = np.concatenate(([0], np.cumsum(sizes))).tolist()
+
+    def write(self, client: str, input_key: int, outputs: Outputs) -> None:
+        """Keep the query's input and the output of every layer."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(client, input_key).open("wb") as file:
+            for producer in range(INPUT, len(self._graph)):
+                file.write(outputs[producer])
+
+    def read(self, client: str, input_key: int, producers: Sequence[int]) -> Outputs:
+        """Return the outputs of these producers, mapped, not copied."""
+        path = self._path(client, input_key)
+        if path not in self._maps:
+            with path.open("rb") as file:
+                self._maps[path] = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        whole = memoryview(self._maps[path])
+        return {p: whole[self._offsets[p + 1] : self._offsets[p + 2]] for p in producers}
+
+    def _path(self, client: str, input_key: int) -> Path:
+        return self._folder / f"{client}-{input_key}"
+
+
+def split(graph: LayerGraph, producers: Sequence[int], body: bytes) -> dict[int, memoryview]:
+    """Split raw bytes into the tensors of these producers.
+
+    Raises:
+        ProtocolError: the body is not exactly as long as they are.
+    """
+    sizes = [graph.bytes_of(producer) for producer in producers]
+    if sum(sizes) != len(body):
+        raise ProtocolError(f"outputs of {tuple(producers)}: {sum(sizes)} bytes, not {len(body)}")
+    pieces, offset = {}, 0
+    for producer, size in zip(producers, sizes, strict=True):
+        pieces[producer] = memoryview(body)[offset : offset + size]
+        offset += size
+    return pieces
+
+
+def same_tensors(
+    graph: LayerGraph, producer: int, one: bytes | memoryview, other: bytes | memoryview
+) -> bool:
+    """Return whether two outputs of a producer are equal within floating-point tolerance."""
+    specs = graph.specs_of(producer)
+    try:
+        torch.testing.assert_close(tensors_from_bytes(specs, one), tensors_from_bytes(specs, other))
+    except (AssertionError, ProtocolError):
+        return False
+    return True
+
+
+def _lower_priority() -> None:
+    """Let this thread run only when nothing else wants the processor."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

@@ -1,0 +1,158 @@
+"""What the experiment says to its nodes, and hears from them, beside the emulated network.
+
+These messages stand for what is no traffic in reality: the GPS receiver that tells a position, the
+Wi-Fi driver that tells of an association, the stopwatch. They travel over a socket pair that a node
+inherits when it is forked; everything else travels over the emulated links.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TypeAlias
+
+import msgspec
+
+_MAX_LINE_BYTES = 1 << 16
+
+
+class Control(msgspec.Struct, frozen=True, tag=True):
+    """Base of the messages."""
+
+
+class Preload(Control, frozen=True):
+    """Every server holds every client's layers from the start (the policy's bound); say `Ready`."""
+
+
+class Start(Control, frozen=True):
+    """The run begins: emulated time 0 is `origin_s` on the monotonic clock."""
+
+    origin_s: float
+    tdf: float
+
+
+class Position(Control, frozen=True):
+    """The client's position receiver has a fix."""
+
+    time_s: float
+    x_m: float
+    y_m: float
+
+
+class Associated(Control, frozen=True):
+    """The client's radio is associated with an access point; `address` is its edge server's."""
+
+    access_point: str
+    address: str
+    handover: int  # counts the client's associations
+
+
+class Stop(Control, frozen=True):
+    """The run is over: stop, write what is to be written, and answer `Stopped`."""
+
+
+class Ready(Control, frozen=True):
+    """The node can start; a memo run's outputs are computed."""
+
+
+class Answered(Control, frozen=True):
+    """A query has been answered."""
+
+    latency_s: float
+    outcome: str
+
+
+class Attached(Control, frozen=True):
+    """The client knows what the server of its new access point holds."""
+
+    handover: int
+    first_byte_s: float
+    present_bytes: int
+    wanted_bytes: int
+    hit: bool
+
+
+class Transferred(Control, frozen=True):
+    """Layers have been sent."""
+
+    cause: str
+    sent_bytes: int
+
+
+class Compared(Control, frozen=True):
+    """A sampled execution was repeated in full; `equal` says whether it gave the same."""
+
+    equal: bool
+
+
+class Failed(Control, frozen=True):
+    """The node cannot go on."""
+
+    reason: str
+
+
+class Stopped(Control, frozen=True):
+    """The node has ended its work."""
+
+
+ToNode: TypeAlias = Preload | Start | Position | Associated | Stop
+FromNode: TypeAlias = Ready | Answered | Attached | Transferred | Compared | Failed | Stopped
+
+_to_node = msgspec.json.Decoder(ToNode)
+_from_node = msgspec.json.Decoder(FromNode)
+
+
+class NodeSide:
+    """A node's end of the control channel."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, channel: socket.socket) -> NodeSide:
+        """Return the end that lives on this inherited socket."""
+        return cls(*await asyncio.open_connection(sock=channel, limit=_MAX_LINE_BYTES))
+
+    async def receive(self) -> ToNode:
+        """Return the next message; `Stop` when the experiment has gone."""
+        line = await self._reader.readline()
+        return _to_node.decode(line) if line else Stop()
+
+    def tell(self, message: FromNode) -> None:
+        """Send a message; the channel's buffer takes it, nothing waits."""
+        self._writer.write(msgspec.json.encode(message) + b"\n")
+
+    async def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+class ExperimentSide:
+    """The experiment's end of one node's control channel."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, channel: socket.socket) -> ExperimentSide:
+        """Return the end that lives on this socket."""
+        return cls(*await asyncio.open_connection(sock=channel, limit=_MAX_LINE_BYTES))
+
+    async def receive(self) -> FromNode | None:
+        """Return the node's next message, or None when the node has ended."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionResetError:
+            return None
+        return _from_node.decode(line) if line else None
+
+    def tell(self, message: ToNode) -> None:
+        """Send a message to the node."""
+        self._writer.write(msgspec.json.encode(message) + b"\n")
+
+    def close(self) -> None:
+        """Close the channel, which a node takes as `Stop`."""
+        self._writer.close()

@@ -1,0 +1,307 @@
+"""An edge server: holds clients' layers, executes them, and sends them on to other servers.
+
+It listens on three ports of its access point's address, one for each kind of traffic: queries,
+layers uploaded by clients, layers migrated by other servers. The master's orders to migrate come
+over a connection that the server opens itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Coroutine
+
+import msgspec
+
+from nodes.compute import Computer, Job, Outputs
+from nodes.connection import Connection, serve
+from nodes.control import Compared, NodeSide, Preload, Ready, Start, Stop, Stopped, Transferred
+from nodes.layers import LayerReceiver, LayerSender
+from nodes.setup import NodeSetup
+from testbed.clock import RunClock
+from testbed.errors import ProtocolError
+from testbed.layerstore import LayerStore
+from testbed.presence import Presence
+from testbed.protocol import (
+    PORTS,
+    Answer,
+    EdgeHello,
+    LayerRef,
+    Migrate,
+    MigrationOffer,
+    Query,
+    Refused,
+    Stored,
+    Wanted,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class EdgeServer:
+    """One edge server's state: who is here, which layers are here, and what is being sent."""
+
+    def __init__(self, setup: NodeSetup, name: str, control: NodeSide, computer: Computer) -> None:
+        self._setup = setup
+        self._name = name
+        self._control = control
+        self._computer = computer
+        self._clock = RunClock(math.inf)  # before the run, emulated time is minus infinity
+        self._presence: Presence[str] = Presence(
+            retain_uploads=setup.experiment.migration.retain_uploads
+        )
+        self._expiry_changed = asyncio.Event()
+        self._receiver = LayerReceiver(self._presence, self._layer_stored)
+        self._stores: dict[str, LayerStore] = {}
+        self._layers: dict[str, dict[int, LayerRef]] = defaultdict(dict)
+        self._listeners: dict[str, set[Connection]] = defaultdict(set)
+        self._attached: dict[str, int] = defaultdict(int)
+        self._migrating: set[tuple[str, str]] = set()
+        self._senders: dict[str, set[LayerSender]] = defaultdict(set)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gpu = asyncio.Lock()  # one accelerator executes one segment at a time
+        self._records = setup.record_writer(name)
+
+    async def run(self) -> None:
+        """Serve until the experiment says stop."""
+        address = self._setup.addresses[self._name]
+        handlers = {
+            "query": self._serve_queries,
+            "upload": self._serve_upload,
+            "migration": self._serve_migration,
+        }
+        servers = [await serve(address, PORTS[kind], handle) for kind, handle in handlers.items()]
+        master = await Connection.open(self._setup.addresses["master"], PORTS["control"])
+        await master.send(EdgeHello(self._name))
+        self._spawn(self._obey(master))
+        self._spawn(self._discard_expired())
+        self._control.tell(Ready())
+        while not isinstance(message := await self._control.receive(), Stop):
+            if isinstance(message, Start):
+                self._clock = RunClock(message.origin_s, message.tdf)
+                self._expiry_changed.set()
+            elif isinstance(message, Preload):
+                self._preload()
+                self._control.tell(Ready())
+        for server in servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._records.close()
+        self._control.tell(Stopped())
+
+    # Queries
+
+    async def _serve_queries(self, connection: Connection) -> None:
+        while (received := await connection.receive()) is not None:
+            query, body = received
+            if not isinstance(query, Query):
+                raise ProtocolError(f"expected a query, got {query!r}")
+            await self._answer(connection, query, body)
+
+    async def _answer(self, connection: Connection, query: Query, body: bytes) -> None:
+        missing = self._missing(query)
+        if missing is not None:
+            await connection.send(Refused(query.query, missing))
+            return
+        job = Job(query.client, query.input_key, query.first, query.last)
+        inputs = self._computer.unpack(query.producers, body, job)
+        async with self._gpu:
+            started_s = self._clock.now_s()
+            outputs = await self._computer.execute(job, inputs)
+            late_s = await self._clock.sleep_until(started_s + self._computer.duration_s(job))
+        producers = self._computer.outputs_of(job)
+        answer = b"".join(outputs[producer] for producer in producers)
+        await connection.send(Answer(query.query, producers, max(0.0, late_s)), answer)
+        if query.verify:
+            self._spawn(self._compare(job, inputs, outputs))
+
+    def _missing(self, query: Query) -> str | None:
+        """Return why a query cannot be executed here, or None when it can."""
+        graph = self._computer.graph
+        if not 0 <= query.first <= query.last < len(graph):
+            return f"no layers {query.first} to {query.last}"
+        refs = self._layers[query.client]
+        for layer in range(query.first, query.last + 1):
+            size = graph.layers[layer].weight_bytes
+            if size and (layer not in refs or not self._is_here(query.client, refs[layer])):
+                return f"layer {layer} is not here"
+        return None
+
+    async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
+        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
+        if not equal:
+            _log.error("%s: layers %d-%d of %s differ when repeated", self._name, *job)
+        self._control.tell(Compared(equal))
+
+    # Layers in
+
+    async def _serve_upload(self, connection: Connection) -> None:
+        client, layers = await self._opening(connection, Wanted)
+        self._attached[client] += 1
+        self._presence.attach(client)
+        try:
+            await self._take_layers(connection, client, layers)
+        finally:
+            self._attached[client] -= 1
+            if not self._attached[client]:
+                self._presence.leave(client)
+                self._expiry_changed.set()
+
+    async def _serve_migration(self, connection: Connection) -> None:
+        client, layers = await self._opening(connection, MigrationOffer)
+        await self._take_layers(connection, client, layers)
+
+    async def _opening(
+        self, connection: Connection, kind: type[Wanted] | type[MigrationOffer]
+    ) -> tuple[str, tuple[LayerRef, ...]]:
+        received = await connection.receive()
+        if received is None or not isinstance(received[0], kind):
+            raise ProtocolError(f"expected {kind.__name__}, got {received and received[0]!r}")
+        opening = received[0]
+        if opening.client not in self._setup.clients:
+            raise ProtocolError(f"unknown client {opening.client!r}")
+        if isinstance(opening, MigrationOffer):
+            self._presence.offer(opening.client, opening.until_s)
+            self._expiry_changed.set()
+        return opening.client, opening.layers
+
+    async def _take_layers(
+        self, connection: Connection, client: str, layers: tuple[LayerRef, ...]
+    ) -> None:
+        self._check(layers)
+        self._layers[client].update({ref.layer: ref for ref in layers})
+        self._listeners[client].add(connection)
+        try:
+            await connection.send(self._receiver.holding(client, layers))
+            announced = {ref.digest: ref for ref in layers}
+            await self._receiver.receive(connection, client, self._store(client), announced)
+        finally:
+            self._listeners[client].discard(connection)
+
+    def _check(self, layers: tuple[LayerRef, ...]) -> None:
+        graph = self._computer.graph
+        for ref in layers:
+            if (
+                not 0 <= ref.layer < len(graph)
+                or graph.layers[ref.layer].weight_bytes != ref.size_bytes
+            ):
+                raise ProtocolError(f"{ref} is no layer of {graph.model}")
+
+    async def _layer_stored(self, client: str, ref: LayerRef) -> None:
+        self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
+        for sender in self._senders[client]:
+            sender.changed.set()
+        for listener in list(self._listeners[client]):
+            with contextlib.suppress(ConnectionError):
+                await listener.send(Stored(ref.digest))
+
+    async def _discard_expired(self) -> None:
+        """Discard clients' layers when their time to live is over (section III.B.2)."""
+        while True:
+            self._expiry_changed.clear()
+            wait_s = self._clock.wall_s(self._presence.next_expiry_s())
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(
+                    self._expiry_changed.wait(), None if math.isinf(wait_s) else wait_s
+                )
+            for client, digests in self._presence.discard_expired(self._clock.now_s()).items():
+                self._layers.pop(client, None)
+                self._computer.unload(client)
+                for digest in digests:
+                    self._store(client).discard(digest)
+
+    # Layers out
+
+    async def _obey(self, master: Connection) -> None:
+        while (received := await master.receive()) is not None:
+            order = received[0]
+            if not isinstance(order, Migrate):
+                raise ProtocolError(f"expected an order to migrate, got {order!r}")
+            self._spawn(self._migrate(order))
+
+    async def _migrate(self, order: Migrate) -> None:
+        """Send a client's layers on, as many as are here or arrive before the order ends."""
+        route = (order.client, order.destination)
+        renewal = route in self._migrating  # then only the time to live is renewed
+        layers = () if renewal else order.layers
+        if not renewal:
+            self._migrating.add(route)
+        self._presence.start_sending(order.client)
+        started_s = self._clock.now_s()
+        connection = await Connection.open(order.address, PORTS["migration"])
+        sender = LayerSender(connection, self._store(order.client), lambda ref: None)
+        self._senders[order.client].add(sender)
+        try:
+            await sender.announce(MigrationOffer(order.client, self._name, layers, order.until_s))
+            await asyncio.wait_for(
+                sender.send_all(lambda ref: self._is_here(order.client, ref)),
+                self._clock.wall_s(order.ends_s),
+            )
+        except asyncio.TimeoutError:
+            pass  # the next order goes on where this one ends
+        finally:
+            self._senders[order.client].discard(sender)
+            self._presence.stop_sending(order.client)
+            self._expiry_changed.set()
+            if not renewal:
+                self._migrating.discard(route)
+                self._record(order, sender, connection, started_s)
+            connection.abort()
+
+    def _is_here(self, client: str, ref: LayerRef) -> bool:
+        return self._presence.present_bytes(client, ref.digest) == ref.size_bytes
+
+    def _record(
+        self, order: Migrate, sender: LayerSender, connection: Connection, started_s: float
+    ) -> None:
+        self._records.append(
+            "transfers",
+            client=order.client,
+            source=self._name,
+            destination=order.destination,
+            cause="migration",
+            started_s=started_s,
+            ended_s=self._clock.now_s(),
+            layers=sender.sent_layers,
+            bytes=sender.sent_bytes,
+            wire_bytes=connection.wire_bytes(),
+            skipped_bytes=sender.skipped_bytes,
+            complete=sender.complete,
+        )
+        self._control.tell(Transferred("migration", sender.sent_bytes))
+
+    def _preload(self) -> None:
+        """Hold all layers of all clients, as the bound of section IV.B.3 does."""
+        for client in self._setup.clients:
+            self._presence.offer(client, math.inf)
+            store = self._store(client)
+            refs = msgspec.json.decode(
+                self._setup.weights_file(client).read_bytes(), type=tuple[LayerRef, ...]
+            )
+            for ref in refs:
+                store.link(ref.digest)
+                self._presence.add(client, ref.digest, ref.size_bytes)
+                self._computer.load(client, ref.layer, store.read(ref.digest))
+                self._layers[client][ref.layer] = ref
+
+    # Shared
+
+    def _store(self, client: str) -> LayerStore:
+        if client not in self._stores:
+            self._stores[client] = self._setup.layer_store(self._name, client)
+        return self._stores[client]
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("%s: %s", self._name, task.exception())

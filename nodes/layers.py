@@ -1,0 +1,176 @@
+"""Moving layers over a connection: the sending and the receiving half.
+
+The receiver answers a `Wanted` or `MigrationOffer` with what it holds of each layer; the sender
+sends the rest, best layers first, each as one frame whose body starts where the receiver's bytes
+end; the receiver verifies each layer and says `Stored`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from nodes.connection import Connection
+from testbed.errors import ProtocolError
+from testbed.layerstore import LayerStore
+from testbed.presence import Presence
+from testbed.protocol import Holding, LayerPiece, LayerRef, MigrationOffer, Stored, Wanted
+
+
+class LayerSender:
+    """Sends a client's layers over one connection and knows what the receiver holds.
+
+    Args:
+        connection: to a server's upload or migration port.
+        store: where the layers lie.
+        on_stored: called with each layer that the receiver has from now on.
+    """
+
+    def __init__(
+        self, connection: Connection, store: LayerStore, on_stored: Callable[[LayerRef], None]
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._on_stored = on_stored
+        self._offset_bytes: dict[str, int] = {}
+        self._outstanding: dict[str, LayerRef] = {}
+        self._sent: set[str] = set()
+        self.changed = asyncio.Event()
+        self.sent_layers = 0
+        self.skipped_bytes = 0
+
+    async def announce(self, opening: Wanted | MigrationOffer) -> Holding:
+        """Open the exchange; return what the receiver holds of the layers named."""
+        await self._connection.send(opening)
+        reply = await self._connection.receive()
+        if reply is None or not isinstance(reply[0], Holding):
+            raise ProtocolError(f"expected what the server holds, got {reply and reply[0]!r}")
+        holding = reply[0]
+        if len(holding.present_bytes) != len(opening.layers):
+            raise ProtocolError(
+                f"{len(opening.layers)} layers named, {len(holding.present_bytes)} answered"
+            )
+        for ref, present in zip(opening.layers, holding.present_bytes, strict=True):
+            self.skipped_bytes += present
+            if present < ref.size_bytes:
+                self._offset_bytes[ref.digest] = present
+                self._outstanding[ref.digest] = ref
+            else:
+                self._on_stored(ref)
+        return holding
+
+    async def send_all(self, is_here: Callable[[LayerRef], bool] = lambda ref: True) -> None:
+        """Send what is missing, best layers first; return when the receiver has stored it all.
+
+        A layer that `is_here` says the sender lacks is passed over, and sent when it has come
+        (`changed` wakes this up).
+        """
+        receiving = asyncio.create_task(self._receive_stored())
+        try:
+            while self._outstanding and not receiving.done():
+                self.changed.clear()
+                ready = (ref for ref in self._outstanding.values() if ref.digest not in self._sent)
+                ref = next(filter(is_here, ready), None)
+                if ref is not None:
+                    await self._send(ref)
+                else:
+                    waiting = asyncio.create_task(self.changed.wait())
+                    await asyncio.wait({waiting, receiving}, return_when=asyncio.FIRST_COMPLETED)
+                    waiting.cancel()
+            if receiving.done():
+                receiving.result()
+                raise ProtocolError(
+                    f"the server left with {len(self._outstanding)} layers unstored"
+                )
+        finally:
+            receiving.cancel()
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of layers that the connection has taken."""
+        return self._connection.file_bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether the receiver holds every layer named."""
+        return not self._outstanding
+
+    async def _send(self, ref: LayerRef) -> None:
+        offset = self._offset_bytes[ref.digest]
+        path = self._store.path(ref.digest)
+        self._sent.add(ref.digest)
+        self.sent_layers += 1
+        await self._connection.send_file(LayerPiece(ref.digest, offset), path, offset)
+
+    async def _receive_stored(self) -> None:
+        while (reply := await self._connection.receive()) is not None:
+            if not isinstance(reply[0], Stored):
+                raise ProtocolError(f"expected a layer's storing, got {reply[0]!r}")
+            ref = self._outstanding.pop(reply[0].digest, None)
+            if ref is not None:
+                self._on_stored(ref)
+                self.changed.set()
+
+
+class LayerReceiver:
+    """Takes clients' layers off connections into their stores, verified, and keeps count.
+
+    `on_stored` is awaited with each layer that is here from now on; it tells the senders.
+    """
+
+    def __init__(
+        self, presence: Presence[str], on_stored: Callable[[str, LayerRef], Awaitable[None]]
+    ) -> None:
+        self._presence = presence
+        self._on_stored = on_stored
+
+    def holding(self, client: str, layers: Sequence[LayerRef]) -> Holding:
+        """Return how many leading bytes of each layer are here."""
+        return Holding(tuple(self._presence.present_bytes(client, ref.digest) for ref in layers))
+
+    async def receive(
+        self,
+        connection: Connection,
+        client: str,
+        store: LayerStore,
+        announced: Mapping[str, LayerRef],
+    ) -> None:
+        """Receive layers until the sender closes.
+
+        Raises:
+            ProtocolError: a layer that was not announced, wrong bounds, or corrupt bytes.
+        """
+        while (head := await connection.receive_head()) is not None:
+            piece, body_bytes = head
+            if not isinstance(piece, LayerPiece) or piece.digest not in announced:
+                raise ProtocolError(f"expected a layer that was announced, got {piece!r}")
+            ref = announced[piece.digest]
+            await self._receive_one(connection, client, store, ref, piece.offset_bytes, body_bytes)
+
+    async def _receive_one(
+        self,
+        connection: Connection,
+        client: str,
+        store: LayerStore,
+        ref: LayerRef,
+        offset_bytes: int,
+        body_bytes: int,
+    ) -> None:
+        present = self._presence.present_bytes(client, ref.digest)
+        if offset_bytes > present or offset_bytes + body_bytes != ref.size_bytes:
+            raise ProtocolError(
+                f"layer {ref.layer}: bytes {offset_bytes} to {offset_bytes + body_bytes} do not "
+                f"continue the {present} of {ref.size_bytes} that are here"
+            )
+        with store.receive(ref.digest, ref.size_bytes, offset_bytes) as incoming:
+            async for data in connection.body(body_bytes):
+                incoming.write(data)
+                if incoming.present_bytes < ref.size_bytes:  # whole only once it is verified
+                    self._presence.add(client, ref.digest, incoming.present_bytes)
+            try:
+                await asyncio.to_thread(incoming.finish)
+            except ProtocolError:
+                self._presence.forget(client, ref.digest)
+                raise
+        self._presence.add(client, ref.digest, ref.size_bytes)
+        await self._on_stored(client, ref)

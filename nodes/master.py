@@ -1,0 +1,165 @@
+"""The master server: hears where clients are, decides, and orders edge servers to migrate.
+
+The decisions are `testbed.coordinator`'s; this process only carries them over the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from nodes.connection import Connection, serve
+from nodes.control import NodeSide, Ready, Start, Stop, Stopped
+from nodes.setup import MASTER, NodeSetup
+from testbed.clock import RunClock
+from testbed.coordinator import Coordinator
+from testbed.dnn.devices import device_profile
+from testbed.dnn.graph import LayerGraph
+from testbed.errors import ProtocolError
+from testbed.mobility.predictors import find_predictor
+from testbed.policies import find_policy
+from testbed.protocol import (
+    PORTS,
+    Attach,
+    EdgeHello,
+    LayerRef,
+    Migrate,
+    PlanReply,
+    Register,
+    Registered,
+    Report,
+)
+from testbed.values import Fix, Offer, Prediction
+
+_log = logging.getLogger(__name__)
+
+
+class Master:
+    """The connections of all clients and edge servers, around one coordinator."""
+
+    def __init__(self, setup: NodeSetup, control: NodeSide) -> None:
+        self._setup = setup
+        self._control = control
+        self._clock = RunClock(math.inf)
+        self._edges: dict[str, Connection] = {}
+        self._weights: dict[str, dict[int, LayerRef]] = {}
+        self._records = setup.record_writer(MASTER)
+        self._coordinator = build_coordinator(setup)
+
+    async def run(self) -> None:
+        """Serve until the experiment says stop."""
+        server = await serve(self._setup.addresses[MASTER], PORTS["control"], self._serve)
+        self._control.tell(Ready())
+        while not isinstance(message := await self._control.receive(), Stop):
+            if isinstance(message, Start):
+                self._clock = RunClock(message.origin_s, message.tdf)
+        server.close()
+        self._records.close()
+        self._control.tell(Stopped())
+
+    async def _serve(self, connection: Connection) -> None:
+        received = await connection.receive()
+        if received is None:
+            return
+        first = received[0]
+        if isinstance(first, EdgeHello):
+            self._edges[first.server] = connection
+            if await connection.receive() is not None:
+                raise ProtocolError(f"{first.server} may only listen")
+        elif isinstance(first, Register):
+            self._register(first)
+            await connection.send(Registered())
+            await self._serve_client(first.client, connection)
+        else:
+            raise ProtocolError(f"expected an introduction, got {first!r}")
+
+    def _register(self, client: Register) -> None:
+        self._weights[client.client] = {ref.layer: ref for ref in client.weights}
+        trajectory = [Fix(client.client, *position) for position in client.trajectory]
+        self._coordinator.register(client.client, client.graph, client.client_s, trajectory)
+
+    async def _serve_client(self, client: str, connection: Connection) -> None:
+        while (received := await connection.receive()) is not None:
+            message = received[0]
+            if isinstance(message, Attach):
+                await connection.send(self._attach(client, message))
+            elif isinstance(message, Report):
+                await self._report(Fix(client, message.time_s, message.x_m, message.y_m))
+            else:
+                raise ProtocolError(f"{client} sent {message!r}")
+
+    def _attach(self, client: str, attach: Attach) -> PlanReply:
+        current = self._coordinator.attach(client, attach.access_point)
+        return PlanReply(
+            access_point=attach.access_point,
+            on_server=current.plan.on_server,
+            upload=current.upload,
+            server_s=current.server_s,
+        )
+
+    async def _report(self, fix: Fix) -> None:
+        prediction, offers = self._coordinator.report(fix)
+        if prediction is None:
+            return
+        self._record(fix, prediction, offers)
+        for offer in offers:
+            await self._order(offer)
+
+    async def _order(self, offer: Offer) -> None:
+        weights = self._weights[offer.client]
+        await self._edges[offer.source].send(
+            Migrate(
+                client=offer.client,
+                destination=offer.destination,
+                address=self._setup.addresses[offer.destination],
+                layers=tuple(weights[layer] for layer in offer.layers),
+                ends_s=offer.ends_s,
+                until_s=offer.until_s,
+            )
+        )
+
+    def _record(self, fix: Fix, prediction: Prediction, offers: list[Offer]) -> None:
+        self._records.append(
+            "predictions",
+            client=fix.client,
+            time_s=fix.time_s,
+            current_ap=self._coordinator.current(fix.client),
+            x_m=fix.x_m,
+            y_m=fix.y_m,
+            predicted_x_m=prediction.x_m,
+            predicted_y_m=prediction.y_m,
+            actual_x_m=None,
+            actual_y_m=None,
+            error_m=None,
+            offered=" ".join(offer.destination for offer in offers),
+        )
+
+
+def build_coordinator(setup: NodeSetup) -> Coordinator:
+    """Fit the predictor to the training traces and return the coordinator of a run."""
+    settings = setup.experiment
+    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    with np.load(setup.training_file, allow_pickle=False) as traces:
+        predictor.fit([traces[name] for name in traces.files])
+    device = device_profile(settings.model.server_device)
+    times: dict[str, npt.NDArray[np.float64]] = {}
+
+    def server_times(server: str, graph: LayerGraph) -> npt.NDArray[np.float64]:
+        if graph.model not in times:
+            times[graph.model] = device.layer_times(graph)
+        return times[graph.model]
+
+    return Coordinator(
+        access_points=setup.access_points,
+        predictor=predictor,
+        policy=find_policy(settings.migration.policy)(settings.migration),
+        server_times=server_times,
+        rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
+        trajectory_length=settings.migration.trajectory_length,
+        interval_s=settings.traces.interval_s,
+        ttl_intervals=settings.migration.ttl_intervals,
+    )

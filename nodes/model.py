@@ -1,0 +1,100 @@
+"""A client's own model: its layers' weights, its inputs, and what it costs to execute here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nodes.compute import Computer, Memo
+from nodes.setup import NodeSetup
+from testbed.dnn.capture import CapturedModel, capture
+from testbed.dnn.devices import device_profile
+from testbed.dnn.execute import Executor
+from testbed.dnn.graph import LayerGraph
+from testbed.dnn.models import build_model
+from testbed.dnn.partition import Costs, Segment
+from testbed.dnn.tensors import joined_bytes
+from testbed.layerstore import LayerStore
+from testbed.protocol import LayerRef
+
+
+@dataclass(frozen=True)
+class ClientModel:
+    """A client's personal model: weights and inputs seeded by client (section IV.B.1).
+
+    `weights` names the layers that have any; `inputs` are the raw bytes of the distinct inputs.
+    """
+
+    graph: LayerGraph
+    weights: tuple[LayerRef, ...]
+    inputs: tuple[memoryview, ...]
+    layer_s: npt.NDArray[np.float64]
+    store: LayerStore
+
+    def refs(self, layers: Sequence[int]) -> tuple[LayerRef, ...]:
+        """Return the content of these layers, in their order."""
+        by_layer = {ref.layer: ref for ref in self.weights}
+        return tuple(by_layer[layer] for layer in layers)
+
+    def costs(self, server_s: Sequence[float], up_bps: float, down_bps: float) -> Costs:
+        """Return the cost model of this client with a server of these times."""
+        return Costs(self.layer_s, np.array(server_s), up_bps, down_bps)
+
+    def local(self) -> tuple[Segment, ...]:
+        """Return the plan that executes everything at the client."""
+        return (Segment(False, 0, len(self.graph) - 1),)
+
+
+def structure(setup: NodeSetup) -> CapturedModel:
+    """Return the run's model without weights, which all nodes build alike."""
+    settings = setup.experiment.model
+    module, examples = build_model(settings.name, None, settings.input_shape)
+    return capture(module, examples, settings.name)
+
+
+def build_client_model(setup: NodeSetup, client: str, computer: Computer) -> ClientModel:
+    """Build a client's model, store its layers, and in memo mode compute its true outputs."""
+    settings = setup.experiment.model
+    seed = setup.client_seed(client)
+    module, examples = build_model(settings.name, seed, settings.input_shape)
+    captured = capture(module, examples, settings.name)
+    executor = Executor(captured)
+    store = setup.layer_store(client, client)
+    weights = []
+    for index, size in enumerate(captured.graph.weight_bytes.tolist()):
+        if size:
+            digest = store.put(executor.layer_weights(index))
+            weights.append(LayerRef(index, digest, size))
+            computer.load(client, index, store.read(digest))
+    generator = torch.Generator().manual_seed(seed)
+    inputs = [_input_like(examples, generator) for _ in range(settings.distinct_inputs)]
+    if computer.mode == "memo":
+        memo = Memo(captured.graph, setup.memo_folder)
+        for key, tensors in enumerate(inputs):
+            outputs = executor.run_all(*tensors)
+            memo.write(client, key, {p: joined_bytes(values) for p, values in outputs.items()})
+    setup.weights_file(client).write_bytes(msgspec.json.encode(tuple(weights)))
+    return ClientModel(
+        graph=captured.graph,
+        weights=tuple(weights),
+        inputs=tuple(joined_bytes(tensors) for tensors in inputs),
+        layer_s=device_profile(settings.client_device).layer_times(captured.graph),
+        store=store,
+    )
+
+
+def _input_like(
+    examples: Sequence[torch.Tensor], generator: torch.Generator
+) -> tuple[torch.Tensor, ...]:
+    """Return random inputs of the examples' shapes; examples of whole numbers stay as they are."""
+    return tuple(
+        torch.rand(example.shape, generator=generator, dtype=example.dtype)
+        if example.is_floating_point()
+        else example
+        for example in examples
+    )

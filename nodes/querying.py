@@ -1,0 +1,189 @@
+"""A client's queries: each raised a gap after the last answer, executed where it is fastest.
+
+A query executes at the client up to the first layer that the server has, there while that helps,
+and back at the client (section III.B.1). While layers are being uploaded, or were migrated in
+part, what the server has changes from query to query; each is planned for what it has just then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nodes.attachment import Attachment
+from nodes.compute import Computer, Job
+from nodes.control import Answered, Compared, NodeSide
+from nodes.model import ClientModel
+from nodes.setup import NodeSetup
+from testbed.clock import RunClock
+from testbed.dnn.graph import INPUT
+from testbed.dnn.partition import Segment
+from testbed.errors import ProtocolError
+from testbed.protocol import Query
+from testbed.records import RecordWriter
+
+_log = logging.getLogger(__name__)
+
+#: A query raised while the client is attaching waits so long (emulated) before it goes local.
+_ATTACHING_S = 0.5
+
+
+@dataclass
+class _Execution:
+    """One query on its way through its segments: its tensors so far, and what they cost."""
+
+    number: int
+    input_key: int
+    verify: bool
+    values: dict[int, memoryview]
+    bytes_up: int = 0
+    bytes_down: int = 0
+    late_s: float = 0.0
+    layers_server: int = field(default=0)
+
+
+class Querying:
+    """Raises queries from `start` to `stop`, at the server of `attachment` while there is one."""
+
+    def __init__(
+        self,
+        setup: NodeSetup,
+        client: str,
+        control: NodeSide,
+        computer: Computer,
+        model: ClientModel,
+        records: RecordWriter,
+    ) -> None:
+        self.attachment: Attachment | None = None
+        self.attaching: asyncio.Task[None] | None = None
+        self._settings = setup.experiment
+        self._client = client
+        self._control = control
+        self._computer = computer
+        self._model = model
+        self._records = records
+        self._random = random.Random(setup.client_seed(client))
+        self._raising: asyncio.Task[None] | None = None
+        self._recording: set[asyncio.Task[None]] = set()
+
+    def start(self, clock: RunClock) -> None:
+        """Begin; clients do not start in step, each does at its own moment of the first gap."""
+        self._clock = clock
+        self._raising = asyncio.create_task(self._raise_queries())
+
+    async def stop(self) -> None:
+        """End; a query in flight is given up, comparisons under way are awaited."""
+        if self._raising is not None:
+            self._raising.cancel()
+            await asyncio.gather(self._raising, return_exceptions=True)
+        await asyncio.gather(*self._recording)
+
+    async def _raise_queries(self) -> None:
+        gap_s = self._settings.model.query_gap_s
+        raise_s = self._random.uniform(0, gap_s)
+        number = 0
+        while True:
+            await self._clock.sleep_until(raise_s)
+            await self._query(number)
+            number += 1
+            raise_s = self._clock.now_s() + gap_s
+
+    async def _query(self, number: int) -> None:
+        raised_s = self._clock.now_s()
+        if self.attaching is not None and not self.attaching.done():
+            await asyncio.wait({self.attaching}, timeout=_ATTACHING_S * self._clock.tdf)
+        attachment = self.attachment
+        cold_start = attachment is None or not attachment.complete
+        segments = self._model.local() if attachment is None else attachment.segments()
+        outcome = "remote" if any(segment.on_server for segment in segments) else "local"
+        execution = self._begin(number)
+        try:
+            await self._run(execution, segments, attachment)
+        except (OSError, ProtocolError) as error:
+            _log.warning("%s: query %d is finished locally: %s", self._client, number, error)
+            outcome = "fallback"
+            execution.values = self._begin(number).values
+            execution.layers_server = 0
+            await self._run(execution, self._model.local(), None)
+        answered_s = self._clock.now_s()
+        self._control.tell(Answered(answered_s - raised_s, outcome))
+        row = {
+            "client": self._client,
+            "query": number,
+            "raised_s": raised_s,
+            "answered_s": answered_s,
+            "latency_s": answered_s - raised_s,
+            "edge": attachment.access_point if attachment and outcome == "remote" else None,
+            "executed_layers_client": len(self._model.graph) - execution.layers_server,
+            "executed_layers_server": execution.layers_server,
+            "bytes_up": execution.bytes_up,
+            "bytes_down": execution.bytes_down,
+            "cold_start": cold_start,
+            "outcome": outcome,
+            "compute": self._computer.mode,
+            "late_s": execution.late_s,
+        }
+        task = asyncio.create_task(self._record(execution, row))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    def _begin(self, number: int) -> _Execution:
+        key = number % self._settings.model.distinct_inputs
+        verify = self._random.random() < self._settings.compute.verify_share
+        verify = verify and self._computer.mode != "profile"
+        return _Execution(number, key, verify, {INPUT: self._model.inputs[key]})
+
+    async def _run(
+        self, execution: _Execution, segments: Sequence[Segment], attachment: Attachment | None
+    ) -> None:
+        for segment in segments:
+            job = Job(self._client, execution.input_key, segment.first, segment.last)
+            if not segment.on_server:
+                await self._run_here(execution, job)
+            elif attachment is not None:
+                await self._run_there(execution, job, attachment)
+
+    async def _run_here(self, execution: _Execution, job: Job) -> None:
+        started_s = self._clock.now_s()
+        execution.values.update(await self._computer.execute(job, execution.values))
+        late_s = await self._clock.sleep_until(started_s + self._computer.duration_s(job))
+        execution.late_s += max(0.0, late_s)
+
+    async def _run_there(self, execution: _Execution, job: Job, attachment: Attachment) -> None:
+        producers = self._model.graph.reads(job.first, job.last)
+        body = b"".join(execution.values[producer] for producer in producers)
+        query = Query(
+            client=self._client,
+            query=execution.number,
+            first=job.first,
+            last=job.last,
+            producers=producers,
+            input_key=job.input_key,
+            verify=execution.verify,
+        )
+        answer, tensors = await attachment.query(query, body)
+        execution.values.update(tensors)
+        execution.bytes_up += len(body)
+        execution.bytes_down += sum(len(tensor) for tensor in tensors.values())
+        execution.late_s += answer.late_s
+        execution.layers_server += job.last - job.first + 1
+
+    async def _record(self, execution: _Execution, row: dict[str, object]) -> None:
+        verified = await self._verify(execution) if execution.verify else None
+        self._records.append("queries", **row, verified=verified)
+
+    async def _verify(self, execution: _Execution) -> bool:
+        """Execute the whole query here, for real, and compare the answers."""
+        whole = Job(self._client, execution.input_key, 0, len(self._model.graph) - 1)
+        inputs = {INPUT: self._model.inputs[execution.input_key]}
+        outputs = {producer: execution.values[producer] for producer in self._model.graph.outputs}
+        equal = await self._computer.repeat_and_compare(whole, inputs, outputs)
+        if not equal:
+            _log.error(
+                "%s: query %d has another answer when repeated", self._client, execution.number
+            )
+        self._control.tell(Compared(equal))
+        return equal

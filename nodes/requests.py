@@ -1,0 +1,40 @@
+"""What the experiment asks of the nursery."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nodes.setup import ComputeMode, Role
+
+MAX_REQUEST_BYTES = 4096
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """Fork a node into the network namespace of `network_pid`."""
+
+    name: str
+    role: Role
+    mode: ComputeMode
+    network_pid: int
+
+
+class Measure(msgspec.Struct, frozen=True, tag=True):
+    """Measure how long this machine takes for one pass of the model."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """The node runs as process `pid`."""
+
+    pid: int
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """Seconds of one pass of the model: here (median, one thread) and on the emulated devices."""
+
+    pass_s: float
+    client_s: float
+    server_s: float
+
+
+Request = Fork | Measure
+Reply = Forked | Measured

@@ -1,0 +1,56 @@
+"""What every node of a run knows from the start: one document, written before they are forked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from testbed.config import Experiment
+from testbed.layerstore import LayerStore
+from testbed.records import RecordWriter
+from testbed.values import AccessPoint, Fix
+
+Role = Literal["client", "edge", "master"]
+ComputeMode = Literal["real", "memo", "profile"]
+
+MASTER = "master"
+
+
+class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings, who is where, and the folders that all nodes of a run share."""
+
+    experiment: Experiment
+    run_folder: str
+    scratch: str  # the sandbox's temporary file system: layers, memos, training traces
+    access_points: tuple[AccessPoint, ...]
+    addresses: dict[str, str]  # access points and master
+    clients: tuple[str, ...]
+    trajectories: dict[str, tuple[Fix, ...]]  # client -> positions before the run, oldest first
+
+    @property
+    def training_file(self) -> Path:
+        """The training traces: a NumPy archive with one (m, 2) array of positions a trace."""
+        return Path(self.scratch, "training.npz")
+
+    @property
+    def memo_folder(self) -> Path:
+        """Where true outputs are kept, a file for each client and input."""
+        return Path(self.scratch, "memo")
+
+    def weights_file(self, client: str) -> Path:
+        """Where a client tells the digests of its layers, for policies that preload them."""
+        return Path(self.scratch, "layers", client, "weights.json")
+
+    def layer_store(self, node: str, client: str) -> LayerStore:
+        """Return the layers of a client that a node holds."""
+        return LayerStore(Path(self.scratch, "layers", node, client), Path(self.scratch, "pool"))
+
+    def record_writer(self, node: str) -> RecordWriter:
+        """Return the writer of a node's rows."""
+        return RecordWriter(Path(self.run_folder), node)
+
+    def client_seed(self, client: str) -> int:
+        """Return the seed of a client's weights and inputs: models are personal."""
+        return self.experiment.seed * 1_000 + self.clients.index(client)

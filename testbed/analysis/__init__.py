@@ -1,0 +1,1 @@
+"""From records and captures to tables, figures and the report."""

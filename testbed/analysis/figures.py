@@ -1,0 +1,37 @@
+"""All figures of a run, drawn from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+from testbed.analysis.backhaul_figures import backhaul_causes, backhaul_heat_map
+from testbed.analysis.cell_map import cell_map
+from testbed.analysis.query_figures import hit_ratio, query_times
+from testbed.analysis.style import SETTINGS, save
+from testbed.records import read_tables
+from testbed.runfolder import RunFolder
+
+CAPTIONS = {
+    "query_times": "Query time over time. Vertical lines are handovers.",
+    "hit_ratio": "Hits and misses, and the share of the wanted layers' bytes present on arrival.",
+    "backhaul": "Backhaul rate of the most loaded edge servers over time, from the captures.",
+    "backhaul_causes": "Backhaul rate of the most loaded edge servers by cause.",
+    "map": "Backhaul traffic of each cell's edge server, and the clients' paths from the dot on.",
+}
+
+
+def draw_figures(folder: RunFolder) -> list[Path]:
+    """Draw a run's figures as PNG and SVG into its folder; return the PNGs in CAPTIONS' order."""
+    tables, schedule = read_tables(folder.path), folder.read_schedule()
+    backhaul, duration_s = tables["backhaul"], schedule.duration_s
+    with matplotlib.rc_context(SETTINGS):
+        figures = {
+            "query_times": query_times(tables["queries"], tables["handovers"], duration_s),
+            "hit_ratio": hit_ratio(tables["handovers"]),
+            "backhaul": backhaul_heat_map(backhaul, schedule.interval_s, duration_s),
+            "backhaul_causes": backhaul_causes(backhaul, schedule.interval_s, duration_s),
+            "map": cell_map(backhaul, schedule),
+        }
+        return [save(figures[name], folder.figures, name) for name in CAPTIONS]

@@ -1,0 +1,144 @@
+"""Packet captures (pcap and pcapng) as batches of columns, fast and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.framing import Int64s, Interface, RecordFile, Records
+from testbed.analysis.headers import (
+    LINK_TYPES,
+    TCP,
+    link_fields,
+    transport_fields,
+)
+from testbed.errors import CaptureError
+
+MTU_BYTES = 1500
+INBOUND, OUTBOUND = 1, 2
+
+
+@dataclass(frozen=True)
+class PacketBatch:
+    """Some packets of a capture in the file's order, as columns of shape (n,).
+
+    `direction` is pcapng's: 0 unknown, 1 inbound, 2 outbound. It comes from the packet's flags,
+    or else from a Linux cooked header (seen from the host that captured). `interface` indexes
+    `Capture.interfaces`; `ifindex` is the kernel's number from an SLL2 header, else -1.
+    """
+
+    time_ns: Int64s  # since 1970, UTC
+    interface: Int64s
+    ifindex: Int64s
+    direction: Int64s
+    original_bytes: Int64s  # as the capture states it, its own link header included
+    src: NDArray[np.uint32]  # IPv4 addresses as numbers, 0 for anything but IPv4
+    dst: NDArray[np.uint32]
+    protocol: Int64s  # of IPv4: 6 TCP, 17 UDP; 0 for anything but IPv4
+    src_port: Int64s
+    dst_port: Int64s
+    frame_header_bytes: Int64s  # Ethernet's on the wire, also where the capture has another
+    header_bytes: Int64s  # IP and TCP or UDP
+    payload_bytes: Int64s
+    sequence: Int64s
+    syn: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def wire_bytes(self, mtu_bytes: int = MTU_BYTES) -> Int64s:
+        """Return the bytes of the Ethernet frames that each captured packet is on a real link.
+
+        With segmentation offload a captured TCP packet is up to 64 kB, which a network card cuts
+        into frames of at most `mtu_bytes` of IP packet. Each of them repeats the packet's own
+        Ethernet, IP and TCP headers (so 1448 bytes of payload a frame with TCP timestamps):
+        payload + headers * ceil(payload / (MTU - IP and TCP headers)). Preamble, padding to the
+        minimum frame, check sequence and gap are not counted.
+        """
+        per_frame = np.maximum(mtu_bytes - self.header_bytes, 1)
+        frames = np.where(self.protocol == TCP, -(-self.payload_bytes // per_frame), 1)
+        headers = self.frame_header_bytes + self.header_bytes
+        return self.payload_bytes + headers * np.maximum(frames, 1)
+
+
+class Capture:
+    """A capture file; iterating over it yields its packets as `PacketBatch`es.
+
+    Iterating raises CaptureError for a file that is no capture, is empty or has a link type that
+    is not understood. A file that is cut short or damaged further on ends there: afterwards
+    `unread_bytes` says how much of it was left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.interfaces: list[Interface] = []  # grows while the file is read
+        self.unread_bytes = 0
+
+    def __iter__(self) -> Iterator[PacketBatch]:
+        records_file = RecordFile(self.path)
+        self.interfaces = records_file.interfaces
+        for records in records_file:
+            yield self._dissect(records)
+        self.unread_bytes = records_file.unread_bytes
+
+    def names(self) -> NDArray[np.object_]:
+        """Return the names of the interfaces met so far, by index: object, (n_interfaces,)."""
+        return np.array([interface.name for interface in self.interfaces], dtype=object)
+
+    def _dissect(self, records: Records) -> PacketBatch:
+        link_type = np.array([each.link_type for each in self.interfaces])[records.interface]
+        kinds = np.unique(link_type)
+        if unknown := sorted(set(kinds.tolist()) - LINK_TYPES):
+            raise CaptureError(
+                f"{self.path}: link type {unknown[0]} is not understood; known are Ethernet,"
+                " Linux cooked (SLL, SLL2) and raw IP"
+            )
+        if len(kinds) == 1:
+            return _dissect_link_type(records, int(kinds[0]))
+        rows = [np.flatnonzero(link_type == kind) for kind in kinds]
+        batches = [
+            _dissect_link_type(_take(records, part), int(kind))
+            for part, kind in zip(rows, kinds, strict=True)
+        ]
+        order = np.argsort(np.concatenate(rows))
+        columns = {
+            each.name: np.concatenate([getattr(batch, each.name) for batch in batches])[order]
+            for each in fields(PacketBatch)
+        }
+        return PacketBatch(**columns)
+
+
+def _take(records: Records, rows: Int64s) -> Records:
+    columns = {
+        each.name: getattr(records, each.name)[rows]
+        for each in fields(Records)
+        if each.name != "data"
+    }
+    return Records(data=records.data, **columns)
+
+
+def _dissect_link_type(records: Records, link_type: int) -> PacketBatch:
+    data, start, captured = records.data, records.start, records.captured
+    link = link_fields(data, link_type, start, captured)
+    transport = transport_fields(data, link, start, captured, records.original)
+    return PacketBatch(
+        time_ns=records.time_ns,
+        interface=records.interface,
+        ifindex=link.ifindex,
+        direction=np.where(records.direction > 0, records.direction, link.direction),
+        original_bytes=records.original,
+        src=transport.src,
+        dst=transport.dst,
+        protocol=transport.protocol,
+        src_port=transport.src_port,
+        dst_port=transport.dst_port,
+        frame_header_bytes=link.frame_header_bytes,
+        header_bytes=transport.header_bytes,
+        payload_bytes=transport.payload_bytes,
+        sequence=transport.sequence,
+        syn=transport.syn,
+    )

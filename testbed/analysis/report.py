@@ -1,0 +1,140 @@
+"""report.html: a run on one plain page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from testbed.analysis.figures import CAPTIONS
+from testbed.runfolder import RunFolder
+from testbed.units import format_size
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem;
+       margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+table { border-collapse: collapse; } td, th { text-align: left; vertical-align: top;
+       padding: .25rem 1rem .25rem 0; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+figure { margin: 1.5rem 0; } img { max-width: 100%; } figcaption { color: #555; }
+.verdict { border-left: .5rem solid; padding: .5rem 1rem; }
+.good { border-color: #009E73; } .degraded { border-color: #E69F00; }
+.invalid { border-color: #D55E00; }
+"""
+_VERDICTS = {
+    "good": "The timing of this run was kept; its figures can be used.",
+    "degraded": "The machine fell behind at times; treat this run's timing with care.",
+    "invalid": "The machine could not keep the timing; do not use this run's figures.",
+}
+# Key in summary.json, what people call it, unit
+_SUMMARY = (
+    ("handovers", "Handovers", ""),
+    ("hit_ratio", "Hit ratio", "%"),
+    ("hits", "Hits", ""),
+    ("misses", "Misses", ""),
+    ("queries", "Queries", ""),
+    ("cold_start_queries", "Cold-start queries", ""),
+    ("failed_queries", "Failed queries", ""),
+    ("median_latency_s", "Query time, median", "s"),
+    ("p95_latency_s", "Query time, 95th percentile", "s"),
+    ("median_handover_gap_s", "Handover to first byte, median", "s"),
+    ("mean_prediction_error_m", "Prediction error, mean", "m"),
+    ("migrated_bytes", "Migrated, by the applications", "bytes"),
+    ("migrated_wire_bytes", "Migrated, on the wire", "bytes"),
+    ("peak_uplink_mbps", "Peak uplink of an edge server", "Mbit/s"),
+    ("peak_downlink_mbps", "Peak downlink of an edge server", "Mbit/s"),
+    ("servers_under_100mbps_share", "Edge servers under 100 Mbit/s", "%"),
+)
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write a run's report.html from its documents and figures; return its path."""
+    summary, fidelity = folder.read_json("summary"), folder.read_json("fidelity")
+    title = f"{folder.path.parent.name} {folder.path.name}"
+    parts = (
+        f"<h1>{_text(title)}</h1>",
+        _verdict(summary["fidelity"], fidelity),
+        "<h2>Summary</h2>",
+        _table(
+            ((label, _figure(summary.get(key), unit)) for key, label, unit in _SUMMARY), "number"
+        ),
+        "<h2>What was run</h2>",
+        _table(_flat(folder.read_json("manifest"))),
+        "<h2>Figures</h2>",
+        *(_image(folder.figures / f"{name}.png", caption) for name, caption in CAPTIONS.items()),
+        "<h2>Settings</h2>",
+        _table(_flat(folder.read_json("config"))),
+        "<h2>Files</h2>",
+        _files(folder),
+    )
+    page = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+    folder.report.write_text(page, encoding="utf-8")
+    return folder.report
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _verdict(verdict: str, fidelity: Mapping[str, Any]) -> str:
+    meaning = _VERDICTS.get(verdict, "")
+    details = _table(_flat(fidelity))
+    return (
+        f'<div class="verdict {_text(verdict)}"><strong>Fidelity: {_text(verdict)}.</strong>'
+        f" {_text(meaning)}<details><summary>Measurements</summary>{details}</details></div>"
+    )
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    if unit == "bytes":
+        return format_size(value)
+    if unit == "%":
+        return f"{value:.1%}"
+    number = str(value) if isinstance(value, int) else f"{value:.3g}"
+    return f"{number} {unit}".strip()
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Yield a document's values with their dotted names; lists as JSON."""
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _table(rows: Iterable[tuple[str, str]], css_class: str = "") -> str:
+    cells = "".join(
+        f'<tr><th scope="row">{_text(name)}</th><td class="{css_class}">{_text(value)}</td></tr>'
+        for name, value in rows
+    )
+    return f"<table>{cells}</table>"
+
+
+def _image(path: Path, caption: str) -> str:
+    if not path.is_file():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{_text(caption)}">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def _files(folder: RunFolder) -> str:
+    paths = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    return _table(
+        (path.relative_to(folder.path).as_posix(), format_size(path.stat().st_size))
+        for path in paths
+    )

@@ -1,0 +1,74 @@
+"""A run in a few figures: summary.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+
+from testbed.analysis.backhaul import peaks, share_under
+
+
+def summarise(
+    tables: Mapping[str, pd.DataFrame], servers: Collection[str], fidelity: str
+) -> dict[str, Any]:
+    """Return the figures of summary.json (`results/README.md` has their meaning).
+
+    `servers` are all access points of the run, idle ones included; `fidelity` is the verdict.
+    A figure that the run does not define is None.
+    """
+    return {
+        **_handovers(tables["handovers"]),
+        **_queries(tables["queries"]),
+        **_traffic(tables["transfers"], tables["backhaul"], servers),
+        "mean_prediction_error_m": _number(tables["predictions"]["error_m"].mean()),
+        "fidelity": fidelity,
+    }
+
+
+def moves(handovers: pd.DataFrame) -> pd.DataFrame:
+    """Return the handovers proper: first attachments come from no access point."""
+    return handovers[handovers["from_ap"].notna()]
+
+
+def _handovers(handovers: pd.DataFrame) -> dict[str, Any]:
+    moved = moves(handovers)
+    return {
+        "hit_ratio": _number(moved["hit"].mean()),
+        "handovers": len(moved),
+        "hits": int(moved["hit"].sum()),
+        "misses": int((~moved["hit"]).sum()),
+        "median_handover_gap_s": _number((moved["first_byte_s"] - moved["trace_s"]).median()),
+    }
+
+
+def _queries(queries: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "queries": len(queries),
+        "cold_start_queries": int(queries["cold_start"].sum()),
+        "failed_queries": int((queries["outcome"] == "fallback").sum()),
+        "median_latency_s": _number(queries["latency_s"].median()),
+        "p95_latency_s": _number(queries["latency_s"].quantile(0.95)),
+    }
+
+
+def _traffic(
+    transfers: pd.DataFrame, backhaul: pd.DataFrame, servers: Collection[str]
+) -> dict[str, Any]:
+    migrated = transfers["cause"] == "migration"
+    # Every migration frame leaves exactly one server, so the uplinks hold each once.
+    on_wire = (backhaul["cause"] == "migration") & (backhaul["direction"] == "uplink")
+    peak = peaks(backhaul, servers)
+    return {
+        "migrated_bytes": int(transfers.loc[migrated, "bytes"].sum()),
+        "migrated_wire_bytes": int(backhaul.loc[on_wire, "bytes"].sum()),
+        "peak_uplink_mbps": _number(peak["uplink"].max()),
+        "peak_downlink_mbps": _number(peak["downlink"].max()),
+        "servers_under_100mbps_share": share_under(peak),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,242 @@
+"""An experiment: everything that a run depends on, validated whole before anything is created.
+
+Each field states its type, bounds, unit and meaning once; `--help`, `--set`, config.json and the
+error messages all read them from here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from testbed.errors import ConfigurationError, unknown_name
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every group of settings."""
+
+
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+
+
+class Traces(Section, frozen=True, kw_only=True):
+    """Whose movement is replayed, and where access points stand."""
+
+    path: Annotated[
+        str | None, Meta(description="folder of traces (default: KAIST, else synthetic)")
+    ] = None
+    format: Annotated[Literal["auto", "crawdad"], Meta(description="format of the traces")] = "auto"
+    window_m: Annotated[
+        tuple[float, float, float, float],
+        Meta(
+            description="rectangle x_min, y_min, x_max, y_max that is kept (paper: 1.5 km x 2 km)"
+        ),
+    ] = (-1100.0, -700.0, 400.0, 1300.0)
+    interval_s: Annotated[Positive, Meta(description="step between positions (KAIST: 30 s)")] = 30.0
+    test_people: Annotated[
+        int, Meta(ge=1, description="people who are replayed; the rest train")
+    ] = 31
+    cell_circumradius_m: Annotated[Positive, Meta(description="hexagonal cells (section IV.B)")] = (
+        50.0
+    )
+    margin_m: Annotated[
+        NotNegative, Meta(description="access points this near to a client's path are brought up")
+    ] = 150.0
+
+
+class Replay(Section, frozen=True, kw_only=True):
+    """Which part of the movement is replayed."""
+
+    clients: Annotated[int, Meta(ge=1, le=200, description="number of clients")] = 8
+    start: Annotated[
+        float | Literal["busiest"],
+        Meta(description="start in seconds of the traces' time, or the window with most handovers"),
+    ] = "busiest"
+    duration_s: Annotated[Positive, Meta(description="emulated time")] = 300.0
+
+
+class Wireless(Section, frozen=True, kw_only=True):
+    """The link between a client and its access point (section IV: the authors' lab Wi-Fi)."""
+
+    down_bps: Annotated[Positive, Meta(description="access point to client, bit/s")] = 50e6
+    up_bps: Annotated[Positive, Meta(description="client to access point, bit/s")] = 35e6
+    queue_bytes: Annotated[
+        int, Meta(ge=3028, description="limit of each queue; 64 kB is 15 ms at 35 Mbit/s")
+    ] = 65536
+    association_delay_s: Annotated[
+        NotNegative, Meta(description="time without a link at each handover")
+    ] = 0.0
+
+
+class Backhaul(Section, frozen=True, kw_only=True):
+    """The wired network between access points."""
+
+    topology: Annotated[str, Meta(description="NAME or FILE.py:NAME of a Mininet Topo")] = "tree"
+    controller: Annotated[str, Meta(description="NAME or FILE.py of an OpenFlow application")] = (
+        "shortest_path"
+    )
+    link_bps: Annotated[
+        Positive | None, Meta(description="rate of every link, bit/s (default: the topology's own)")
+    ] = None
+    queue_bytes: Annotated[
+        int, Meta(ge=65536, description="limit of each queue; 1 MB is 8 ms at 1 Gbit/s")
+    ] = 1_000_000
+
+
+class Model(Section, frozen=True, kw_only=True):
+    """The DNN that clients query, and the devices it runs on."""
+
+    name: Annotated[
+        str, Meta(description="inception, mobilenet, resnet or package.module:factory")
+    ] = "inception"
+    input_shape: Annotated[tuple[int, ...], Meta(description="shape of the query's input")] = (
+        1,
+        3,
+        224,
+        224,
+    )
+    client_device: Annotated[str, Meta(description="profile that times the clients")] = "odroid-xu4"
+    server_device: Annotated[str, Meta(description="profile that times the edge servers")] = (
+        "titan-xp"
+    )
+    query_gap_s: Annotated[NotNegative, Meta(description="from an answer to the next query")] = 0.5
+    distinct_inputs: Annotated[
+        int, Meta(ge=1, le=16, description="inputs a client cycles through")
+    ] = 1
+
+
+class Migration(Section, frozen=True, kw_only=True):
+    """Prediction and proactive migration (sections III.B to III.D)."""
+
+    policy: Annotated[
+        str, Meta(description="who gets layers: ionn, perdnn, optimal or package.module:Class")
+    ] = "perdnn"
+    radius_m: Annotated[
+        Positive, Meta(description="servers this near to the predicted position get layers")
+    ] = 50.0
+    ttl_intervals: Annotated[int, Meta(ge=1, description="how long offered layers are held")] = 5
+    fraction_mb: Annotated[
+        Positive | None,
+        Meta(description="migrate at most so many MB of a model at crowded servers"),
+    ] = None
+    crowded: Annotated[
+        tuple[str, ...], Meta(description="servers that the fraction limits (empty: every server)")
+    ] = ()
+    retain_uploads: Annotated[
+        bool, Meta(description="servers keep layers of clients that left")
+    ] = False
+    predictor: Annotated[str, Meta(description="mobility predictor")] = "svr"
+    trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
+
+
+class Compute(Section, frozen=True, kw_only=True):
+    """How layers are executed and how time passes."""
+
+    mode: Annotated[
+        Literal["auto", "real", "memo", "profile"],
+        Meta(
+            description="real: every query executed; memo: each distinct input once; profile: none"
+        ),
+    ] = "auto"
+    tdf: Annotated[
+        float, Meta(ge=1, description="time dilation: the run takes so many times longer")
+    ] = 1.0
+    verify_share: Annotated[
+        float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
+    ] = 0.02
+
+
+class Experiment(Section, frozen=True, kw_only=True):
+    """One run: its settings by section, and the seed that makes it repeatable."""
+
+    name: str
+    engine: Annotated[Literal["emulate"], Meta(description="who carries the bytes")] = "emulate"
+    seed: Annotated[int, Meta(ge=0, description="seed of split, weights and synthetic traces")] = 1
+    traces: Traces = Traces()
+    replay: Replay = Replay()
+    wireless: Wireless = Wireless()
+    backhaul: Backhaul = Backhaul()
+    model: Model = Model()
+    migration: Migration = Migration()
+    compute: Compute = Compute()
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment as plain JSON values, as config.json holds it."""
+    return msgspec.to_builtins(experiment)
+
+
+def from_dict(values: dict[str, Any]) -> Experiment:
+    """Return the validated experiment.
+
+    Raises:
+        ConfigurationError: an unknown setting, a wrong type or a value out of its bounds; the
+            message names the setting's path.
+    """
+    try:
+        experiment = msgspec.convert(values, Experiment)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_readable(error)) from error
+    _check_numbers(to_dict(experiment), "")
+    x_min, y_min, x_max, y_max = experiment.traces.window_m
+    if x_min >= x_max or y_min >= y_max:
+        raise ConfigurationError(
+            f"traces.window_m: {experiment.traces.window_m} is empty; write x_min y_min x_max y_max"
+        )
+    return experiment
+
+
+def override(values: dict[str, Any], path: str, value: object) -> None:
+    """Set `values[...]` at a dotted path such as "migration.radius_m".
+
+    Raises:
+        ConfigurationError: no setting has this path.
+    """
+    known = {field_path for field_path, _ in settings()}
+    if path not in known:
+        raise ConfigurationError(unknown_name("setting", path, known))
+    *sections, last = path.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[last] = value
+
+
+def settings(
+    section: type[msgspec.Struct] = Experiment, prefix: str = ""
+) -> list[tuple[str, msgspec.inspect.Field]]:
+    """Return (dotted path, field) of every setting, in order of declaration."""
+    found: list[tuple[str, msgspec.inspect.Field]] = []
+    for field in msgspec.inspect.type_info(section).fields:  # type: ignore[attr-defined]
+        if isinstance(field.type, msgspec.inspect.StructType):
+            found += settings(field.type.cls, f"{prefix}{field.name}.")
+        else:
+            found.append((prefix + field.name, field))
+    return found
+
+
+def parse_value(text: str) -> object:
+    """Return what `--set path=TEXT` means: JSON where it is JSON, else the text itself."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _readable(error: msgspec.ValidationError) -> str:
+    message, _, place = str(error).partition(" - at ")
+    return f"{place.strip('`').removeprefix('$.')}: {message}" if place else message
+
+
+def _check_numbers(value: object, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{path}: {value} is not a finite number")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_numbers(item, f"{path}.{key}".lstrip("."))
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _check_numbers(item, path)

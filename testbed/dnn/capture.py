@@ -1,0 +1,167 @@
+"""From any `nn.Module` to its layer graph: one recorded run, kept as a `torch.fx` graph.
+
+Calls of PyTorch's own modules and of the Caffe layers are layers named after the module; every
+other operation on tensors is a layer named after its function. Whatever is no tensor (sizes,
+Python numbers) is fixed to its value for the example's shapes. `torch.fx`'s own tracer passes
+symbols through the model, which fails wherever a size decides something; this run has real tensors.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from testbed.dnn.graph import INPUT, Layer, LayerGraph
+from testbed.dnn.recorder import Recorder, Step
+from testbed.dnn.tensors import spec_of
+from testbed.errors import ModelError
+
+
+@dataclass(frozen=True)
+class CapturedModel:
+    """A module with its layer graph and, for each layer, how PyTorch computes it.
+
+    A layer's value is the tuple of tensors that it computes, most often of one; `steps` are the
+    nodes that compute it, and `producers` is the layer (`INPUT` for the query) of each such node.
+    `weight_paths` are the attributes of `module` that hold each layer's weights, in the order of
+    its specs, each with all names of a tensor that the module holds under several. `answer_nodes`
+    name the tensors of which `build_answer` makes what the module returns.
+    """
+
+    graph: LayerGraph
+    module: nn.Module
+    steps: tuple[fx.Node, ...]
+    producers: dict[fx.Node, int]
+    constants: dict[str, Tensor]
+    weight_paths: tuple[tuple[tuple[str, ...], ...], ...]
+    answer_nodes: tuple[fx.Node, ...]
+    build_answer: Callable[[Sequence[Tensor]], Any]
+
+    def without_weights(self) -> CapturedModel:
+        """Return the same model, to be filled layer by layer, with no memory spent on weights."""
+        empty = _copy_with(self.module, lambda t: torch.empty_like(t, device="meta"))
+        return replace(self, module=empty)
+
+
+def capture(module: nn.Module, example_inputs: Sequence[Tensor], name: str) -> CapturedModel:
+    """Return the layer graph of `module`, called `name`, for inputs shaped like the examples.
+
+    A module on the "meta" device (a structure without weights) is captured as well. The module is
+    put into evaluation mode, and its modules are kept from changing their inputs in place.
+
+    Raises:
+        ModelError: the module fails on the examples, or its answer depends on operations that
+            cannot be recorded; the message names the operation.
+    """
+    module.eval()
+    for part in module.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]  # a plain attribute, as of nn.ReLU
+    has_weights = not any(t.is_meta for t in (*module.parameters(), *module.buffers()))
+    recorder = Recorder(
+        module if has_weights else _copy_with(module, _zeros_without_memory), example_inputs, name
+    )
+    results, structure = tree_flatten(recorder.run())
+    if not results or not all(isinstance(result, Tensor) for result in results):
+        raise ModelError(f"model {name!r} must return tensors, not {results!r}")
+    answer_nodes = tuple(recorder.node_of(result) for result in results)
+    steps, producers = _needed_steps(recorder, answer_nodes)
+    if not steps:
+        raise ModelError(f"model {name!r} returns its input: it has no layers")
+    layers = _layers(recorder, steps, producers)
+    inputs = tuple(spec_of("input", example) for example in example_inputs)
+    outputs = {producers[node.args[0]] for node in answer_nodes} - {INPUT}  # type: ignore[index]
+    captured = CapturedModel(
+        graph=LayerGraph(
+            name, layers, inputs, sum(spec.nbytes for spec in inputs), tuple(sorted(outputs))
+        ),
+        module=module,
+        steps=tuple(step.node for step in steps),
+        producers=producers,
+        constants=recorder.constants,
+        weight_paths=tuple(
+            tuple(recorder.weight_paths[spec.name] for spec in layer.weights) for layer in layers
+        ),
+        answer_nodes=answer_nodes,
+        build_answer=lambda tensors: tree_unflatten(list(tensors), structure),
+    )
+    if has_weights:
+        _check_other_query(captured, example_inputs)
+    return captured
+
+
+def _needed_steps(
+    recorder: Recorder, answer: Sequence[fx.Node]
+) -> tuple[list[Step], dict[fx.Node, int]]:
+    """Return the steps that the answer needs, and the layer index of each step's node."""
+    needed = {node.args[0] for node in answer}
+    for step in reversed(recorder.steps):
+        if step.node in needed:
+            needed.update(_sources(step.node))
+    steps = [step for step in recorder.steps if step.node in needed]
+    return steps, {recorder.query: INPUT} | {step.node: i for i, step in enumerate(steps)}
+
+
+def _layers(
+    recorder: Recorder, steps: Sequence[Step], producers: dict[fx.Node, int]
+) -> tuple[Layer, ...]:
+    """Fill in what each layer reads; a weight belongs to the first layer that reads it."""
+    owner: dict[str, int] = {}
+    layers = []
+    for index, step in enumerate(steps):
+        own = [name for name in step.weights if owner.setdefault(name, index) == index]
+        weights = tuple(spec_of(name, recorder.weight(name)) for name in own)
+        layers.append(
+            msgspec.structs.replace(
+                step.layer,
+                inputs=tuple(sorted({producers[source] for source in _sources(step.node)})),
+                weights=weights,
+                weight_bytes=sum(spec.nbytes for spec in weights),
+                weights_of=tuple(sorted({owner[name] for name in step.weights} - {index})),
+            )
+        )
+    return tuple(layers)
+
+
+def _sources(node: fx.Node) -> list[fx.Node]:
+    """The steps (or the query) whose tensors a step reads."""
+    tensors = [read for read in node.all_input_nodes if read.op == "call_function"]
+    return [read.args[0] for read in tensors if isinstance(read.args[0], fx.Node)]
+
+
+def _check_other_query(captured: CapturedModel, example_inputs: Sequence[Tensor]) -> None:
+    """Compare with the module on a query that was not recorded: nothing may have been frozen."""
+    from testbed.dnn.execute import Executor
+
+    flipped = [example.flip(tuple(range(example.dim()))) for example in example_inputs]
+    with torch.inference_mode():
+        expected = captured.module(*flipped)
+    found = Executor(captured).query(*flipped)
+    pairs = zip(tree_leaves(found), tree_leaves(expected), strict=True)
+    if not all(torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True) for a, b in pairs):
+        raise ModelError(
+            f"model {captured.graph.model!r} cannot be captured: its recorded layers give another "
+            f"answer than the module; it computes outside of PyTorch's functions or at random"
+        )
+
+
+def _zeros_without_memory(like: Tensor) -> Tensor:
+    """One zero in memory, repeated by strides of 0."""
+    return torch.zeros((), dtype=like.dtype).expand(like.shape)
+
+
+def _copy_with(module: nn.Module, make: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Copy a module with other tensors in place of its weights; tied weights stay tied."""
+    memo: dict[int, Any] = {}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(make(parameter.detach()), requires_grad=False)
+    for buffer in module.buffers():
+        memo[id(buffer)] = make(buffer)
+    return copy.deepcopy(module, memo)

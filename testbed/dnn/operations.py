@@ -1,0 +1,138 @@
+"""What a PyTorch operation is called, what its hyperparameters are, and how much it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+from testbed.dnn.graph import Hyperparameter
+
+Operation = nn.Module | Callable[..., Any]
+
+# Caffe's names of the types that the published profiles know; others keep PyTorch's
+_KINDS = {
+    "Conv1d": "Convolution",
+    "Conv2d": "Convolution",
+    "Conv3d": "Convolution",
+    "conv1d": "Convolution",
+    "conv2d": "Convolution",
+    "conv3d": "Convolution",
+    "ConvTranspose2d": "Deconvolution",
+    "conv_transpose2d": "Deconvolution",
+    "Linear": "InnerProduct",
+    "linear": "InnerProduct",
+    "BatchNorm1d": "BatchNorm",
+    "BatchNorm2d": "BatchNorm",
+    "BatchNorm3d": "BatchNorm",
+    "batch_norm": "BatchNorm",
+    "ReLU6": "ReLU",
+    "relu": "ReLU",
+    "relu_": "ReLU",
+    "relu6": "ReLU",
+    "hardtanh": "ReLU",
+    "MaxPool2d": "Pooling",
+    "AvgPool2d": "Pooling",
+    "AdaptiveAvgPool2d": "Pooling",
+    "AdaptiveMaxPool2d": "Pooling",
+    "max_pool2d": "Pooling",
+    "avg_pool2d": "Pooling",
+    "adaptive_avg_pool2d": "Pooling",
+    "adaptive_max_pool2d": "Pooling",
+    "boolean_dispatch": "Pooling",  # PyTorch's name for the functions behind max_pool2d
+    "cat": "Concat",
+    "concat": "Concat",
+    "stack": "Concat",
+    "add": "Eltwise",
+    "add_": "Eltwise",
+    "sub": "Eltwise",
+    "mul": "Eltwise",
+    "softmax": "Softmax",
+    "matmul": "MatMul",
+    "bmm": "MatMul",
+}
+
+# PyTorch attribute -> Caffe's name; square sizes are given as one number
+_HYPERPARAMETERS = {
+    "out_channels": "num_output",
+    "out_features": "num_output",
+    "kernel_size": "kernel",
+    "stride": "stride",
+    "padding": "pad",
+    "groups": "group",
+    "dilation": "dilation",
+    "embed_dim": "embed_dim",
+    "num_heads": "num_heads",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_layers",
+    "num_embeddings": "num_embeddings",
+    "embedding_dim": "embedding_dim",
+    "normalized_shape": "normalized_shape",
+}
+_AT_ONE = ("dilation",)  # left out where they have no effect
+
+
+def operation_name(operation: Operation) -> str:
+    """Return PyTorch's name: the class of a module, the bare name of a function."""
+    if isinstance(operation, nn.Module):
+        return type(operation).__name__
+    name = getattr(operation, "__name__", type(operation).__name__)
+    if name in ("__get__", "__set__"):  # a tensor's attribute, such as x.T
+        name = getattr(getattr(operation, "__self__", None), "__name__", name)
+    name = name.strip("_") if name.startswith("__") else name
+    return name.removeprefix("r") if name in ("radd", "rmul", "rsub") else name
+
+
+def kind_of(operation: Operation) -> str:
+    """Return the layer type of a module or function."""
+    name = operation_name(operation)
+    return _KINDS.get(name, name)
+
+
+def hyperparameters_of(operation: Operation) -> dict[str, Hyperparameter]:
+    """Return a module's hyperparameters; a function has none."""
+    found: dict[str, Hyperparameter] = {}
+    for attribute, name in _HYPERPARAMETERS.items() if isinstance(operation, nn.Module) else ():
+        value = getattr(operation, attribute, None)
+        if isinstance(value, (tuple, list)):
+            value = value[0] if len(set(value)) == 1 else tuple(value)
+        if value is not None and not (name in _AT_ONE and value == 1):
+            found[name] = value
+    return found
+
+
+def multiply_adds(
+    operation: Operation,
+    inputs: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+) -> int:
+    """Return how many multiply-adds the operation takes; one an output element if unknown.
+
+    A window's elements count for pooling; each weight of a recurrent or attention module counts
+    once a position.
+    """
+    elements = sum(tensor.numel() for tensor in outputs)
+    kind = kind_of(operation)
+    matrices = [tensor for tensor in (*inputs, *weights) if tensor.dim() > 1]
+    if kind in ("Convolution", "InnerProduct") and matrices:
+        return elements * prod(matrices[-1].shape[1:])  # weight: (outputs, inputs a group, window)
+    if kind == "Deconvolution" and matrices:
+        return inputs[0].numel() * prod(matrices[-1].shape[1:])
+    if kind == "MatMul" and inputs:
+        return elements * inputs[0].shape[-1]
+    if kind == "Pooling":
+        return elements * _window(operation, inputs, outputs)
+    if kind in ("LSTM", "GRU", "RNN", "MultiheadAttention") and inputs:
+        positions = inputs[0].numel() // inputs[0].shape[-1]
+        return positions * sum(tensor.numel() for tensor in weights)
+    return elements
+
+
+def _window(operation: Operation, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
+    size = getattr(operation, "kernel_size", None)
+    if size is None:  # adaptive or functional: the input is shared out among the outputs
+        return max(1, inputs[0].numel() // max(1, outputs[0].numel()))
+    return size**2 if isinstance(size, int) else prod(size)

@@ -1,0 +1,1 @@
+"""The engine that runs on real namespaces, sockets and switches."""

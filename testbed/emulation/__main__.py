@@ -1,0 +1,86 @@
+"""The first process of a sandbox: `python -m testbed.emulation RUN_FOLDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from testbed.config import from_dict
+from testbed.emulation import manifest
+from testbed.emulation.conclude import conclude, give_to_user
+from testbed.emulation.run import EmulatedRun, manifest_of
+from testbed.emulation.sandbox import scratch_folder
+from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
+from testbed.movement import prepare
+from testbed.runfolder import RunFolder
+from testbed.units import format_size
+
+_log = logging.getLogger(__name__)
+
+
+def main(run_folder: str) -> int:
+    """Emulate the experiment that a run folder describes; return the exit status."""
+    folder = RunFolder(Path(run_folder))
+    logging.basicConfig(
+        filename=folder.log,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+        level=logging.INFO,
+    )
+    console = Console(stderr=True)
+    settings = from_dict(folder.read_json("config"))
+    described = manifest.describe(settings)
+    folder.write_json("manifest", described)
+    run = EmulatedRun(settings, prepare(settings), folder, scratch_folder(), console)
+    try:
+        asyncio.run(run.run())
+        described["status"], status = "complete", EXIT_COMPLETE
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        described["status"], status = "interrupted", EXIT_INTERRUPTED
+        console.print("interrupted; keeping what was recorded", highlight=False)
+    except TestbedError as error:
+        described["status"], status = "failed", error.exit_status
+        console.print(f"[red]failed:[/red] {error}", highlight=False)
+    except Exception:
+        described["status"], status = "failed", 1
+        _log.exception("the run failed")
+        console.print(f"[red]failed:[/red] see {folder.log}", highlight=False)
+    described |= manifest_of(run.outcome)
+    described["end"] = manifest.now()
+    folder.write_json("manifest", described)
+    if run.outcome.origin_unix_s:
+        _report(folder, run, console)
+    give_to_user(folder.path)
+    return status
+
+
+def _report(folder: RunFolder, run: EmulatedRun, console: Console) -> None:
+    summary = conclude(folder, run.outcome, run.captured_ports)
+    migrated, wire = summary["migrated_bytes"], summary["migrated_wire_bytes"]
+    ratio = "-" if summary["hit_ratio"] is None else f"{summary['hit_ratio']:.0%}"
+    gap_s = summary["median_handover_gap_s"]
+    lines = [
+        f"{summary['queries']} queries, median {_ms(summary['median_latency_s'])}, "
+        f"95th percentile {_ms(summary['p95_latency_s'])}; "
+        f"{summary['cold_start_queries']} in cold starts, {summary['failed_queries']} failed",
+        f"{summary['handovers']} handovers: {summary['hits']} hits, {summary['misses']} misses "
+        f"(hit ratio {ratio}); median gap {_ms(gap_s)}",
+        f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers in the "
+        f"captures; busiest server {summary['peak_uplink_mbps']:.0f} Mbit/s up, "
+        f"{summary['peak_downlink_mbps']:.0f} Mbit/s down",
+        f"fidelity: {summary['fidelity']}",
+        f"files: {folder.path}  (start with report.html)",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1e3:.0f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

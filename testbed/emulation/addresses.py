@@ -1,0 +1,29 @@
+"""Who has which address.
+
+    10.0.x.y        access points (as the topology assigns them), and the master at 10.2.0.1
+    10.1.x.y        clients; the address stays when the client moves
+    10.255.255.254  the gateway of every host: nobody answers for it, its hardware address is known
+
+A host sends everything to the gateway's hardware address. On the backhaul the switches route on
+the destination address and write the receiver's hardware address at the last hop; on the air the
+gateway is the access point. So there is no ARP, nothing to flood, and nothing for a client to
+learn anew at a handover.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+GATEWAY = "10.255.255.254"
+GATEWAY_MAC = "02:00:00:00:00:01"
+_CLIENTS = ipaddress.IPv4Address("10.1.0.0")
+
+
+def client_address(number: int) -> str:
+    """Return the address of client 1, 2, ..."""
+    return str(_CLIENTS + number)
+
+
+def client_mac(number: int) -> str:
+    """Return the hardware address of client 1, 2, ..."""
+    return f"02:00:00:01:{number >> 8:02x}:{number & 255:02x}"

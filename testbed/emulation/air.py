@@ -1,0 +1,150 @@
+"""The radio side: which access point hears which client.
+
+All radios stand in one network namespace, `air`. An access point's basic service set (BSS) is a
+bridge there, joined to the access point's `wlan0`; a client's radio is a veth whose far end is a
+port of the BSS it is associated with. A handover moves that port from one bridge to another: one
+netlink message (0.7 ms), and unlike a move between namespaces it keeps the queues, so the rates of
+the link hold through every handover.
+
+    ns ap12                    ns air                        ns c1
+    ap12-wlan0 --------- r-ap12 [bss-ap12] r-c1 ---------- c1-wlan0
+                                           50 Mbit/s >>    << 35 Mbit/s
+"""
+
+from __future__ import annotations
+
+from mininet.node import Node
+from pyroute2 import IPRoute
+
+from testbed.config import Wireless
+from testbed.emulation import shaping
+from testbed.emulation.addresses import GATEWAY_MAC
+from testbed.emulation.namespaces import inside_network
+from testbed.emulation.shaping import Shape
+
+_NUD_PERMANENT = 0x80
+_NUD_NOARP = 0x40
+_NTF_MASTER = 0x04
+_SCOPE_LINK = 253
+
+
+class Air:
+    """The radios of all access points and clients, and who is associated with whom."""
+
+    def __init__(self, settings: Wireless) -> None:
+        self.node = Node("air")
+        self._settings = settings
+        self._netlink = netlink_of(self.node)
+        self._links: dict[str, IPRoute] = {}
+        self._radio: dict[str, int] = {}  # node -> index of its radio in `air`
+        self._bss: dict[str, int] = {}  # access point -> index of its bridge
+        self._wlan: dict[str, int] = {}  # access point -> index of its wlan0 at home
+        self._mac: dict[str, str] = {}
+        self._address: dict[str, str] = {}
+        self._associated: dict[str, str] = {}
+
+    def add_access_point(self, node: Node, netlink: IPRoute) -> None:
+        """Give an access point its radio and BSS."""
+        name = node.name
+        self._wlan[name] = self._add_radio(node, netlink, GATEWAY_MAC)
+        self._netlink.link("add", ifname=f"bss-{name}", kind="bridge", br_mcast_snooping=0)
+        self._bss[name] = _index(self._netlink, f"bss-{name}")
+        self._netlink.link("set", index=self._bss[name], state="up")
+        self._join_bss(name, name)
+
+    def add_client(self, node: Node, netlink: IPRoute, mac: str, address: str) -> int:
+        """Give a client its radio, shaped both ways; return the index of its wlan0."""
+        name = node.name
+        index = self._add_radio(node, netlink, mac)
+        self._mac[name], self._address[name] = mac, address
+        with inside_network(node.pid):
+            shaping.apply({f"{name}-wlan0": self._shape(self._settings.up_bps)})
+        with inside_network(self.node.pid):
+            shaping.apply({f"r-{name}": self._shape(self._settings.down_bps)})
+        return index
+
+    def associated_with(self, client: str) -> str | None:
+        """Return the access point that hears the client."""
+        return self._associated.get(client)
+
+    def associate(self, client: str, access_point: str) -> None:
+        """Move the client's radio into the access point's BSS and route to it there."""
+        previous = self._associated.get(client)
+        if previous == access_point:
+            return
+        self._join_bss(client, access_point)
+        self._route(access_point, client, "replace")
+        if previous is not None:
+            self._route(previous, client, "del")
+        self._associated[client] = access_point
+
+    def dissociate(self, client: str) -> None:
+        """Take the client's link away, until the next `associate`."""
+        previous = self._associated.pop(client, None)
+        if previous is not None:
+            self._netlink.link("set", index=self._radio[client], master=0)
+            self._route(previous, client, "del")
+
+    def close(self) -> None:
+        """Close the netlink sockets."""
+        self._netlink.close()
+
+    def _shape(self, rate_bps: float) -> Shape:
+        return Shape(rate_bps, self._settings.queue_bytes, fair_to_queries=True)
+
+    def _add_radio(self, node: Node, netlink: IPRoute, mac: str) -> int:
+        name = node.name
+        self._netlink.link(
+            "add",
+            ifname=f"r-{name}",
+            kind="veth",
+            peer={
+                "ifname": f"{name}-wlan0",
+                "address": mac,
+                "net_ns_fd": f"/proc/{node.pid}/ns/net",
+            },
+        )
+        self._links[name] = netlink
+        self._radio[name] = _index(self._netlink, f"r-{name}")
+        self._netlink.link("set", index=self._radio[name], state="up")
+        index = _index(netlink, f"{name}-wlan0")
+        # Frames of the size that the air carries, not segments of 64 kB.
+        netlink.link("set", index=index, state="up", gso_max_segs=1)
+        if mac != GATEWAY_MAC:
+            self._mac[name] = mac
+        return index
+
+    def _join_bss(self, name: str, access_point: str) -> None:
+        radio = self._radio[name]
+        self._netlink.link("set", index=radio, master=self._bss[access_point])
+        # Who is where is known: nothing is learned, nothing is flooded to other clients.
+        self._netlink.brport("set", index=radio, learning=0, unicast_flood=0)
+        self._netlink.fdb(
+            "replace",
+            ifindex=radio,
+            lladdr=self._mac.get(name, GATEWAY_MAC),
+            flags=_NTF_MASTER,
+            state=_NUD_NOARP,
+        )
+
+    def _route(self, access_point: str, client: str, action: str) -> None:
+        netlink, index = self._links[access_point], self._wlan[access_point]
+        if action == "replace":
+            netlink.neigh(
+                "replace",
+                dst=self._address[client],
+                lladdr=self._mac[client],
+                ifindex=index,
+                state=_NUD_PERMANENT,
+            )
+        netlink.route(action, dst=f"{self._address[client]}/32", oif=index, scope=_SCOPE_LINK)
+
+
+def netlink_of(node: Node) -> IPRoute:
+    """Return a netlink socket in a node's network namespace."""
+    with inside_network(node.pid):
+        return IPRoute()
+
+
+def _index(netlink: IPRoute, interface: str) -> int:
+    return int(netlink.link_lookup(ifname=interface)[0])

@@ -1,0 +1,82 @@
+"""From what a run left (rows, raw capture) to its tables, figures and report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.analysis.backhaul import run_backhaul_table
+from testbed.analysis.figures import draw_figures
+from testbed.analysis.pcapng import to_pcapng
+from testbed.analysis.report import write_report
+from testbed.analysis.summary import summarise
+from testbed.emulation.fidelity import assess
+from testbed.emulation.run import Outcome, raw_capture
+from testbed.records import collect, read_table, read_tables, write_table
+from testbed.runfolder import RunFolder
+from testbed.values import Schedule
+
+
+def conclude(folder: RunFolder, outcome: Outcome, interfaces: dict[int, str]) -> dict[str, Any]:
+    """Write everything that is computed from a run's records; return its summary.
+
+    Args:
+        folder: of a run whose processes have ended, complete or not.
+        outcome: what the running process knew.
+        interfaces: index of each captured port -> its edge server.
+    """
+    schedule = folder.read_schedule()
+    raw = raw_capture(folder)
+    if raw.exists():
+        to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
+        raw.unlink()
+    collect(folder.path)
+    predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
+    write_table(folder.path, "predictions", predictions)
+    write_table(folder.path, "backhaul", run_backhaul_table(folder, schedule.interval_s))
+    tables = read_tables(folder.path)
+    fidelity = assess(
+        step_late_s=outcome.step_late_s,
+        compute_late_s=tables["queries"]["late_s"].tolist(),
+        cpu_busy_share=outcome.cpu_busy_share,
+        packets_captured=outcome.captured,
+        packets_dropped=outcome.dropped,
+        compared=outcome.compared,
+        unequal=outcome.unequal,
+        fallbacks=int((tables["queries"]["outcome"] == "fallback").sum()),
+    )
+    folder.write_json("fidelity", fidelity)
+    servers = [ap.name for ap in schedule.access_points]
+    summary = summarise(tables, servers, fidelity["verdict"])
+    folder.write_json("summary", summary)
+    draw_figures(folder)
+    write_report(folder)
+    return summary
+
+
+def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.DataFrame:
+    """Add to each prediction where the client then was, and the distance between the two."""
+    fixes = pd.DataFrame(
+        [(fix.client, fix.time_s, fix.x_m, fix.y_m) for fix in schedule.fixes],
+        columns=["client", "time_s", "actual_x_m", "actual_y_m"],
+    )
+    fixes["time_s"] -= schedule.interval_s
+    known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])
+    found = known.merge(fixes, on=["client", "time_s"], how="left")
+    found["error_m"] = np.hypot(
+        found["predicted_x_m"] - found["actual_x_m"], found["predicted_y_m"] - found["actual_y_m"]
+    )
+    return found
+
+
+def give_to_user(path: Path) -> None:
+    """Give a run folder to the user who called sudo, so that no root is needed to look at it."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if user is None or group is None:
+        return
+    for item in (path, *path.rglob("*")):
+        os.chown(item, int(user), int(group))

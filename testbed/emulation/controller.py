@@ -1,0 +1,56 @@
+"""Starting the OpenFlow controller of a run beside its switches."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from controllers.library import find_controller
+from controllers.northbound import Northbound
+from testbed.emulation.network import CONTROLLER_ADDRESS, CONTROLLER_PORT, EmulatedNetwork
+
+_READY_S = 60.0
+
+
+class Controller:
+    """A running controller process and the connection to its northbound interface."""
+
+    def __init__(self, spec: str, network: EmulatedNetwork, scratch: Path, log: Path) -> None:
+        description = scratch / "network.json"
+        description.write_bytes(msgspec.json.encode(network.describe()))
+        socket = scratch / "northbound.sock"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    *find_controller(spec),
+                    f"--network={description}",
+                    f"--northbound={socket}",
+                    f"--address={CONTROLLER_ADDRESS}",
+                    f"--port={CONTROLLER_PORT}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.northbound = Northbound(socket)
+
+    def __enter__(self) -> Controller:
+        return self
+
+    def wait_ready(self) -> None:
+        """Wait until every switch has confirmed its routes."""
+        self.northbound.wait_ready(_READY_S)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.northbound.close()
+        self._process.terminate()
+        self._process.wait(timeout=10)

@@ -1,0 +1,127 @@
+"""Carrying out the schedule: clients move when it says, and every handover is timed.
+
+A handover breaks before it makes, as Wi-Fi does: the radio leaves one access point's BSS and joins
+another's, the switches send the client's address to its new place, and the client is told. Four
+clocks time it: the trace's, the link's move, the switches' confirmation (barrier), and the first
+byte that the client hears from the new edge server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from controllers.northbound import Northbound
+from nodes.control import Associated, Attached, Position
+from testbed.clock import RunClock
+from testbed.emulation.network import EmulatedNetwork
+from testbed.emulation.processes import Nodes
+from testbed.records import RecordWriter
+from testbed.values import Handover, Schedule
+
+T = TypeVar("T")
+
+
+class Handovers:
+    """Replays a schedule on the emulated network and records its handovers.
+
+    Args:
+        schedule: when who moves where.
+        network: whose air the clients' radios are in.
+        thread: the one that touches the network.
+        northbound: of the controller that routes the backhaul.
+        association_delay_s: emulated time without a link at each handover.
+        records: where the rows go.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        network: EmulatedNetwork,
+        thread: Executor,
+        northbound: Northbound,
+        association_delay_s: float,
+        records: RecordWriter,
+    ) -> None:
+        self._schedule = schedule
+        self._network = network
+        self._thread = thread
+        self._northbound = northbound
+        self._association_delay_s = association_delay_s
+        self._records = records
+        self._rows: dict[int, dict[str, Any]] = {}
+        self.late_s: list[float] = []
+        self.done = 0
+
+    async def place_clients(self) -> None:
+        """Associate every client with its first access point, before the run."""
+        for handover in self._schedule.handovers:
+            if handover.from_ap is None:
+                await self._in_thread(self._move, handover)
+
+    async def replay(self, nodes: Nodes, clock: RunClock, moved: Callable[[], None]) -> None:
+        """Do at each step of the schedule first the handovers, then tell the positions."""
+        fixes = [fix for fix in self._schedule.fixes if fix.time_s >= 0]
+        handovers = list(enumerate(self._schedule.handovers))
+        steps = sorted({fix.time_s for fix in fixes} | {item.time_s for _, item in handovers})
+        for step_s in steps:
+            self.late_s.append(await clock.sleep_until(step_s))
+            here = [(number, item) for number, item in handovers if item.time_s == step_s]
+            await asyncio.gather(*(self._hand_over(*item, nodes, clock) for item in here))
+            moved()
+            for fix in fixes:
+                if fix.time_s == step_s:
+                    nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
+
+    def attached(self, message: Attached) -> None:
+        """Complete a handover's row with what the client found at its new server."""
+        row = self._rows[message.handover]
+        row["first_byte_s"] = message.first_byte_s
+        row["present_bytes"] = message.present_bytes
+        row["wanted_bytes"] = message.wanted_bytes
+        row["hit"] = message.hit
+        self._write(message.handover)
+
+    def close(self) -> None:
+        """Write the rows of clients that moved on before they heard their new server."""
+        for number in list(self._rows):
+            self._write(number)
+
+    async def _hand_over(
+        self, number: int, handover: Handover, nodes: Nodes, clock: RunClock
+    ) -> None:
+        if handover.from_ap is not None and self._association_delay_s:
+            await self._in_thread(self._network.air.dissociate, handover.client)
+            await clock.sleep_until(clock.now_s() + self._association_delay_s)
+        moved_s, routed_s = await self._in_thread(self._move, handover)
+        self._rows[number] = {
+            "client": handover.client,
+            "from_ap": handover.from_ap,
+            "to_ap": handover.to_ap,
+            "trace_s": handover.time_s,
+            "moved_s": clock.at(moved_s),
+            "routed_s": clock.at(routed_s),
+            "first_byte_s": None,
+            "present_bytes": 0,
+            "wanted_bytes": 0,
+            "hit": False,
+        }
+        address = self._network.address(handover.to_ap)
+        nodes.tell(handover.client, Associated(handover.to_ap, address, number))
+        self.done += handover.from_ap is not None
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    def _move(self, handover: Handover) -> tuple[float, float]:
+        """Move link and route; return when each was done, on the monotonic clock."""
+        self._network.air.associate(handover.client, handover.to_ap)
+        moved_s = time.monotonic()
+        self._northbound.move(handover.client, handover.to_ap)
+        return moved_s, time.monotonic()
+
+    def _write(self, number: int) -> None:
+        self._records.append("handovers", **self._rows.pop(number))

@@ -1,0 +1,64 @@
+"""Linux namespaces, mounts and parent-death signals: the system calls Python 3.11 lacks."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+_MS_REC = 0x4000
+_MS_PRIVATE = 0x40000
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, call: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Move this process (for CLONE_NEWPID: its future children) into new namespaces."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+
+
+def make_mounts_private() -> None:
+    """Keep mounts made from here on out of every other mount namespace."""
+    _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount --make-rprivate")
+
+
+def mount(kind: str, target: Path, options: str = "") -> None:
+    """Mount a new file system of this kind ("proc", "sysfs", "tmpfs")."""
+    result = _libc.mount(kind.encode(), bytes(target), kind.encode(), 0, options.encode())
+    _check(result, f"mount -t {kind} {target}")
+
+
+def enter_network(pid: int) -> None:
+    """Move this thread into the network namespace of a process."""
+    with Path(f"/proc/{pid}/ns/net").open("rb") as namespace:
+        _check(_libc.setns(namespace.fileno(), CLONE_NEWNET), f"setns to the network of {pid}")
+
+
+@contextmanager
+def inside_network(pid: int) -> Iterator[None]:
+    """Run a block in the network namespace of a process; sockets made there stay there."""
+    with Path("/proc/thread-self/ns/net").open("rb") as home:
+        enter_network(pid)
+        try:
+            yield
+        finally:
+            _check(_libc.setns(home.fileno(), CLONE_NEWNET), "setns back")

@@ -1,0 +1,212 @@
+"""The emulated network: a Mininet of access points, master, switches and clients.
+
+`EmulatedNetwork.mininet` is an ordinary Mininet network (`net['ap12'].cmd('ip addr')`, `pingAll`).
+What is added to it: a private Open vSwitch, addresses without ARP, shaped links, and the air.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from mininet.link import Intf
+from mininet.net import Mininet
+from mininet.node import Node, OVSSwitch, RemoteController
+from mininet.topo import Topo
+from pyroute2 import IPRoute
+
+from controllers import routes
+from testbed.config import Experiment
+from testbed.emulation import shaping
+from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC, client_address, client_mac
+from testbed.emulation.air import Air, netlink_of
+from testbed.emulation.namespaces import inside_network
+from testbed.emulation.shaping import Shape
+from testbed.errors import EmulationError, TopologyError
+
+CONTROLLER_ADDRESS = "127.0.0.1"
+CONTROLLER_PORT = 6653
+MASTER = "master"
+DEFAULT_LINK_MBPS = 1000
+
+_NUD_PERMANENT = 0x80
+_SYSCTL = {
+    "ipv6/conf/all/disable_ipv6": "1",  # router solicitations would be the only multicast
+    "ipv6/conf/default/disable_ipv6": "1",
+    "ipv4/ip_forward": "1",
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/tcp_no_metrics_save": "1",  # a path's past must not shape the next transfer on it
+}
+
+
+class EmulatedNetwork:
+    """The network of one run, built by the constructor and ready once a controller connects."""
+
+    def __init__(
+        self,
+        topology: type[Topo],
+        access_points: Sequence[str],
+        clients: Sequence[str],
+        settings: Experiment,
+    ) -> None:
+        self.access_points = tuple(access_points)
+        self.clients = tuple(clients)
+        self._settings = settings
+        _set_sysctl()
+        topo = build_topo(topology, self.access_points)
+        Mininet.inited = True  # its init() would raise limits of the whole machine
+        self.mininet = Mininet(
+            topo=topo,
+            switch=partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure"),
+            controller=None,
+            build=False,
+            autoSetMacs=True,
+        )
+        self.mininet.addController(
+            "c0", controller=RemoteController, ip=CONTROLLER_ADDRESS, port=CONTROLLER_PORT
+        )
+        for client in self.clients:
+            self.mininet.addHost(client, ip=None)
+        self.mininet.build()
+        self.air = Air(settings.wireless)
+        self.mininet.nameToNode[self.air.node.name] = self.air.node
+        self._netlink: dict[str, IPRoute] = {}
+        for host in self.mininet.hosts:
+            self._set_up_host(host)
+
+    def start(self) -> None:
+        """Start the switches, keep Open vSwitch from undoing rates, and shape the backhaul."""
+        for switch in self.mininet.switches:
+            switch.start(self.mininet.controllers)
+        ports = self.switch_ports()
+        _keep_queues(ports)
+        shaping.apply({name: self._shape(port) for name, port in ports.items()})
+        for host in self.mininet.hosts:
+            if host.name not in self.clients:
+                interface = host.defaultIntf()
+                with inside_network(host.pid):
+                    shaping.apply({interface.name: self._shape(interface)})
+
+    def node(self, name: str) -> Node:
+        """Return a Mininet node by name."""
+        return self.mininet.nameToNode[name]
+
+    def address(self, name: str) -> str:
+        """Return the IPv4 address of a host or client."""
+        if name in self.clients:
+            return client_address(self.clients.index(name) + 1)
+        return str(self.node(name).IP())
+
+    def switch_ports(self) -> dict[str, Intf]:
+        """Return the interfaces of all switches, which stand in the sandbox's main namespace."""
+        return {
+            interface.name: interface
+            for switch in self.mininet.switches
+            for interface in switch.intfList()
+            if interface.name != "lo"
+        }
+
+    def backhaul_ports(self) -> dict[str, str]:
+        """Return switch port -> access point at its other end, for captures."""
+        ports = {}
+        for access_point in self.access_points:
+            link = self.node(access_point).defaultIntf().link
+            port = link.intf1 if link.intf2.node.name == access_point else link.intf2
+            ports[port.name] = access_point
+        return ports
+
+    def describe(self) -> routes.Network:
+        """Return what a controller needs to know of the network."""
+        switches = {switch.name: int(switch.dpid, 16) for switch in self.mininet.switches}
+        links, hosts = [], {}
+        for link in self.mininet.links:
+            ends = (link.intf1, link.intf2)
+            a, b = sorted(ends, key=lambda end: end.node.name not in switches)
+            a_port = a.node.ports[a]
+            if b.node.name in switches:
+                rate_bps = self._shape(a).rate_bps
+                b_port = b.node.ports[b]
+                links.append(routes.Link(a.node.name, a_port, b.node.name, b_port, rate_bps))
+            else:
+                hosts[b.node.name] = routes.Host(b.IP(), b.MAC(), a.node.name, a_port)
+        clients = {client: routes.Client(self.address(client)) for client in self.clients}
+        return routes.Network(switches, tuple(links), hosts, clients)
+
+    def close(self) -> None:
+        """Close sockets; the sandbox removes everything else."""
+        self.air.close()
+        for netlink in self._netlink.values():
+            netlink.close()
+
+    def _shape(self, interface: Intf) -> Shape:
+        backhaul = self._settings.backhaul
+        rate_bps = backhaul.link_bps or _topology_rate_bps(interface)
+        return Shape(rate_bps / self._settings.compute.tdf, backhaul.queue_bytes, gso=True)
+
+    def _set_up_host(self, host: Node) -> None:
+        with inside_network(host.pid):
+            _set_sysctl()
+        netlink = self._netlink[host.name] = netlink_of(host)
+        netlink.link("set", index=1, state="up")
+        if host.name in self.clients:
+            number = self.clients.index(host.name) + 1
+            address = client_address(number)
+            index = self.air.add_client(host, netlink, client_mac(number), address)
+        else:
+            address = host.IP()
+            index = netlink.link_lookup(ifname=host.defaultIntf().name)[0]
+            netlink.flush_addr(index=index)
+            if host.name in self.access_points:
+                self.air.add_access_point(host, netlink)
+        netlink.addr("add", index=index, address=address, prefixlen=32)
+        netlink.neigh(
+            "replace", dst=GATEWAY, lladdr=GATEWAY_MAC, ifindex=index, state=_NUD_PERMANENT
+        )
+        netlink.route("replace", dst="default", gateway=GATEWAY, oif=index, flags=["onlink"])
+
+
+def build_topo(topology: type[Topo], access_points: Sequence[str]) -> Topo:
+    """Return the topology for these access points.
+
+    Raises:
+        TopologyError: it lacks one of them or the master, or joins a host by no or several links.
+    """
+    try:
+        topo = topology(access_points=list(access_points))
+    except TypeError as error:
+        raise TopologyError(
+            f"{topology.__name__}.build must take access_points, a list of names: {error}"
+        ) from error
+    hosts = set(topo.hosts())
+    missing = {*access_points, MASTER} - hosts
+    if missing:
+        raise TopologyError(f"{topology.__name__} has no host {', '.join(sorted(missing))}")
+    for host in hosts:
+        links = sum(host in ends for ends in topo.links())
+        if links != 1:
+            raise TopologyError(f"{topology.__name__}: host {host} has {links} links, not one")
+    return topo
+
+
+def _topology_rate_bps(interface: Intf) -> float:
+    """Return the rate that the topology gave the link as Mininet's `bw`, in Mbit/s there."""
+    return float(interface.params.get("bw") or DEFAULT_LINK_MBPS) * 1e6
+
+
+def _keep_queues(ports: Iterable[str]) -> None:
+    """Have Open vSwitch leave the ports' queues alone; by default it deletes them."""
+    command = ["ovs-vsctl", "--timeout=30", "--id=@noop", "create", "qos", "type=linux-noop"]
+    for port in ports:
+        command += ["--", "set", "port", port, "qos=@noop"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if result.returncode != 0:
+        raise EmulationError(f"ovs-vsctl cannot set linux-noop: {result.stderr.strip()}")
+
+
+def _set_sysctl() -> None:
+    for name, value in _SYSCTL.items():
+        Path("/proc/sys/net", name).write_text(value)

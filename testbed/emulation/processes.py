@@ -1,0 +1,177 @@
+"""The nursery and the nodes it forks, as the experiment sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from nodes.control import ExperimentSide, Failed, FromNode, Ready, Stop, Stopped, ToNode
+from nodes.requests import MAX_REQUEST_BYTES, Fork, Forked, Measure, Measured
+from nodes.setup import ComputeMode, NodeSetup, Role
+from testbed.errors import EmulationError
+
+_log = logging.getLogger(__name__)
+
+#: Building a client's model and its true outputs takes 2 s of a core; many share two.
+_READY_S = 300.0
+_STOP_S = 60.0
+_NURSERY_S = 120.0
+
+_Reply = TypeVar("_Reply", Forked, Measured)
+Hear = Callable[[FromNode], None]
+
+
+class Nursery:
+    """The process that forks nodes; it is started early, since it imports PyTorch."""
+
+    def __init__(self, log: Path) -> None:
+        # Messages stay messages, as they would not on a stream
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "nodes.nursery", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        theirs.close()
+        self._channel.settimeout(_NURSERY_S)
+
+    def set_up(self, setup: NodeSetup) -> None:
+        """Give the nursery what all nodes share."""
+        file = Path(setup.scratch, "nodes.json")
+        file.write_bytes(msgspec.json.encode(setup))
+        self._channel.sendall(str(file).encode())
+
+    def measure(self) -> Measured:
+        """Return what one pass of the model takes, here and on the emulated devices."""
+        return self._ask(Measure(), Measured)
+
+    def fork(self, name: str, role: Role, mode: ComputeMode, network_pid: int) -> socket.socket:
+        """Fork a node into a network namespace; return the experiment's end of its channel."""
+        ours, theirs = socket.socketpair()
+        self._ask(Fork(name, role, mode, network_pid), Forked, [theirs.fileno()])
+        theirs.close()
+        ours.setblocking(False)
+        return ours
+
+    def close(self) -> None:
+        """End the nursery; nodes that still run are not affected."""
+        self._channel.close()
+        self._process.wait(timeout=10)
+
+    def _ask(
+        self, request: Fork | Measure, reply: type[_Reply], descriptors: Iterable[int] = ()
+    ) -> _Reply:
+        try:
+            socket.send_fds(self._channel, [msgspec.json.encode(request)], list(descriptors))
+            answer = self._channel.recv(MAX_REQUEST_BYTES)
+        except OSError as error:
+            raise EmulationError(f"the nursery does not answer: {error}; see log.txt") from error
+        if not answer:
+            raise EmulationError("the nursery has ended; see log.txt")
+        return msgspec.json.decode(answer, type=reply)
+
+
+class Nodes:
+    """The running nodes: tells them things, hears from them, and notices when one ends."""
+
+    def __init__(self, nursery: Nursery, mode: ComputeMode, hear: Hear) -> None:
+        self._nursery = nursery
+        self._mode: ComputeMode = mode
+        self._hear = hear
+        self._sides: dict[str, ExperimentSide] = {}
+        self._roles: dict[str, Role] = {}
+        self._ready: dict[str, asyncio.Future[None]] = {}
+        self._stopped: dict[str, asyncio.Future[None]] = {}
+        self._listening: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self, role: Role, networks: dict[str, int]) -> None:
+        """Fork nodes of a role, {name: pid in its network namespace}; wait until all are ready."""
+        for name, pid in networks.items():
+            channel = self._nursery.fork(name, role, self._mode, pid)
+            self._sides[name] = await ExperimentSide.open(channel)
+            self._roles[name] = role
+            loop = asyncio.get_running_loop()
+            self._ready[name], self._stopped[name] = loop.create_future(), loop.create_future()
+            self._listening.append(asyncio.create_task(self._listen(name)))
+        await self._all(self._ready[name] for name in networks)
+
+    async def ready_again(self, role: Role, message: ToNode) -> None:
+        """Tell all nodes of a role something that they answer with `Ready`."""
+        names = self._names(role)
+        for name in names:
+            self._ready[name] = asyncio.get_running_loop().create_future()
+            self._sides[name].tell(message)
+        await self._all(self._ready[name] for name in names)
+
+    def tell(self, name: str, message: ToNode) -> None:
+        """Tell one node something."""
+        self._sides[name].tell(message)
+
+    def tell_all(self, message: ToNode) -> None:
+        """Tell every node something."""
+        for side in self._sides.values():
+            side.tell(message)
+
+    async def stop(self, role: Role) -> None:
+        """Have the nodes of a role stop and wait until they have."""
+        names = self._names(role)
+        for name in names:
+            self._sides[name].tell(Stop())
+        stopped = [self._stopped[name] for name in names]
+        if stopped:
+            _, late = await asyncio.wait(stopped, timeout=_STOP_S)
+            if late:
+                raise EmulationError(
+                    f"{len(late)} nodes of role {role} did not stop in {_STOP_S:g} s"
+                )
+
+    def close(self) -> None:
+        """Close all channels, which ends what still runs."""
+        for task in self._listening:
+            task.cancel()
+        for side in self._sides.values():
+            side.close()
+
+    def _names(self, role: Role) -> list[str]:
+        return [name for name, its_role in self._roles.items() if its_role == role]
+
+    async def _all(self, futures: Iterable[Awaitable[None]]) -> None:
+        together: asyncio.Future[Any] = asyncio.gather(*futures)
+        either: set[asyncio.Future[Any]] = {together, self.failed}
+        done, _ = await asyncio.wait(either, timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            raise EmulationError(f"nodes were not ready within {_READY_S:g} s; see log.txt")
+        for future in done:
+            future.result()
+
+    async def _listen(self, name: str) -> None:
+        while (message := await self._sides[name].receive()) is not None:
+            if isinstance(message, Ready):
+                if not self._ready[name].done():
+                    self._ready[name].set_result(None)
+            elif isinstance(message, Stopped):
+                self._stopped[name].set_result(None)
+            elif isinstance(message, Failed):
+                self._fail(message.reason)
+            else:
+                self._hear(message)
+        if not self._stopped[name].done():
+            self._fail(f"node {name} has ended; see log.txt")
+
+    def _fail(self, reason: str) -> None:
+        _log.error(reason)
+        if not self.failed.done():
+            self.failed.set_exception(EmulationError(reason))

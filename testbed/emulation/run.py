@@ -1,0 +1,264 @@
+"""One emulated run, from an empty sandbox to a closed capture.
+
+Runs as the first process of a sandbox (`testbed.emulation.sandbox`). Bring-up goes bottom-up: Open
+vSwitch, Mininet, controller, capture, nursery, nodes. Then the clock starts and the schedule is
+replayed; at its end, at Ctrl-C or at a failure, everything stops in the opposite order and what was
+recorded is analysed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mininet.log import setLogLevel
+from rich.console import Console
+
+from nodes.control import Answered, Attached, Compared, FromNode, Preload, Start, Transferred
+from nodes.setup import MASTER, NodeSetup
+from testbed.clock import RunClock
+from testbed.config import Experiment
+from testbed.emulation import compute_mode
+from testbed.emulation.capture import Capture
+from testbed.emulation.controller import Controller
+from testbed.emulation.fidelity import CpuMonitor
+from testbed.emulation.handover import Handovers
+from testbed.emulation.network import EmulatedNetwork
+from testbed.emulation.openvswitch import OpenVSwitch
+from testbed.emulation.processes import Nodes, Nursery
+from testbed.emulation.progress import Progress
+from testbed.movement import Movement
+from testbed.policies import find_policy
+from testbed.records import RecordWriter
+from testbed.runfolder import RunFolder
+from testbed.values import Schedule
+from topologies.library import find_topology
+
+_SHOW_S = 0.5
+_LEAD_S = 0.5  # from telling all nodes the start to the start
+
+
+@dataclass
+class Outcome:
+    """What only the running process knows of a run."""
+
+    origin_unix_s: float = 0.0
+    compute: compute_mode.Choice | None = None
+    step_late_s: list[float] = field(default_factory=list)
+    cpu_busy_share: list[float] = field(default_factory=list)
+    captured: int = 0
+    dropped: int = 0
+    compared: int = 0
+    unequal: int = 0
+    bring_up_s: float = 0.0
+
+
+class EmulatedRun:
+    """The run of one experiment in this process's sandbox."""
+
+    def __init__(
+        self,
+        settings: Experiment,
+        movement: Movement,
+        folder: RunFolder,
+        scratch: Path,
+        console: Console,
+    ) -> None:
+        self._settings = settings
+        self._movement = movement
+        self._schedule: Schedule = movement.schedule
+        self._folder = folder
+        self._scratch = scratch
+        self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
+        self.outcome = Outcome()
+        self.captured_ports: dict[int, str] = {}  # interface index -> edge server
+
+    async def run(self) -> None:
+        """Bring the network up, replay the schedule, and take everything down."""
+        started_s = time.monotonic()
+        setLogLevel("error")
+        with ExitStack() as stack:
+            stack.enter_context(_ended_by_signals())
+            records = stack.enter_context(RecordWriter(self._folder.path, "experiment"))
+            nursery = Nursery(self._folder.log)
+            stack.callback(nursery.close)
+            stack.enter_context(OpenVSwitch(self._scratch / "ovs"))
+            # Netlink sockets belong to the thread that made them; this one touches the network.
+            thread = stack.enter_context(ThreadPoolExecutor(1, "network"))
+            network = await self._bring_up(stack, thread)
+            controller = stack.enter_context(
+                Controller(
+                    self._settings.backhaul.controller, network, self._scratch, self._folder.log
+                )
+            )
+            controller.wait_ready()
+            handovers = Handovers(
+                self._schedule,
+                network,
+                thread,
+                controller.northbound,
+                self._settings.wireless.association_delay_s,
+                records,
+            )
+            stack.callback(handovers.close)
+            await handovers.place_clients()
+            capture = stack.enter_context(self._capture(network))
+            nodes = await self._start_nodes(nursery, network, handovers)
+            stack.callback(nodes.close)
+            self.outcome.bring_up_s = time.monotonic() - started_s
+            self._progress.phase(f"ready after {self.outcome.bring_up_s:.1f} s")
+            try:
+                await self._replay(nodes, handovers)
+            finally:
+                for role in ("client", "edge", "master"):
+                    await nodes.stop(role)
+                self.outcome.step_late_s = handovers.late_s
+        self.outcome.captured, self.outcome.dropped = capture.captured, capture.dropped
+
+    async def _bring_up(self, stack: ExitStack, thread: Executor) -> EmulatedNetwork:
+        access_points = [ap.name for ap in self._schedule.access_points]
+        clients = list(self._schedule.clients)
+        self._progress.phase(
+            f"bringing up {len(access_points)} access points and {len(clients)} clients ..."
+        )
+        topology = find_topology(self._settings.backhaul.topology)
+        loop = asyncio.get_running_loop()
+        network = await loop.run_in_executor(
+            thread, EmulatedNetwork, topology, access_points, clients, self._settings
+        )
+        stack.callback(lambda: thread.submit(network.close).result())
+        await loop.run_in_executor(thread, network.start)
+        return network
+
+    def _capture(self, network: EmulatedNetwork) -> Capture:
+        self.captured_ports = {
+            socket.if_nametoindex(port): access_point
+            for port, access_point in network.backhaul_ports().items()
+        }
+        return Capture(raw_capture(self._folder), self.captured_ports, self._scratch)
+
+    async def _start_nodes(
+        self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers
+    ) -> Nodes:
+        self._progress.phase("starting master, edge servers and clients ...")
+        schedule = self._schedule
+        setup = NodeSetup(
+            experiment=self._settings,
+            run_folder=str(self._folder.path),
+            scratch=str(self._scratch),
+            access_points=schedule.access_points,
+            addresses={name: network.address(name) for name in (*network.access_points, MASTER)},
+            clients=tuple(schedule.clients),
+            trajectories={
+                client: tuple(f for f in schedule.fixes if f.client == client and f.time_s < 0)
+                for client in schedule.clients
+            },
+        )
+        np.savez(setup.training_file, *self._movement.training.positions_m)
+        nursery.set_up(setup)
+        choice = compute_mode.choose(self._settings, nursery.measure)
+        self.outcome.compute = choice
+        self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
+        nodes = Nodes(nursery, choice.mode, lambda said: self._hear(said, handovers))
+        await nodes.start("master", {MASTER: network.node(MASTER).pid})
+        await nodes.start("edge", {ap: network.node(ap).pid for ap in network.access_points})
+        await nodes.start("client", {c: network.node(c).pid for c in network.clients})
+        if find_policy(self._settings.migration.policy).preloaded:
+            await nodes.ready_again("edge", Preload())
+        return nodes
+
+    async def _replay(self, nodes: Nodes, handovers: Handovers) -> None:
+        tdf = self._settings.compute.tdf
+        clock = RunClock(time.monotonic() + _LEAD_S, tdf)
+        self.outcome.origin_unix_s = time.time() + (clock.origin_s - time.monotonic())
+        nodes.tell_all(Start(clock.origin_s, tdf))
+        monitor = CpuMonitor()
+        background = [
+            asyncio.create_task(monitor.run()),
+            asyncio.create_task(self._show(clock)),
+        ]
+        self._progress.start()
+        try:
+            replay = asyncio.create_task(self._until_end(nodes, handovers, clock))
+            background.append(replay)
+            done, _ = await asyncio.wait(
+                {replay, nodes.failed}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for future in done:
+                future.result()
+        finally:
+            self._progress.stop()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            self.outcome.cpu_busy_share = monitor.busy_share
+
+    async def _until_end(self, nodes: Nodes, handovers: Handovers, clock: RunClock) -> None:
+        def moved() -> None:
+            self._progress.counts.handovers = handovers.done
+
+        await handovers.replay(nodes, clock, moved)
+        await clock.sleep_until(self._schedule.duration_s)
+
+    async def _show(self, clock: RunClock) -> None:
+        while True:
+            self._progress.update(max(0.0, clock.now_s()))
+            await asyncio.sleep(_SHOW_S)
+
+    def _hear(self, said: FromNode, handovers: Handovers) -> None:
+        counts = self._progress.counts
+        if isinstance(said, Answered):
+            counts.queries += 1
+        elif isinstance(said, Attached):
+            handovers.attached(said)
+            moved = self._schedule.handovers[said.handover].from_ap is not None
+            counts.hits += moved and said.hit
+        elif isinstance(said, Transferred) and said.cause == "migration":
+            counts.migrated_bytes += said.sent_bytes
+        elif isinstance(said, Compared):
+            self.outcome.compared += 1
+            self.outcome.unequal += not said.equal
+
+
+def raw_capture(folder: RunFolder) -> Path:
+    """Return where the capture lies until it becomes a pcapng with named interfaces."""
+    folder.pcap.mkdir(exist_ok=True)
+    return folder.pcap / "raw.pcap"
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM cancel the running task, so that everything is taken down."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    assert task is not None
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def manifest_of(outcome: Outcome) -> dict[str, Any]:
+    """Return what a run adds to its manifest."""
+    choice = outcome.compute
+    return {
+        "origin_unix_s": outcome.origin_unix_s,
+        "compute": choice.mode if choice else None,
+        "compute_reason": choice.reason if choice else None,
+        "bring_up_s": outcome.bring_up_s,
+        "packets_captured": outcome.captured,
+        "packets_dropped": outcome.dropped,
+    }

@@ -1,0 +1,91 @@
+"""A run's own namespaces: whatever the run creates ends with its first process.
+
+    user's shell -- launcher (this module) -- first process of the sandbox -- everything else
+                    forwards signals           process 1 of a new PID namespace
+
+The sandbox has its own network, PID, mount and IPC namespaces. Mininet's "root" side, the switches'
+ports and the Open vSwitch of a run therefore stand beside those of the machine, never among them:
+another Mininet network survives, and two runs do not meet. When the first process ends, however
+it ends, the kernel kills every process of the PID namespace and with the last of them the network
+namespaces, links and the temporary file system go. `kill -9` of the launcher kills the first
+process (parent-death signal), so nothing survives that either but an empty folder, which
+`testbed clean` removes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from testbed.emulation import namespaces
+
+#: Folders here are the mount points of runs; only their names are visible outside.
+SCRATCH_ROOT = Path("/run/perdnn-testbed")
+SCRATCH_VARIABLE = "PERDNN_TESTBED_SCRATCH"
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def execute(module: str, arguments: list[str]) -> NoReturn:
+    """Replace this process by a launcher that runs `python -m MODULE ARGUMENTS` in a sandbox."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", module, *arguments]
+    os.execv(sys.executable, [sys.executable, "-m", __name__, *command])
+
+
+def launch(command: list[str]) -> int:
+    """Run a command as the first process of a new sandbox; return its exit status.
+
+    The command finds a private temporary file system at $PERDNN_TESTBED_SCRATCH. A signal that
+    ends the command gives 128 + its number, as shells do.
+    """
+    SCRATCH_ROOT.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=SCRATCH_ROOT))
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    namespaces.unshare(namespaces.CLONE_NEWPID)
+    child = os.fork()
+    if child == 0:
+        _become_first_process(command, scratch)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        os.kill(child, number)
+
+    for number in _FORWARDED:
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+    _, status = os.waitpid(child, 0)
+    scratch.rmdir()
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
+    try:
+        namespaces.die_with_parent()
+        os.setpgid(0, 0)  # Ctrl-C reaches the launcher, which passes it on to this process alone
+        namespaces.unshare(
+            namespaces.CLONE_NEWNS | namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC
+        )
+        namespaces.make_mounts_private()
+        namespaces.mount("proc", Path("/proc"))
+        namespaces.mount("tmpfs", scratch, "mode=0700,size=75%")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+        os.execve(command[0], command, {**os.environ, SCRATCH_VARIABLE: str(scratch)})
+    except OSError as error:
+        print(f"cannot set up the run's namespaces: {error}", file=sys.stderr)  # noqa: T201
+    finally:
+        os._exit(3)
+
+
+def scratch_folder() -> Path:
+    """Return the sandbox's temporary file system."""
+    return Path(os.environ[SCRATCH_VARIABLE])
+
+
+if __name__ == "__main__":
+    sys.exit(launch(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""The rates of all links, owned in one place: HTB on the sending side of each direction.
+
+A rate counts Ethernet frames as they would be on a wire (headers of each 1,514-byte frame
+included), so TCP's goodput is at most 1448/1514 of it. Wireless queues keep two classes that share
+the rate equally and lend each other what they do not use: layers being uploaded, and everything
+else. Linux's Wi-Fi stack treats flows so (FQ-CoDel per station, mac80211 since 4.11); one FIFO
+would put every query behind the upload.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from testbed.errors import EmulationError
+from testbed.protocol import PORTS
+
+#: Share of a rate that is TCP payload: 1,448 bytes in a 1,514-byte frame (timestamps on).
+TCP_GOODPUT_SHARE = 1448 / 1514
+
+_MIN_BURST_BYTES = 15_000  # ten frames, as Mininet's TCIntf
+_GSO_BURST_BYTES = 128 << 10  # two segments of 64 kB, which the backhaul carries unsplit
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A direction of a link: rate in bit/s and limit of each of its queues in bytes."""
+
+    rate_bps: float
+    queue_bytes: int
+    fair_to_queries: bool = False  # two classes: layers being uploaded, and the rest
+    gso: bool = False  # whether frames arrive as segments of up to 64 kB
+
+
+def tc_commands(interface: str, shape: Shape) -> list[str]:
+    """Return the `tc -batch` lines that put a shape on an interface, replacing what was there."""
+    rate = round(shape.rate_bps)
+    burst = _GSO_BURST_BYTES if shape.gso else _MIN_BURST_BYTES
+    device = f"dev {interface}"
+    classes = f"burst {burst} cburst {burst}"
+    lines = [
+        f"qdisc replace {device} root handle 1: htb default 10",
+        f"class replace {device} parent 1: classid 1:1 htb rate {rate}bit ceil {rate}bit {classes}",
+    ]
+    leaves = ("10", "20") if shape.fair_to_queries else ("10",)
+    for leaf in leaves:
+        share = rate // len(leaves)
+        lines += [
+            f"class replace {device} parent 1:1 classid 1:{leaf} "
+            f"htb rate {share}bit ceil {rate}bit {classes} quantum 1514",
+            f"qdisc replace {device} parent 1:{leaf} handle {leaf}: bfifo limit {shape.queue_bytes}",
+        ]
+    if shape.fair_to_queries:
+        lines.append(
+            f"filter replace {device} parent 1: protocol ip prio 1 handle 800::1 u32 "
+            f"match ip protocol 6 0xff match ip dport {PORTS['upload']} 0xffff flowid 1:20"
+        )
+    return lines
+
+
+def apply(shapes: dict[str, Shape]) -> None:
+    """Shape interfaces of this thread's network namespace.
+
+    Raises:
+        EmulationError: the kernel refused; the message carries tc's.
+    """
+    lines = [line for interface, shape in shapes.items() for line in tc_commands(interface, shape)]
+    result = subprocess.run(
+        ["tc", "-batch", "-"],
+        input="\n".join(lines) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise EmulationError(f"tc cannot shape {', '.join(shapes)}: {result.stderr.strip()}")

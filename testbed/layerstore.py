@@ -1,0 +1,142 @@
+"""Layers as files named by the SHA-256 of their bytes, verified on arrival.
+
+Servers of one machine share a `pool`: a layer that arrived and proved right is linked to the
+pool's copy, so ten servers that hold a model hold its bytes once. Who holds what is not told by
+the files but by `testbed.presence`; sharing bytes never spares a transfer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from types import TracebackType
+
+from testbed.errors import ProtocolError
+
+_DIGEST_CHARACTERS = frozenset("0123456789abcdef")
+
+
+def digest_of(data: bytes | memoryview | mmap.mmap) -> str:
+    """Return the content's name: SHA-256, 64 hexadecimal characters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class LayerStore:
+    """The layer files of one server (or client), in a folder of its own beside a shared pool."""
+
+    def __init__(self, folder: Path, pool: Path) -> None:
+        self._folder = folder
+        self._pool = pool
+        folder.mkdir(parents=True, exist_ok=True)
+        pool.mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: str) -> Path:
+        """Return where the whole layer lies.
+
+        Raises:
+            ProtocolError: `digest` is no SHA-256 in hexadecimal (it becomes a file name).
+        """
+        if len(digest) != 64 or not _DIGEST_CHARACTERS.issuperset(digest):
+            raise ProtocolError(f"{digest!r} is no SHA-256 digest")
+        return self._folder / digest
+
+    def put(self, data: bytes | memoryview) -> str:
+        """Store a layer of one's own; return its digest."""
+        digest = digest_of(data)
+        pooled = self._pool / digest
+        if not pooled.exists():
+            pooled.write_bytes(data)
+        self.link(digest)
+        return digest
+
+    def link(self, digest: str) -> None:
+        """Hold a layer that the pool has."""
+        if not self.path(digest).exists():
+            os.link(self._pool / digest, self.path(digest))
+
+    def read(self, digest: str) -> mmap.mmap:
+        """Return a layer's bytes, mapped, shared with every other reader on the machine."""
+        with self.path(digest).open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+
+    def discard(self, digest: str) -> None:
+        """Delete a layer, whole or partial, if it is here."""
+        self.path(digest).unlink(missing_ok=True)
+        self._partial(digest).unlink(missing_ok=True)
+
+    def receive(self, digest: str, size_bytes: int, offset_bytes: int) -> IncomingLayer:
+        """Return a writer for the bytes of a layer from `offset_bytes` on."""
+        return IncomingLayer(self, self._partial(digest), digest, size_bytes, offset_bytes)
+
+    def accept(self, partial: Path, digest: str) -> None:
+        """Take in a complete partial file.
+
+        Raises:
+            ProtocolError: its bytes are not what the digest says; the file is deleted.
+        """
+        with partial.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+            found = digest_of(data)
+        if found != digest:
+            partial.unlink()
+            raise ProtocolError(f"layer {digest[:12]} is corrupt: its bytes hash to {found[:12]}")
+        pooled = self._pool / digest
+        if not pooled.exists():
+            os.link(partial, pooled)
+        self.link(digest)
+        partial.unlink()
+
+    def _partial(self, digest: str) -> Path:
+        return self.path(digest).with_suffix(".part")
+
+
+class IncomingLayer:
+    """A layer on its way in; what has arrived stays in a partial file if the way is cut."""
+
+    def __init__(
+        self, store: LayerStore, partial: Path, digest: str, size_bytes: int, offset_bytes: int
+    ) -> None:
+        self._store = store
+        self._partial = partial
+        self._digest = digest
+        self.size_bytes = size_bytes
+        self.present_bytes = offset_bytes
+        self._file = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes.
+
+        Raises:
+            ProtocolError: more bytes than the layer has.
+        """
+        if self.present_bytes + len(data) > self.size_bytes:
+            raise ProtocolError(
+                f"layer {self._digest[:12]}: more than its {self.size_bytes} bytes were sent"
+            )
+        os.pwrite(self._file, data, self.present_bytes)
+        self.present_bytes += len(data)
+
+    def finish(self) -> None:
+        """Verify the whole layer and take it in; takes 1 ms for each 1-2 MB.
+
+        Raises:
+            ProtocolError: bytes are missing, or they are not what the digest says.
+        """
+        if self.present_bytes != self.size_bytes:
+            raise ProtocolError(
+                f"layer {self._digest[:12]}: {self.present_bytes} of {self.size_bytes} bytes"
+            )
+        if not self._store.path(self._digest).exists():  # else another sender was quicker
+            self._store.accept(self._partial, self._digest)
+
+    def __enter__(self) -> IncomingLayer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)

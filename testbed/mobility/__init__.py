@@ -1,0 +1,1 @@
+"""Where a user walks next: predictors and how good they are (section III.D)."""

@@ -1,0 +1,243 @@
+"""Frames on the wire between clients, edge servers and the master.
+
+A frame is a 16-byte preamble, a MessagePack header and raw bytes (tensors or a piece of a layer):
+
+    offset  size  field
+    0       4     magic "PDN1"
+    4       4     header length, unsigned big-endian, at most MAX_HEADER_BYTES
+    8       8     body length, unsigned big-endian, at most MAX_BODY_BYTES
+    16      ..    header: one of the messages below, MessagePack, told apart by its "type"
+    ..      ..    body: raw bytes, little-endian float32 unless the header says otherwise
+
+Lengths are checked before memory is taken, headers are decoded into the schema below and nothing
+is ever unpickled or evaluated. Each kind of traffic has a port of its own, so a capture tells the
+cause of every byte and Wireshark filters it with `tcp.port == 7003`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TypeAlias
+
+import msgspec
+
+from testbed.dnn.graph import LayerGraph
+from testbed.errors import ProtocolError
+
+PORTS = {"control": 7000, "query": 7001, "upload": 7002, "migration": 7003}
+
+MAGIC = b"PDN1"
+PREAMBLE = struct.Struct(">4sIQ")
+MAX_HEADER_BYTES = 4 << 20  # a DNN profile of 312 layers takes about 0.1 MB
+MAX_BODY_BYTES = 1 << 30  # one layer or one set of tensors; Inception's largest layer is 90 MB
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of every header."""
+
+
+class LayerRef(msgspec.Struct, frozen=True):
+    """One layer's weights by content: `digest` is the SHA-256 of its `size_bytes` raw bytes."""
+
+    layer: int
+    digest: str
+    size_bytes: int
+
+
+# Control: client and edge server <-> master
+
+
+class EdgeHello(Message, frozen=True, tag="edge_hello"):
+    """An edge server announces itself to the master."""
+
+    server: str
+
+
+class Register(Message, frozen=True, tag="register"):
+    """A client's DNN profile (no weights) and current trajectory (section III.B)."""
+
+    client: str
+    graph: LayerGraph
+    weights: tuple[LayerRef, ...]
+    client_s: tuple[float, ...]  # time of each layer on the client, (n_layers,)
+    trajectory: tuple[tuple[float, float, float], ...]  # (time_s, x_m, y_m), oldest first
+
+
+class Registered(Message, frozen=True, tag="registered"):
+    """The master knows the client."""
+
+
+class Report(Message, frozen=True, tag="report"):
+    """A client's position, sent every interval."""
+
+    time_s: float
+    x_m: float
+    y_m: float
+
+
+class Attach(Message, frozen=True, tag="attach"):
+    """The client is now associated with this access point and asks for its plan."""
+
+    access_point: str
+
+
+class PlanReply(Message, frozen=True, tag="plan"):
+    """The current partitioning plan."""
+
+    access_point: str
+    on_server: tuple[bool, ...]  # where each layer shall run, (n_layers,)
+    upload: tuple[int, ...]  # the server's layers with weights, most efficient first
+    server_s: tuple[float, ...]  # estimated time of each layer on the server, (n_layers,)
+
+
+class Migrate(Message, frozen=True, tag="migrate"):
+    """The master orders an edge server to send a client's layers, best first, to another.
+
+    Layers that the server does not have yet are sent when they arrive, until `ends_s`; the
+    receiver holds them until `until_s` (TTL).
+    """
+
+    client: str
+    destination: str
+    address: str
+    layers: tuple[LayerRef, ...]
+    ends_s: float
+    until_s: float
+
+
+# Layers: client -> edge server (upload) and edge server -> edge server (migration)
+
+
+class Wanted(Message, frozen=True, tag="wanted"):
+    """The client's attachment: the layers that its plan wants at this server."""
+
+    client: str
+    layers: tuple[LayerRef, ...]
+
+
+class MigrationOffer(Message, frozen=True, tag="offer"):
+    """Another server offers a client's layers, to be held until `until_s` (TTL)."""
+
+    client: str
+    source: str
+    layers: tuple[LayerRef, ...]
+    until_s: float
+
+
+class Holding(Message, frozen=True, tag="holding"):
+    """How many leading bytes of each wanted or offered layer the server has, in that order."""
+
+    present_bytes: tuple[int, ...]
+
+
+class LayerPiece(Message, frozen=True, tag="layer"):
+    """The body is the layer's bytes from `offset_bytes` to its end."""
+
+    digest: str
+    offset_bytes: int
+
+
+class Stored(Message, frozen=True, tag="stored"):
+    """The server holds this layer, verified; also sent when it came by another way."""
+
+    digest: str
+
+
+# Queries: client <-> edge server
+
+
+class Query(Message, frozen=True, tag="query"):
+    """Execute layers `first` to `last` (inclusive) of the client's model.
+
+    The body holds the outputs of `producers` (layer indices, -1 for the query's input), ascending,
+    as raw bytes whose shapes the DNN profile tells.
+    """
+
+    client: str
+    query: int
+    first: int
+    last: int
+    producers: tuple[int, ...]
+    input_key: int  # which of the client's distinct inputs this is
+    verify: bool  # execute again in full and compare
+
+
+class Answer(Message, frozen=True, tag="answer"):
+    """The outputs of `producers` that are needed next; `late_s` beyond the device's time."""
+
+    query: int
+    producers: tuple[int, ...]
+    late_s: float
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """The server cannot execute this query; the client does it itself."""
+
+    query: int
+    reason: str
+
+
+AnyMessage: TypeAlias = (
+    EdgeHello
+    | Register
+    | Registered
+    | Report
+    | Attach
+    | PlanReply
+    | Migrate
+    | Wanted
+    | MigrationOffer
+    | Holding
+    | LayerPiece
+    | Stored
+    | Query
+    | Answer
+    | Refused
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def frame_head(message: AnyMessage, body_bytes: int = 0) -> bytes:
+    """Return preamble and header of a frame whose body has `body_bytes`.
+
+    Raises:
+        ProtocolError: header or body exceed the protocol's bounds.
+    """
+    header = _encoder.encode(message)
+    _check_lengths(len(header), body_bytes)
+    return PREAMBLE.pack(MAGIC, len(header), body_bytes) + header
+
+
+def parse_preamble(preamble: bytes) -> tuple[int, int]:
+    """Return (header length, body length) of a frame, both within bounds.
+
+    Raises:
+        ProtocolError: wrong magic, or a length beyond its bound.
+    """
+    magic, header_bytes, body_bytes = PREAMBLE.unpack(preamble)
+    if magic != MAGIC:
+        raise ProtocolError(f"not a frame of this protocol: starts with {magic!r}")
+    _check_lengths(header_bytes, body_bytes)
+    return header_bytes, body_bytes
+
+
+def parse_header(header: bytes) -> AnyMessage:
+    """Return the message in a header.
+
+    Raises:
+        ProtocolError: not MessagePack, an unknown type, or fields that do not fit the schema.
+    """
+    try:
+        return _decoder.decode(header)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ProtocolError(f"header does not fit the protocol: {error}") from error
+
+
+def _check_lengths(header_bytes: int, body_bytes: int) -> None:
+    if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise ProtocolError(
+            f"frame of {header_bytes} header and {body_bytes} body bytes exceeds the bounds "
+            f"({MAX_HEADER_BYTES} and {MAX_BODY_BYTES})"
+        )

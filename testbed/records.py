@@ -1,0 +1,231 @@
+"""A run's tables: every process writes its rows as they happen, and they are read back as tables.
+
+`TABLES` is the one description of every column; `results/README.md` says the same to people.
+Times are seconds of emulated time since the run's start.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from testbed.errors import TestbedError
+
+RECORDS_FOLDER = "records"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: pandas `dtype`, `unit` ("" for none) and meaning; nullable where said."""
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    nullable: bool = False
+
+
+def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "string", "", meaning, nullable)
+
+
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, "int64", "", meaning)
+
+
+def _size(name: str, meaning: str) -> Column:
+    return Column(name, "int64", "bytes", meaning)
+
+
+def _real(name: str, unit: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "float64", unit, meaning, nullable)
+
+
+def _flag(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "boolean" if nullable else "bool", "", meaning, nullable)
+
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "queries": (
+        _text("client", "client that raised the query"),
+        _count("query", "number of the query at its client, from 0"),
+        _real("raised_s", "s", "when the client raised it"),
+        _real("answered_s", "s", "when the client had the answer"),
+        _real("latency_s", "s", "answered_s - raised_s"),
+        _text("edge", "edge server that executed a part; null when local", nullable=True),
+        _count("executed_layers_client", "layers executed at the client"),
+        _count("executed_layers_server", "layers executed at the edge server"),
+        _size("bytes_up", "tensors sent to the edge server"),
+        _size("bytes_down", "tensors received from the edge server"),
+        _flag("cold_start", "raised while the attached server lacked some of the plan's layers"),
+        _text("outcome", "remote, local, or fallback: the server failed, the client finished it"),
+        _text("compute", "how layers were computed: real, memo or profile"),
+        _real("late_s", "s", "how much later than the device profile computations ended, summed"),
+        _flag(
+            "verified",
+            "output equals a full execution's; null when not compared",
+            nullable=True,
+        ),
+    ),
+    "transfers": (
+        _text("client", "client that the layers belong to"),
+        _text("source", "node that sent: an access point, or the client in an upload"),
+        _text("destination", "access point whose edge server received"),
+        _text("cause", "migration or upload"),
+        _real("started_s", "s", "when the first byte was sent"),
+        _real("ended_s", "s", "when the last byte was acknowledged or the transfer broke off"),
+        _count("layers", "layers that were sent"),
+        _size("bytes", "weights that were sent"),
+        _size("wire_bytes", "written to the socket: weights and protocol frame headers"),
+        _size("skipped_bytes", "weights not sent since they were already there"),
+        _flag("complete", "everything wanted had arrived at the end"),
+    ),
+    "handovers": (
+        _text("client", "client that moved"),
+        _text("from_ap", "access point that it left; null for its first attachment", nullable=True),
+        _text("to_ap", "access point that it attached to"),
+        _real("trace_s", "s", "when the trace says it moved"),
+        _real("moved_s", "s", "when its link had been moved", nullable=True),
+        _real("routed_s", "s", "when the switches confirmed its route (barrier)", nullable=True),
+        _real("first_byte_s", "s", "when the client first heard the new server", nullable=True),
+        _size("present_bytes", "weights of the plan's server side present on attachment"),
+        _size("wanted_bytes", "weights of the plan's server side"),
+        _flag("hit", "all server-side layers of the plan were present on attachment"),
+    ),
+    "predictions": (
+        _text("client", "client"),
+        _real("time_s", "s", "when the prediction was made"),
+        _text("current_ap", "access point that the client was attached to"),
+        _real("x_m", "m", "where the client was"),
+        _real("y_m", "m", "where the client was"),
+        _real("predicted_x_m", "m", "where it was expected one interval later"),
+        _real("predicted_y_m", "m", "where it was expected one interval later"),
+        _real("actual_x_m", "m", "where it was one interval later; null if unknown", nullable=True),
+        _real("actual_y_m", "m", "where it was one interval later; null if unknown", nullable=True),
+        _real("error_m", "m", "distance of expected and actual position", nullable=True),
+        _text("offered", "access points that were offered layers, joined by spaces"),
+    ),
+    "backhaul": (
+        _text("server", "access point whose backhaul link it is"),
+        _count("interval", "number of the interval, from 0; config.json has its length"),
+        _text("direction", "uplink (the server sends) or downlink (it receives)"),
+        _text("cause", "migration, upload, query, control or other, by TCP port"),
+        _size("bytes", "Ethernet frames, headers included"),
+        _real("mbps", "Mbit/s", "bytes * 8 / 10^6 / length of the interval in emulated time"),
+        _count("packets", "captured packets; one may be a segment of several frames"),
+    ),
+}
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "int64": int,
+    "float64": (int, float),
+    "bool": bool,
+    "boolean": bool,
+}
+
+
+class RecordWriter:
+    """Appends a process's rows to the run folder as they happen; close it, or use `with`.
+
+    Each row is written at once, so that killing the process loses at most the row in the making.
+    `process` names the writer's files and must be unique within the run.
+    """
+
+    def __init__(self, run_dir: Path, process: str) -> None:
+        self._folder = run_dir / RECORDS_FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._process = process
+        self._files: dict[str, TextIO] = {}
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def append(self, table: str, **row: Any) -> None:
+        """Append a row; TypeError if a column is missing, unknown or of another type."""
+        _validate(table, row)
+        if table not in self._files:
+            path = self._folder / f"{table}.{self._process}.jsonl"
+            self._files[table] = path.open("a", buffering=1, encoding="utf-8")
+        self._files[table].write(json.dumps(row, allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """Close the files; the rows stay."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+def _validate(table: str, row: Mapping[str, Any]) -> None:
+    columns = {column.name: column for column in TABLES[table]}
+    if wrong := columns.keys() ^ row.keys():
+        raise TypeError(f"{table}: columns missing or unknown: {', '.join(sorted(wrong))}")
+    for name, value in row.items():
+        column = columns[name]
+        if value is None and column.nullable:
+            continue
+        kind = _KINDS[column.dtype]
+        # bool is an int to Python, and no number to a reader
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"{table}.{name}: {value!r} is no {column.dtype}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError(f"{table}.{name}: {value!r} is not finite; write None for no value")
+
+
+def collect(run_dir: Path) -> None:
+    """Turn the rows of all processes into the run's tables and remove the rows.
+
+    A last line that was torn by a kill is left out. Every table is written, an empty one with
+    its columns; a folder whose rows were collected before is left as it is.
+    """
+    folder = run_dir / RECORDS_FOLDER
+    for table, columns in TABLES.items():
+        rows = [row for path in sorted(folder.glob(f"{table}.*.jsonl")) for row in _read_rows(path)]
+        if rows or not _table_path(run_dir, table).exists():
+            names = [column.name for column in columns]
+            write_table(run_dir, table, pd.DataFrame(rows, columns=names))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise TestbedError(f"{path}:{number}: is no record: {error}") from error
+
+
+def write_table(run_dir: Path, table: str, frame: pd.DataFrame) -> None:
+    """Write a table with the declared columns and dtypes as `<table>.parquet`."""
+    dtypes = {column.name: column.dtype for column in TABLES[table]}
+    frame[list(dtypes)].astype(dtypes).to_parquet(_table_path(run_dir, table), index=False)
+
+
+def read_table(run_dir: Path, table: str) -> pd.DataFrame:
+    """Return one of a run's tables; TestbedError if the run folder has none."""
+    path = _table_path(run_dir, table)
+    if not path.is_file():
+        raise TestbedError(f"{path}: not found; is {run_dir} the folder of a finished run?")
+    return pd.read_parquet(path)
+
+
+def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:
+    """Return all of a run's tables by name."""
+    return {table: read_table(run_dir, table) for table in TABLES}
+
+
+def _table_path(run_dir: Path, table: str) -> Path:
+    return run_dir / f"{table}.parquet"

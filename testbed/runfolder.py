@@ -1,0 +1,110 @@
+"""The folder of one run: where it is, and its documents, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.errors import ConfigurationError, TestbedError
+from testbed.values import Schedule
+
+DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder, `results/NAME/RUN-ID` unless the user named another."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, results: Path, name: str, seed: int) -> RunFolder:
+        """Make a new folder for a run of experiment `name`; RUN-ID is UTC time and seed."""
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        run_id = f"{now}-seed{seed}"
+        attempt = 1
+        while True:
+            path = results / name / (run_id if attempt == 1 else f"{run_id}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                attempt += 1
+            else:
+                return cls(path)
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """Make the folder that a user named; ConfigurationError if something is in it."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from error
+        if any(path.iterdir()):
+            raise ConfigurationError(f"{path}: is not empty; name a new folder for the run")
+        return cls(path)
+
+    @property
+    def pcap(self) -> Path:
+        """Where the captures are."""
+        return self.path / "pcap"
+
+    @property
+    def figures(self) -> Path:
+        """Where the figures are."""
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """What the processes said."""
+        return self.path / "log.txt"
+
+    def write_json(self, document: str, content: dict[str, Any]) -> None:
+        """Write one of DOCUMENTS; ValueError for numbers that JSON has not (NaN, infinity)."""
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        self._write(document, text.encode())
+
+    def read_json(self, document: str) -> dict[str, Any]:
+        """Return one of DOCUMENTS; TestbedError if it is not there or no JSON."""
+        path = self._document(document)
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise TestbedError(f"{path}: not found; is this the folder of a run?") from error
+        except ValueError as error:
+            raise TestbedError(f"{path}: is no JSON: {error}") from error
+        return content
+
+    def write_schedule(self, schedule: Schedule) -> None:
+        """Write schedule.json, all movement of the run."""
+        self._write("schedule", msgspec.json.format(msgspec.json.encode(schedule), indent=1))
+
+    def read_schedule(self) -> Schedule:
+        """Return schedule.json; TestbedError if it is not there or no schedule."""
+        path = self._document("schedule")
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Schedule)
+        except FileNotFoundError as error:
+            raise TestbedError(f"{path}: not found; is this the folder of a run?") from error
+        except msgspec.DecodeError as error:
+            raise TestbedError(f"{path}: is no schedule: {error}") from error
+
+    def _document(self, document: str) -> Path:
+        if document not in DOCUMENTS:
+            raise ValueError(f"{document!r} is none of {', '.join(DOCUMENTS)}")
+        return self.path / f"{document}.json"
+
+    def _write(self, document: str, content: bytes) -> None:
+        path = self._document(document)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(path)

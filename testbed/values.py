@@ -1,0 +1,76 @@
+"""The values that pass from one stage of a run to the next; all are immutable.
+
+traces -> Fix -> Handover -> (master) Prediction, Offer -> transfers and queries -> records
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class AccessPoint(msgspec.Struct, frozen=True):
+    """A Wi-Fi access point with an edge server, at the centre of its cell (section IV.B)."""
+
+    name: str
+    x_m: float
+    y_m: float
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """Where a client is; `time_s` is emulated time since the run's start (negative: before it)."""
+
+    client: str
+    time_s: float
+    x_m: float
+    y_m: float
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """A client's change of access point at a step of its trace; the first has no `from_ap`."""
+
+    client: str
+    time_s: float
+    from_ap: str | None
+    to_ap: str
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """All movement of a run, computed once and replayed by whichever engine runs.
+
+    `fixes` are sorted by time and include each client's positions before the window, which the
+    master may know; `handovers` starts with one attachment (no `from_ap`) of each client at 0 s.
+    """
+
+    source: str  # "kaist", "synthetic campus", or the folder's name
+    start_s: float  # where the window starts in the traces' own time
+    duration_s: float
+    interval_s: float
+    access_points: tuple[AccessPoint, ...]
+    clients: dict[str, str]  # client -> trace it walks
+    fixes: tuple[Fix, ...]
+    handovers: tuple[Handover, ...]
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """Where the master expects a client one interval after `time_s` (section III.D)."""
+
+    client: str
+    time_s: float
+    x_m: float
+    y_m: float
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """Layers that one edge server shall hold for a client until `until_s`, best layers first.
+
+    `layers` are indices into the client's layer graph in the order of sending (section III.C). The
+    source sends those that it has, and those that it gets, until `ends_s`: one interval later the
+    next offers are made.
+    """
+
+    client: str
+    source: str
+    destination: str
+    layers: tuple[int, ...]
+    ends_s: float
+    until_s: float

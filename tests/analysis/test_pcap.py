@@ -1,0 +1,211 @@
+"""Reading packet captures as columns."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.utils import PcapNgWriter
+
+from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
+from testbed.errors import CaptureError
+from tests.analysis.captures import ORIGIN_UNIX_S, datagram, segment, sll2, write_pcap
+
+SEGMENT = segment("10.0.0.1", "10.0.0.2", 40000, 7003, 500, seq=7, flags="S")
+
+
+def read(path: Path) -> PacketBatch:
+    batches = list(Capture(path))
+    assert len(batches) == 1
+    return batches[0]
+
+
+def address(text: str) -> int:
+    return int(struct.unpack("!I", socket.inet_aton(text))[0])
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("nanoseconds", [False, True])
+def test_reads_both_byte_orders_and_resolutions(tmp_path, order, nanoseconds):
+    frames = [(1.5, bytes(Ether() / SEGMENT))]
+    path = write_pcap(tmp_path / "a.pcap", frames, 1, order=order, nanoseconds=nanoseconds)
+    packets = read(path)
+    assert packets.time_ns.tolist() == [ORIGIN_UNIX_S * 10**9 + 1_500_000_000]
+    assert packets.src.tolist() == [address("10.0.0.1")]
+    assert packets.dst.tolist() == [address("10.0.0.2")]
+    assert packets.src_port.tolist() == [40000]
+    assert packets.dst_port.tolist() == [7003]
+    assert packets.header_bytes.tolist() == [20 + 32]
+    assert packets.payload_bytes.tolist() == [500]
+    assert packets.sequence.tolist() == [7]
+    assert packets.syn.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("link_type", "frame"),
+    [
+        (1, bytes(Ether() / SEGMENT)),
+        (1, bytes(Ether() / Dot1Q(vlan=3) / SEGMENT)),
+        (101, bytes(SEGMENT)),
+        (113, struct.pack(">HHH8xH", 4, 1, 6, 0x0800) + bytes(SEGMENT)),
+        (276, sll2(SEGMENT, 5, outgoing=True)),
+    ],
+)
+def test_reads_every_known_link_type(tmp_path, link_type, frame):
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, frame)], link_type))
+    assert packets.dst_port.tolist() == [7003]
+    assert packets.payload_bytes.tolist() == [500]
+    if link_type in (113, 276):
+        assert packets.direction.tolist() == [OUTBOUND]
+    if link_type == 276:
+        assert packets.ifindex.tolist() == [5]
+
+
+def test_counts_lengths_on_the_wire_of_truncated_packets(tmp_path):
+    frame = bytes(Ether() / SEGMENT)
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, frame)], 1, snap=60))
+    assert packets.original_bytes.tolist() == [len(frame)]
+    assert packets.payload_bytes.tolist() == [500]
+
+
+def test_a_packet_cut_within_its_ip_header_is_counted_but_not_read(tmp_path):
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, bytes(Ether() / SEGMENT))], 1, snap=30))
+    assert packets.src.tolist() == [0]
+    assert packets.original_bytes.tolist() == [566]
+
+
+def test_a_segment_over_64_kb_has_the_length_of_its_frame(tmp_path):
+    big = bytearray(bytes(segment("10.0.0.1", "10.0.0.2", 1, 7003, 60000)))
+    big[2:4] = b"\0\0"  # total length 0, as Linux sends it with BIG TCP
+    frame = bytes(Ether(type=0x0800)) + bytes(big) + bytes(40000)
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, frame)], 1))
+    assert packets.payload_bytes.tolist() == [100000]
+
+
+def test_a_large_segment_counts_as_the_frames_it_becomes(tmp_path):
+    frames = [
+        (0, bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 7003, payload)))
+        for payload in (0, 1448, 1449, 20000)
+    ]
+    frames.append((0, bytes(Ether() / datagram("10.0.0.1", "10.0.0.2", 100))))
+    frames.append((0, bytes(Ether() / ARP())))
+    packets = read(write_pcap(tmp_path / "a.pcap", frames, 1))
+    header = 14 + 20 + 32
+    assert packets.wire_bytes().tolist() == [
+        header,
+        1448 + header,
+        1449 + 2 * header,
+        20000 + 14 * header,
+        14 + 28 + 100,
+        42,
+    ]
+
+
+def test_padding_of_short_frames_is_no_payload(tmp_path):
+    frame = bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 7003, 0)).ljust(90, b"\0")
+    assert read(write_pcap(tmp_path / "a.pcap", [(0, frame)], 1)).payload_bytes.tolist() == [0]
+
+
+def test_a_file_cut_short_gives_its_whole_packets(tmp_path):
+    path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(5)], 1)
+    path.write_bytes(path.read_bytes()[:-10])
+    capture = Capture(path)
+    assert sum(len(batch) for batch in capture) == 4
+    assert capture.unread_bytes == 16 + 566 - 10
+
+
+def test_reading_stops_at_a_damaged_length(tmp_path):
+    path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(5)], 1)
+    damaged = bytearray(path.read_bytes())
+    record = 24 + 2 * (16 + 566)
+    damaged[record + 8 : record + 12] = b"\xff\xff\xff\x7f"
+    path.write_bytes(damaged)
+    capture = Capture(path)
+    assert sum(len(batch) for batch in capture) == 2
+    assert capture.unread_bytes == 3 * (16 + 566)
+
+
+def test_records_that_span_chunks_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("testbed.analysis.framing.CHUNK_BYTES", 1000)
+    path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(9)], 1)
+    seconds = np.concatenate([batch.time_ns for batch in Capture(path)]) // 10**9 - ORIGIN_UNIX_S
+    assert seconds.tolist() == list(range(9))
+
+
+def block(order: str, kind: int, body: bytes) -> bytes:
+    length = struct.pack(order + "I", 12 + len(body))
+    return struct.pack(order + "I", kind) + length + body + length
+
+
+def section(order: str, link_types: list[int], resolution: int, ticks: int) -> bytes:
+    """A pcapng section with a packet on each of its interfaces, the flags behind a comment."""
+    out = block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    for number, link_type in enumerate(link_types):
+        name = f"eth{number}".encode()
+        options = struct.pack(order + "HH", 2, 4) + name
+        options += struct.pack(order + "HHBxxx", 9, 1, resolution) + bytes(4)
+        out += block(order, 1, struct.pack(order + "HHI", link_type, 0, 0) + options)
+    for number, link_type in enumerate(link_types):
+        frame = bytes(Ether() / SEGMENT) if link_type == 1 else bytes(SEGMENT)
+        head = struct.pack(
+            order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(frame), len(frame)
+        )
+        comment = struct.pack(order + "HH", 1, 5) + b"hello\0\0\0"
+        flags = struct.pack(order + "HHI", 2, 4, 1 + number) + bytes(4)
+        out += block(order, 6, head + frame + bytes(-len(frame) % 4) + comment + flags)
+    return out
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_reads_pcapng_with_several_sections_interfaces_and_link_types(tmp_path, order):
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(
+        section(order, [1, 101], 6, 2_500_000) + section(order, [101], 0x80 | 10, 3 * 1024 + 512)
+    )
+    capture = Capture(path)
+    batches = list(capture)
+    assert [len(batch) for batch in batches] == [2, 1]
+    assert batches[0].time_ns.tolist() == [2_500_000_000] * 2
+    assert batches[1].time_ns.tolist() == [3_500_000_000]
+    assert batches[0].direction.tolist() == [1, 2]
+    assert batches[0].payload_bytes.tolist() == [500, 500]
+    assert batches[1].interface.tolist() == [2]
+    assert capture.names().tolist() == ["eth0", "eth1", "eth0"]
+
+
+def test_reads_what_scapy_writes(tmp_path):
+    path = tmp_path / "a.pcapng"
+    with PcapNgWriter(str(path)) as writer:
+        writer.write(Ether() / SEGMENT)
+    assert read(path).payload_bytes.tolist() == [500]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello, world; this is no capture", "neither pcap nor pcapng"),
+        (bytes.fromhex("d4c3b2a1") + bytes(4), "within the file header"),
+        (bytes.fromhex("0a0d0d0a1c000000"), "within the section header"),
+    ],
+)
+def test_a_file_that_is_no_capture_is_named_in_the_error(tmp_path, content, message):
+    path = tmp_path / "broken.pcap"
+    path.write_bytes(content)
+    with pytest.raises(CaptureError, match=f"broken.pcap.*{message}"):
+        list(Capture(path))
+
+
+def test_an_unknown_link_type_is_an_error(tmp_path):
+    path = write_pcap(tmp_path / "usb.pcap", [(0, bytes(100))], 220)
+    with pytest.raises(CaptureError, match=r"usb\.pcap: link type 220"):
+        list(Capture(path))
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(CaptureError, match="No such file"):
+        list(Capture(tmp_path / "none.pcap"))

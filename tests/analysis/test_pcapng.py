@@ -1,0 +1,51 @@
+"""Rewriting a run's raw capture as a pcapng with one named interface a server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from scapy.layers.l2 import Ether
+
+from testbed.analysis.pcap import INBOUND, OUTBOUND, Capture
+from testbed.analysis.pcapng import to_pcapng
+from testbed.errors import CaptureError
+from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture, segment, write_pcap
+
+SERVERS = {6: "ap2", 5: "ap1"}
+
+
+def test_keeps_the_servers_packets_with_names_and_their_own_directions(tmp_path):
+    kept = to_pcapng(backhaul_capture(tmp_path / "raw.pcap"), tmp_path / "out.pcapng", SERVERS)
+    capture = Capture(tmp_path / "out.pcapng")
+    (packets,) = capture
+    assert kept == len(packets) == 7
+    names = capture.names()[packets.interface].tolist()
+    assert names == ["ap1", "ap2", "ap2", "ap1", "ap1", "ap2", "ap2"]
+    out, into = OUTBOUND, INBOUND
+    assert packets.direction.tolist() == [out, into, out, into, out, into, into]
+    assert packets.original_bytes[0] == 20 + 52 + 20000
+    assert packets.time_ns[1] == ORIGIN_UNIX_S * 10**9 + 1_001_000_000
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_tshark_reads_it_and_shows_the_names(tmp_path):
+    to_pcapng(backhaul_capture(tmp_path / "raw.pcap"), tmp_path / "out.pcapng", SERVERS)
+    fields = ("frame.interface_name", "frame.packet_flags_direction", "frame.len", "tcp.dstport")
+    command = ["tshark", "-r", str(tmp_path / "out.pcapng"), "-T", "fields"]
+    for name in fields:
+        command += ["-e", name]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split("\t") for line in shown.stdout.splitlines()]
+    assert "cut short" not in shown.stderr
+    assert [row[0] for row in rows] == ["ap1", "ap2", "ap2", "ap1", "ap1", "ap2", "ap2"]
+    assert [int(row[1], 16) for row in rows] == [2, 1, 2, 1, 2, 1, 1]
+    assert rows[0][2:] == ["20072", "7003"]
+
+
+def test_other_link_types_are_refused(tmp_path):
+    frame = bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 3))
+    raw = write_pcap(tmp_path / "raw.pcap", [(0, frame)], 1)
+    with pytest.raises(CaptureError, match="LINUX_SLL2"):
+        to_pcapng(raw, tmp_path / "out.pcapng", SERVERS)

@@ -1,0 +1,61 @@
+"""A run's figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from testbed.analysis.summary import summarise
+from testbed.records import collect, read_tables, write_table
+from tests.analysis.fake_run import make_run
+
+KEYS = {
+    "hit_ratio",
+    "handovers",
+    "cold_start_queries",
+    "queries",
+    "migrated_bytes",
+    "migrated_wire_bytes",
+    "peak_uplink_mbps",
+    "peak_downlink_mbps",
+    "servers_under_100mbps_share",
+    "fidelity",
+}
+
+
+def test_first_attachments_are_no_handovers(tmp_path):
+    summary = make_run(tmp_path / "run").read_json("summary")
+    handovers = read_tables(tmp_path / "run")["handovers"]
+    assert summary.keys() >= KEYS
+    assert summary["handovers"] == handovers["from_ap"].notna().sum() < len(handovers)
+    assert summary["hits"] + summary["misses"] == summary["handovers"]
+    assert summary["hit_ratio"] == summary["hits"] / summary["handovers"]
+    assert summary["fidelity"] == "good"
+
+
+def test_a_run_in_which_nothing_happened_has_no_ratios(tmp_path):
+    collect(tmp_path)
+    summary = summarise(read_tables(tmp_path), ["ap0"], "good")
+    assert summary.keys() >= KEYS
+    assert summary["hit_ratio"] is None
+    assert summary["median_latency_s"] is None
+    assert summary["migrated_bytes"] == summary["handovers"] == 0
+    assert summary["peak_uplink_mbps"] == 0
+    assert summary["servers_under_100mbps_share"] == 1
+
+
+def test_wire_bytes_count_each_frame_once_and_peaks_add_causes(tmp_path):
+    collect(tmp_path)
+    rows = [
+        ("ap0", 0, "uplink", "migration", 1000, 60.0, 1),
+        ("ap0", 0, "uplink", "query", 10, 50.0, 1),
+        ("ap1", 0, "downlink", "migration", 1000, 60.0, 1),
+        ("ap1", 1, "downlink", "migration", 7, 30.0, 1),
+    ]
+    columns = ["server", "interval", "direction", "cause", "bytes", "mbps", "packets"]
+    write_table(tmp_path, "backhaul", pd.DataFrame(rows, columns=columns))
+    summary = summarise(read_tables(tmp_path), ["ap0", "ap1", "ap2", "ap3"], "good")
+    assert summary["migrated_wire_bytes"] == 1000
+    assert summary["peak_uplink_mbps"] == pytest.approx(110)
+    assert summary["peak_downlink_mbps"] == pytest.approx(60)
+    assert summary["servers_under_100mbps_share"] == 0.75

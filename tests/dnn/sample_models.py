@@ -1,0 +1,127 @@
+"""Small models of many shapes; the tests address them as "tests.dnn.sample_models:NAME"."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Chain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        )
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(x)
+        return self.head(x.mean(dim=(2, 3)))
+
+
+class UNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down1, self.down2 = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1)
+        self.up = nn.ConvTranspose2d(8, 4, 2, stride=2)
+        self.out = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = torch.relu(self.down1(x))
+        deep = torch.relu(self.down2(nn.functional.max_pool2d(skip, 2)))
+        return self.out(torch.cat([self.up(deep), skip], dim=1))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 6), nn.Linear(3, 6)
+        self.offset = nn.Parameter(torch.arange(6.0))
+
+    def forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        both = self.left(left) + self.right(right)
+        both += self.offset
+        return both, both.softmax(dim=-1)
+
+
+class Tuples(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, (hidden, _) = self.lstm(x)
+        first, second = y.chunk(2, dim=-1)
+        best, _ = y.topk(2, dim=-1)
+        positions = torch.arange(y.shape[1], device=y.device)[None, :, None]
+        return first * second + hidden[-1].mean() + positions + best.sum()
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.decoder = nn.Embedding(11, 4), nn.Linear(4, 11, bias=False)
+        self.decoder.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.decoder(torch.tanh(self.embedding(tokens)))
+
+
+class Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.sum() > 0 else x
+
+
+class OutsideTorch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tensor([float(value) for value in x.flatten()]) + 1
+
+
+class Random(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn(x.shape)
+
+
+def chain() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Chain(), (torch.rand(1, 3, 8, 8),)
+
+
+def chain_without_examples() -> nn.Module:
+    return Chain()
+
+
+def unet() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return UNet(), (torch.rand(1, 3, 8, 8),)
+
+
+def two_inputs() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return TwoInputs(), (torch.rand(1, 4), torch.rand(1, 3))
+
+
+def tuples() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Tuples(), (torch.rand(1, 5, 4),)
+
+
+def tied() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Tied(), (torch.arange(5)[None],)
+
+
+def transformer() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.TransformerEncoder(layer, 2), (torch.rand(1, 5, 8),)
+
+
+def branches() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Branches(), (torch.rand(1, 3),)
+
+
+def outside_torch() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return OutsideTorch(), (torch.rand(1, 3),)
+
+
+def random() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Random(), (torch.rand(1, 3),)
+
+
+def no_module() -> int:
+    return 3

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+import torch
+from torch import Tensor, nn
+
+from testbed.dnn.capture import CapturedModel, capture
+from testbed.dnn.execute import Executor
+from testbed.dnn.graph import INPUT, LayerGraph
+from testbed.dnn.models import NETWORKS, build_model
+from testbed.dnn.tensors import PackedTensor, pack_tensors, unpack_tensors
+from testbed.errors import ModelError, ProtocolError
+
+SAMPLES = "tests.dnn.sample_models:"
+SMALL = ("chain", "unet", "two_inputs", "tuples", "tied", "transformer")
+
+
+def captured(name: str) -> tuple[CapturedModel, tuple[Tensor, ...]]:
+    module, examples = build_model(name if name in NETWORKS else SAMPLES + name)
+    return capture(module, examples, name), examples
+
+
+def other_query(examples: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(example.flip(-1) for example in examples)
+
+
+def split_answer(model: CapturedModel, cuts: tuple[int, ...], query: tuple[Tensor, ...]) -> object:
+    """Alternate between two executors at the cuts; only packed, needed tensors pass between."""
+    graph = model.graph
+    server = Executor(model.without_weights())
+    client = Executor(model)
+    for index in range(len(graph)):
+        server.load_layer(index, bytes(client.layer_weights(index)))
+    known: tuple[dict[int, tuple[Tensor, ...]], ...] = ({INPUT: query}, {})
+    bounds = (0, *cuts, len(graph))
+    for side, (first, end) in zip(itertools.cycle((0, 1)), itertools.pairwise(bounds)):
+        wanted = [p for p in graph.reads(first, end - 1) if p not in known[side]]
+        sent = unpack_tensors(*pack_tensors({p: known[1 - side][p] for p in wanted}))
+        known[side].update(sent)
+        known[side].update((client, server)[side].run(first, end - 1, known[side]))
+    return client.answer(known[0] | known[1])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_split_of_a_small_model_answers_as_the_module_does(name: str) -> None:
+    model, examples = captured(name)
+    query = other_query(examples)
+    with torch.inference_mode():
+        expected = model.module(*query)
+    n = len(model.graph)
+    cuts = [(), *((i,) for i in range(1, n)), *itertools.combinations(range(1, n), 2)]
+    for cut in cuts[:: max(1, len(cuts) // 60)]:
+        torch.testing.assert_close(split_answer(model, cut, query), expected)
+
+
+def test_inception_split_client_server_client_answers_as_the_module_does() -> None:
+    model, examples = captured("inception")
+    query = other_query(examples)
+    expected = Executor(model).query(*query)
+    torch.testing.assert_close(model.module(*query), expected, rtol=1e-3, atol=1e-7)
+    for cuts in ((1, 301), (40, 120, 200), (299,)):
+        torch.testing.assert_close(split_answer(model, cuts, query), expected)
+    last = len(model.graph) - 1
+    every = Executor(model).run_all(*query)
+    torch.testing.assert_close(every[last][0], expected)
+    assert (expected - Executor(model).query(*examples)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_weights_belong_to_exactly_one_layer(name: str) -> None:
+    model, _ = captured(name)
+    tensors = {id(t): t for t in (*model.module.parameters(), *model.module.buffers())}
+    assert model.graph.weight_bytes.sum() == sum(t.nbytes for t in tensors.values())
+    assert len({layer.name for layer in model.graph.layers}) == len(model.graph)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_profile_survives_the_wire(name: str) -> None:
+    model, _ = captured(name)
+    raw = msgspec.msgpack.encode(model.graph)
+    assert msgspec.msgpack.decode(raw, type=LayerGraph) == model.graph
+
+
+def test_modules_keep_their_names_and_functions_are_counted() -> None:
+    model, _ = captured("unet")
+    names = [layer.name for layer in model.graph.layers]
+    assert names[:2] == ["down1", "relu_1"]
+    assert names[-2:] == ["cat_1", "out"]
+    assert model.graph.layers[0].hyperparameters["num_output"] == 4
+
+
+def test_a_structure_without_weights_has_the_same_graph() -> None:
+    module, examples = build_model("mobilenet", seed=None)
+    assert all(parameter.is_meta for parameter in module.parameters())
+    assert capture(module, examples, "mobilenet").graph == captured("mobilenet")[0].graph
+
+
+def test_a_layer_without_its_weights_does_not_run() -> None:
+    model, examples = captured("chain")
+    server = Executor(model.without_weights())
+    with pytest.raises(ProtocolError, match=r"'features\.0' has no weights"):
+        server.query(*examples)
+    with pytest.raises(ProtocolError, match="bytes"):
+        server.load_layer(0, b"123")
+    server.load_layer(0, Executor(model).layer_weights(0))
+    server.run(0, 0, {INPUT: examples})
+    server.unload_layer(0)
+    assert not server.is_loaded(0)
+
+
+def test_a_tied_weight_travels_once_and_both_layers_need_it() -> None:
+    model, _ = captured("tied")
+    last = model.graph.layers[-1]
+    assert last.weight_bytes == 0 and last.weights_of == (0,)
+    server = Executor(model.without_weights())
+    assert not server.is_loaded(len(model.graph) - 1)
+    server.load_layer(0, Executor(model).layer_weights(0))
+    assert server.is_loaded(len(model.graph) - 1)
+
+
+def test_a_missing_input_is_named() -> None:
+    model, _ = captured("chain")
+    with pytest.raises(ProtocolError, match="query's input"):
+        Executor(model).run(0, 0, {})
+
+
+def test_packed_tensors_come_back_and_lengths_are_checked() -> None:
+    values = {
+        INPUT: (torch.rand(2, 3), torch.tensor([True, False, True])),
+        4: (torch.arange(5), torch.rand(()).to(torch.bfloat16), torch.zeros(0, 3)),
+    }
+    packed, raw = pack_tensors(values)
+    found = unpack_tensors(packed, raw)
+    assert list(found) == [INPUT, 4]
+    torch.testing.assert_close(found, values, rtol=0, atol=0)
+    with pytest.raises(ProtocolError, match="bytes"):
+        unpack_tensors(packed, raw[:-1])
+    with pytest.raises(ProtocolError, match="ascending"):
+        unpack_tensors(packed[::-1], raw)
+    wrong = [PackedTensor(0, msgspec.structs.replace(packed[0].spec, shape=(2**40, 3)))]
+    with pytest.raises(ProtocolError):
+        unpack_tensors(wrong, raw)
+    assert unpack_tensors([], b"") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("branches", "'bool' turns a tensor"),
+        ("outside_torch", "'float' turns a tensor"),
+        ("random", "at random"),
+    ],
+)
+def test_what_cannot_be_captured_is_named(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        captured(name)
+
+
+def test_a_model_that_fails_on_its_input_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match=r"fails on inputs of shapes \[\(1, 3\)\]"):
+        capture(nn.Linear(4, 2), (torch.rand(1, 3),), "linear")

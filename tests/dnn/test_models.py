@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from testbed.dnn.capture import capture
+from testbed.dnn.models import build_model
+from testbed.dnn.published import MODELS, caffe_layer_count, published_graph
+from testbed.errors import ModelError
+
+SAMPLES = "tests.dnn.sample_models:"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_captured_network_is_the_published_one(name: str) -> None:
+    module, examples = build_model(name, seed=None)
+    found, expected = capture(module, examples, name).graph, published_graph(name)
+    fields = [
+        "name",
+        "kind",
+        "inputs",
+        "weight_bytes",
+        "output_bytes",
+        "multiply_adds",
+        "hyperparameters",
+    ]
+    for layer, published in zip(found.layers, expected.layers, strict=True):
+        for field in fields:
+            assert getattr(layer, field) == getattr(published, field), (published.name, field)
+    assert found.input_bytes == expected.input_bytes
+
+
+def test_table_1_counts_and_sizes() -> None:
+    found = {
+        m: (caffe_layer_count(g), g.weight_bytes.sum()) for m in MODELS if (g := published_graph(m))
+    }
+    assert found["inception"] == (312, 134_566_552)
+    assert found["resnet"] == (245, 102_441_076)
+    assert found["mobilenet"] == (111, 17_015_564)  # Table I says 110 layers
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_depend_on_query_and_seed(name: str) -> None:
+    module, examples = build_model(name, seed=1)
+    other, _ = build_model(name, seed=2)
+    with torch.inference_mode():
+        answer = module(*examples)
+        assert torch.isfinite(answer).all()
+        assert 1.5 / answer.numel() < answer.max() < 0.95
+        assert (answer - module(examples[0].flip(-1))).abs().max() > 1e-4
+        assert (answer - other(*examples)).abs().max() > 1e-4
+    again, _ = build_model(name, seed=1)
+    pairs = zip(module.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(left, right) for left, right in pairs)
+
+
+def test_a_factory_may_leave_the_examples_to_the_input_shape() -> None:
+    module, examples = build_model(SAMPLES + "chain_without_examples", input_shape=(1, 3, 16, 16))
+    assert examples[0].shape == (1, 3, 16, 16)
+    assert not module.training
+    structure, _ = build_model(SAMPLES + "chain", seed=None)
+    assert all(parameter.is_meta for parameter in structure.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("inceptoin", "did you mean 'inception'"),
+        ("no.such.package:model", "cannot be imported"),
+        (SAMPLES + "missing", "cannot be imported"),
+        (SAMPLES + "no_module", "must return an nn.Module"),
+    ],
+)
+def test_a_model_that_cannot_be_built_says_why(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_model(name)

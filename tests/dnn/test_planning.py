@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from testbed.dnn.devices import DEVICES, device_profile
+from testbed.dnn.planning import plan_for_model, plan_from_graph_json
+from testbed.dnn.published import published_graph
+from testbed.errors import ConfigurationError
+
+FIGURE_5: dict[str, Any] = {  # two layers: the first is cheap and shrinks its input
+    "layers": [
+        {"name": "A", "inputs": [], "client_s": 0.1, "server_s": 0.01,
+         "weight_bytes": 1000, "output_bytes": 1_000_000},
+        {"name": "B", "inputs": ["A"], "client_s": 1.0, "server_s": 0.1,
+         "weight_bytes": 4000, "output_bytes": 1000},
+    ],
+    "input_bytes": 10_000_000,
+}  # fmt: skip
+
+
+def test_figure_5s_example() -> None:
+    found = plan_from_graph_json(FIGURE_5, down_bps=50e6, up_bps=40e6)
+    assert json.loads(json.dumps(found)) == found
+    assert found["location"] == {"A": "client", "B": "server"}
+    assert found["latency_s"] == pytest.approx(0.1 + 0.2 + 0.1 + 8000 / 50e6)
+    assert found["local_latency_s"] == pytest.approx(1.1)
+    assert found["upload"] == [["B"]]
+    assert found["upload_bytes"] == 4000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"client_s": -1.0}, r"layer 'B'.*client_s"),
+        ({"client_s": float("nan")}, r"layer 'B'.*client_s"),
+        ({"weight_bytes": "many"}, r"layer 'B'.*weight_bytes"),
+        ({"inputs": ["C"]}, "layer 'B' reads 'C'"),
+        ({"inputs": [1]}, "layer 'B' reads 1"),
+        ({"name": "A"}, "two layers are called 'A'"),
+        ({"server_s": None}, r"layer 'B'.*server_s"),
+    ],
+)
+def test_a_malformed_layer_is_named(change: dict[str, Any], message: str) -> None:
+    content = copy.deepcopy(FIGURE_5)
+    content["layers"][1].update(change)
+    with pytest.raises(ConfigurationError, match=message):
+        plan_from_graph_json(content, 50e6, 35e6)
+
+
+@pytest.mark.parametrize(
+    "content", [[], {}, {"layers": [], "input_bytes": 1}, {"layers": [3], "input_bytes": 1}]
+)
+def test_a_file_that_is_no_graph_is_refused(content: Any) -> None:
+    with pytest.raises(ConfigurationError, match="layer graph"):
+        plan_from_graph_json(content, 50e6, 35e6)
+
+
+def test_a_plan_for_a_model() -> None:
+    found = plan_for_model("mobilenet", "odroid-xu4", "titan-xp", down_bps=50e6, up_bps=35e6)
+    assert found["latency_s"] == pytest.approx(0.141, abs=1e-3)
+    assert set(found["location"].values()) == {"server"}
+    assert sum(map(len, found["upload"])) == 111
+
+
+def test_published_times() -> None:
+    graph = published_graph("inception")
+    assert device_profile("odroid-xu4").layer_times(graph).sum() == pytest.approx(2.5219, abs=1e-4)
+    assert device_profile("titan-xp").layer_times(graph).sum() == pytest.approx(0.01102, abs=1e-5)
+    with pytest.raises(ConfigurationError, match="did you mean 'titan-xp'"):
+        device_profile("titanxp")
+
+
+def test_a_layer_of_another_size_or_model_is_estimated() -> None:
+    device, graph = device_profile("odroid-xu4"), published_graph("resnet")
+    renamed = msgspec.structs.replace(graph, model="mine")
+    estimated, measured = device.layer_times(renamed), device.layer_times(graph)
+    assert (estimated > 0).all()
+    assert estimated.sum() == pytest.approx(measured.sum(), rel=0.1)
+    assert not np.allclose(estimated, measured)
+
+
+def test_estimates_for_unseen_models_are_within_a_third() -> None:
+    """Leave-one-model-out: what a plan for a model that was never profiled relies on."""
+    for device in DEVICES.values():
+        for error in device.estimation_error().values():
+            assert error.estimated_total_s == pytest.approx(error.total_s, rel=1 / 3)
+            assert error.mean_absolute_s < 2e-3
+
+
+def test_planning_does_not_load_torch() -> None:
+    code = "import sys, testbed.dnn.planning; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

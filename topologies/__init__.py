@@ -1,0 +1,1 @@
+"""Backhaul networks as Mininet `Topo` classes, and where access points stand."""

@@ -1,0 +1,1 @@
+"""People's movement: loaders, a synthetic campus, cropping, attachment to access points."""

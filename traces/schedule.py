@@ -1,0 +1,206 @@
+"""The movement of a run, computed once: who walks where, and who is handed over when.
+
+All traces are aligned at their own t = 0. A run looks at them through a window and steps through it
+at the traces' interval. At each step a client is where its trace's last sample says: positions are
+held, not interpolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from testbed.errors import ConfigurationError
+from testbed.values import AccessPoint, Fix, Handover, Schedule
+from traces.attachment import IndexArray, attach, handover_steps
+from traces.prepare import hold
+from traces.trace import FloatArray, TraceSet
+
+HISTORY = 4  # steps before the window: with its first one they make a trajectory of n = 5
+ABSENT = -1  # instead of a count of handovers: not present in the whole window
+
+Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A trace at the steps of a clock that ticks once an interval.
+
+    Args:
+        trace: the trace's name.
+        first: the step of the first position.
+        positions_m: at `first` and each step after it, (n, 2).
+        attached: the index of the access point at each of these steps, (n,).
+    """
+
+    trace: str
+    first: int
+    positions_m: FloatArray
+    attached: IndexArray
+
+    def between(self, start: int, stop: int) -> Walk:
+        """Return the part from step `start` to step `stop` (exclusive) that there is."""
+        part = slice(max(start - self.first, 0), max(stop - self.first, 0))
+        first = max(start, self.first)
+        return Walk(self.trace, first, self.positions_m[part], self.attached[part])
+
+
+def build_schedule(
+    traces: TraceSet,
+    access_points: Sequence[AccessPoint],
+    *,
+    clients: int,
+    start: float | Literal["busiest"],
+    duration_s: float,
+    near: Near,
+    history: int = HISTORY,
+) -> Schedule:
+    """Return the movement of the people with most handovers in a window of the traces.
+
+    They are called c1, c2, ... from most handovers to fewest, and are present throughout.
+
+    Args:
+        traces: of the people who may become clients.
+        access_points: all there are; people attach to the nearest.
+        clients: how many people take part.
+        start: of the window, in the traces' own time, or "busiest": the multiple of the interval at
+            which the chosen people have most handovers in total and as much history as is told,
+            the earliest among equals.
+        duration_s: length of the window.
+        near: returns the access points that people at given positions, (n, 2), can come near; the
+            schedule keeps these and all that someone attaches to.
+        history: the schedule tells of so many steps before the window where there are any.
+
+    Raises:
+        ConfigurationError: a value is out of range, or too few people are present throughout.
+    """
+    _check(clients, start, duration_s)
+    interval_s = traces.interval_s
+    steps = int(np.ceil(duration_s / interval_s))
+    phase_s = 0.0 if start == "busiest" else start % interval_s
+    walks = take_walks(traces, access_points, phase_s)
+    counts = count_handovers(walks, steps, history if start == "busiest" else 0)
+    first = busiest_step(counts, clients) if start == "busiest" else int(start // interval_s)
+    in_window = counts[:, first] if first < counts.shape[1] else np.full(len(walks), ABSENT)
+    present = int((in_window != ABSENT).sum())
+    if present < clients:
+        when = "at any time" if start == "busiest" else f"from {start:g} s on"
+        raise ConfigurationError(
+            f"{clients} clients for {duration_s:g} s cannot be taken from {traces.source!r}:"
+            f" no more than {present} people are present throughout {when}; take fewer clients or"
+            " a shorter duration"
+        )
+    busiest = np.argsort(-in_window, kind="stable")[:clients]
+    chosen = {f"c{rank}": walks[index] for rank, index in enumerate(busiest, start=1)}
+    moves = {client: walk.between(first, first + steps) for client, walk in chosen.items()}
+    told = {client: walk.between(first - history, first + steps) for client, walk in chosen.items()}
+    return Schedule(
+        source=traces.source,
+        start_s=phase_s + first * interval_s,
+        duration_s=duration_s,
+        interval_s=interval_s,
+        access_points=_keep(access_points, moves, near),
+        clients={client: walk.trace for client, walk in chosen.items()},
+        fixes=_fixes(told, first, interval_s),
+        handovers=_handovers(moves, first, interval_s, access_points),
+    )
+
+
+def take_walks(
+    traces: TraceSet, access_points: Sequence[AccessPoint], phase_s: float = 0.0
+) -> list[Walk]:
+    """Return the traces at steps `phase_s + k * interval_s`, attached to access points.
+
+    Traces that fall between two steps are left out.
+
+    Raises:
+        ConfigurationError: there are no access points.
+    """
+    interval_s = traces.interval_s
+    ap_x_m = np.array([ap.x_m for ap in access_points])
+    ap_y_m = np.array([ap.y_m for ap in access_points])
+    walks = []
+    for trace in traces.traces:
+        held = hold(trace, interval_s, phase_s)
+        if len(held):
+            first = round((held.time_s[0] - phase_s) / interval_s)
+            attached = attach(held.x_m, held.y_m, ap_x_m, ap_y_m)
+            walks.append(Walk(held.name, first, held.positions_m, attached))
+    return walks
+
+
+def count_handovers(walks: Sequence[Walk], steps: int, history: int = 0) -> IndexArray:
+    """Return each walk's handovers in the window of `steps` from each step, (walks, steps).
+
+    `ABSENT` stands where a walk does not last through the window and the `history` before it.
+    """
+    end = max((walk.first + len(walk.attached) for walk in walks), default=0)
+    counts = np.full((len(walks), max(end - steps + 1, 1)), ABSENT, dtype=np.int64)
+    for row, walk in zip(counts, walks, strict=True):
+        moved = np.zeros(len(walk.attached), dtype=np.int64)
+        moved[handover_steps(walk.attached)] = 1
+        total = moved.cumsum()  # handovers since the walk began
+        windows = len(total) - steps + 1
+        if windows > history:
+            in_window = total[steps - 1 :] - total[:windows]
+            row[walk.first + history : walk.first + windows] = in_window[history:]
+    return counts
+
+
+def busiest_step(counts: IndexArray, clients: int) -> int:
+    """Return the step whose window has most handovers of its `clients` busiest walks.
+
+    The earliest among equals; where no window has so many walks, the one that has most of them.
+    """
+    present = (counts != ABSENT).sum(axis=0)
+    if present.max(initial=0) < clients:
+        return int(present.argmax())
+    total = np.sort(counts, axis=0)[-clients:].sum(axis=0)
+    return int(np.where(present >= clients, total, ABSENT).argmax())
+
+
+def _check(clients: int, start: float | Literal["busiest"], duration_s: float) -> None:
+    if clients < 1:
+        raise ConfigurationError(f"{clients} clients are too few; a run needs at least 1")
+    if not duration_s > 0:
+        raise ConfigurationError(f"a duration of {duration_s:g} s must be above 0 s")
+    if start != "busiest" and not start >= 0:
+        raise ConfigurationError(f"a start at {start:g} s lies before the traces begin, at 0 s")
+
+
+def _keep(
+    access_points: Sequence[AccessPoint], moves: Mapping[str, Walk], near: Near
+) -> tuple[AccessPoint, ...]:
+    """Return, in their order, the access points near any client or with one attached."""
+    positions_m = np.concatenate([walk.positions_m for walk in moves.values()])
+    used = np.unique(np.concatenate([walk.attached for walk in moves.values()]))
+    names = {ap.name for ap in near(access_points, positions_m)}
+    names |= {access_points[index].name for index in used}
+    return tuple(ap for ap in access_points if ap.name in names)
+
+
+def _fixes(told: Mapping[str, Walk], start: int, interval_s: float) -> tuple[Fix, ...]:
+    """Return all positions, sorted by time and then in the clients' order."""
+    fixes = [
+        Fix(client, (walk.first - start + step) * interval_s, float(x_m), float(y_m))
+        for client, walk in told.items()
+        for step, (x_m, y_m) in enumerate(walk.positions_m)
+    ]
+    return tuple(sorted(fixes, key=lambda fix: fix.time_s))
+
+
+def _handovers(
+    moves: Mapping[str, Walk], start: int, interval_s: float, access_points: Sequence[AccessPoint]
+) -> tuple[Handover, ...]:
+    """Return first attachments and changes, sorted by time and then in the clients' order."""
+    handovers = []
+    for client, walk in moves.items():
+        names = [access_points[index].name for index in walk.attached]
+        handovers.append(Handover(client, 0.0, None, names[0]))
+        for step in handover_steps(walk.attached):
+            time_s = float(walk.first - start + step) * interval_s
+            handovers.append(Handover(client, time_s, names[step - 1], names[step]))
+    return tuple(sorted(handovers, key=lambda handover: handover.time_s))
