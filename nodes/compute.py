@@ -125,7 +125,7 @@ class Computer:
     def _executor(self, client: str) -> Executor:
         if client not in self._executors:
             executor = Executor(self._captured.without_weights())
-            for layer, weights in self._weights.get(client, {}).items():
+            for layer, weights in list(self._weights.get(client, {}).items()):
                 executor.load_layer(layer, memoryview(weights))
             self._executors[client] = executor
         return self._executors[client]

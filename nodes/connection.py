@@ -54,21 +54,19 @@ class Connection:
         await self._writer.drain()
 
     async def send_file(self, message: AnyMessage, path: Path, offset_bytes: int) -> None:
-        """Send a frame whose body is a file from `offset_bytes` on, by sendfile.
+        """Send a frame whose body is a file from `offset_bytes` on.
 
-        `file_bytes` counts what the socket took, also of a body that is cut off.
+        `file_bytes` counts what the socket took, also of a body that is cut off. (asyncio's
+        sendfile would not read from the connection until the whole file is sent.)
         """
         end_bytes = path.stat().st_size
         self._writer.write(frame_head(message, end_bytes - offset_bytes))
-        await self._writer.drain()
-        loop = asyncio.get_running_loop()
         with path.open("rb") as file:
-            while offset_bytes < end_bytes:  # in pieces: asyncio does not read during a sendfile
-                count = min(_SEND_BYTES, end_bytes - offset_bytes)
-                await loop.sendfile(self._writer.transport, file, offset_bytes, count)
-                offset_bytes += count
-                self.file_bytes += count
-                await asyncio.sleep(0)  # the loop's chance to read
+            file.seek(offset_bytes)
+            while data := file.read(_SEND_BYTES):
+                self._writer.write(data)
+                await self._writer.drain()
+                self.file_bytes += len(data)
 
     async def receive_head(self) -> tuple[AnyMessage, int] | None:
         """Return the next message and the length of the body that follows; None at the end.
