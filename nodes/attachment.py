@@ -77,6 +77,11 @@ class Attachment:
         return self.present_bytes == self.wanted_bytes
 
     @property
+    def ended(self) -> bool:
+        """Whether the client has moved on."""
+        return self._ended
+
+    @property
     def complete(self) -> bool:
         """Whether the server has all of the plan's layers now."""
         return self._sender is not None and self._sender.complete
@@ -101,7 +106,7 @@ class Attachment:
         self._querying = True
         try:
             await self._queries.send(query, body)
-            received = await self._queries.receive()
+            received = await self._queries.receive(int(self._model.graph.live_bytes.max()))
         finally:
             self._querying = False
             if self._ended:
@@ -128,7 +133,7 @@ class Attachment:
     async def _send_layers(self, sender: LayerSender) -> None:
         try:
             await sender.send_all()
-        except (ConnectionError, ProtocolError) as error:
+        except (OSError, ProtocolError) as error:
             _log.warning("%s: upload to %s broke off: %s", self._client, self.access_point, error)
         finally:
             self._upload_ended_s = self._clock.now_s()

@@ -54,7 +54,8 @@ class Client:
     async def run(self) -> None:
         """Register, then follow the experiment's messages until it says stop."""
         master = await self._register()
-        hearing = asyncio.create_task(self._hear(master))
+        hearing = asyncio.create_task(self._hear(master), name="hearing the master")
+        self._control.watch(hearing)
         self._control.tell(Ready())
         while not isinstance(message := await self._control.receive(), Stop):
             if isinstance(message, Start):
@@ -64,7 +65,10 @@ class Client:
                 await master.send(Report(message.time_s, message.x_m, message.y_m))
             elif isinstance(message, Associated):
                 await self._detach()
-                self._attaching = asyncio.create_task(self._attach(master, message))
+                # Before the next report, for which the master must know where the client is
+                await master.send(Attach(message.access_point))
+                self._attaching = asyncio.create_task(self._attach(message), name="attaching")
+                self._control.watch(self._attaching)
                 self._querying.attaching = self._attaching
         await self._querying.stop()
         await self._detach()
@@ -97,9 +101,8 @@ class Client:
                 raise ProtocolError(f"expected a plan, got {received[0]!r}")
             self._plans.put_nowait(received[0])
 
-    async def _attach(self, master: Connection, where: Associated) -> None:
-        """Ask for the plan, find out what the new server has, and start to upload the rest."""
-        await master.send(Attach(where.access_point))
+    async def _attach(self, where: Associated) -> None:
+        """Take the plan, find out what the new server has, and start to upload the rest."""
         plan = await self._plans.get()
         while plan.access_point != where.access_point:  # asked for before moving on again
             plan = await self._plans.get()

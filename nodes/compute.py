@@ -108,27 +108,43 @@ class Computer:
         return await loop.run_in_executor(self._pool, self._compute, job, inputs)
 
     async def repeat_and_compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> bool:
-        """Execute a job for real, in the background, and say whether it gives these outputs."""
+        """Execute a job for real, in the background, and say whether it gives these outputs.
+
+        It uses the weights that are here at the call, also if they are discarded meanwhile.
+        """
+        executed = range(job.first, job.last + 1)
+        needed = set(executed).union(*(self.graph.layers[i].weights_of for i in executed))
+        weights = {
+            layer: data
+            for layer, data in self._weights.get(job.client, {}).items()
+            if layer in needed
+        }
         loop = asyncio.get_running_loop()
-        again = await loop.run_in_executor(self._background, self._compute, job, inputs)
+        again = await loop.run_in_executor(self._background, self._repeat, job, inputs, weights)
         return all(same_tensors(self.graph, p, again[p], outputs[p]) for p in again)
 
+    def _repeat(self, job: Job, inputs: Outputs, weights: Mapping[int, Weights]) -> Outputs:
+        executor = Executor(self._captured.without_weights())
+        for layer, data in weights.items():
+            executor.load_layer(layer, memoryview(data))
+        return self._run(executor, job, inputs)
+
     def _compute(self, job: Job, inputs: Outputs) -> Outputs:
-        executor = self._executor(job.client)
+        executor = self._executors.get(job.client)
+        if executor is None:
+            executor = Executor(self._captured.without_weights())
+            self._executors[job.client] = executor  # `load` adds what comes while this one loads
+            for layer, data in list(self._weights.get(job.client, {}).items()):
+                executor.load_layer(layer, memoryview(data))
+        return self._run(executor, job, inputs)
+
+    def _run(self, executor: Executor, job: Job, inputs: Outputs) -> Outputs:
         live = {
             producer: tuple(tensors_from_bytes(self.graph.specs_of(producer), data))
             for producer, data in inputs.items()
         }
         values = executor.run(job.first, job.last, live)
         return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
-
-    def _executor(self, client: str) -> Executor:
-        if client not in self._executors:
-            executor = Executor(self._captured.without_weights())
-            for layer, weights in list(self._weights.get(client, {}).items()):
-                executor.load_layer(layer, memoryview(weights))
-            self._executors[client] = executor
-        return self._executors[client]
 
 
 class Memo:

@@ -8,10 +8,14 @@ inherits when it is forked; everything else travels over the emulated links.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import socket
 from typing import TypeAlias
 
 import msgspec
+
+_log = logging.getLogger(__name__)
 
 _MAX_LINE_BYTES = 1 << 16
 
@@ -116,17 +120,30 @@ class NodeSide:
 
     async def receive(self) -> ToNode:
         """Return the next message; `Stop` when the experiment has gone."""
-        line = await self._reader.readline()
+        try:
+            line = await self._reader.readline()
+        except ConnectionResetError:
+            return Stop()
         return _to_node.decode(line) if line else Stop()
 
     def tell(self, message: FromNode) -> None:
         """Send a message; the channel's buffer takes it, nothing waits."""
         self._writer.write(msgspec.json.encode(message) + b"\n")
 
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Tell the experiment if a task fails that nothing awaits: the node cannot go on."""
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task failed", exc_info=error)
+            self.tell(Failed(f"{task.get_name()}: {error!r}"))
+
     async def close(self) -> None:
         """Flush and close."""
         self._writer.close()
-        await self._writer.wait_closed()
+        with contextlib.suppress(ConnectionError):  # the experiment was quicker
+            await self._writer.wait_closed()
 
 
 class ExperimentSide:

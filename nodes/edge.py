@@ -59,7 +59,7 @@ class EdgeServer:
         self._layers: dict[str, dict[int, LayerRef]] = defaultdict(dict)
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
-        self._migrating: set[tuple[str, str]] = set()
+        self._routes: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._senders: dict[str, set[LayerSender]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._gpu = asyncio.Lock()  # one accelerator executes one segment at a time
@@ -97,11 +97,20 @@ class EdgeServer:
     # Queries
 
     async def _serve_queries(self, connection: Connection) -> None:
-        while (received := await connection.receive()) is not None:
-            query, body = received
-            if not isinstance(query, Query):
-                raise ProtocolError(f"expected a query, got {query!r}")
-            await self._answer(connection, query, body)
+        clients: set[str] = set()
+        try:
+            most_bytes = int(self._computer.graph.live_bytes.max())
+            while (received := await connection.receive(most_bytes)) is not None:
+                query, body = received
+                if not isinstance(query, Query) or query.client not in self._setup.clients:
+                    raise ProtocolError(f"expected a client's query, got {query!r}")
+                if query.client not in clients:
+                    clients.add(query.client)
+                    self._attach(query.client)
+                await self._answer(connection, query, body)
+        finally:
+            for client in clients:
+                self._leave(client)
 
     async def _answer(self, connection: Connection, query: Query, body: bytes) -> None:
         missing = self._missing(query)
@@ -125,6 +134,8 @@ class EdgeServer:
         graph = self._computer.graph
         if not 0 <= query.first <= query.last < len(graph):
             return f"no layers {query.first} to {query.last}"
+        if not 0 <= query.input_key < self._setup.experiment.model.distinct_inputs:
+            return f"no input {query.input_key}"
         refs = self._layers[query.client]
         for layer in range(query.first, query.last + 1):
             size = graph.layers[layer].weight_bytes
@@ -142,15 +153,22 @@ class EdgeServer:
 
     async def _serve_upload(self, connection: Connection) -> None:
         client, layers = await self._opening(connection, Wanted)
-        self._attached[client] += 1
-        self._presence.attach(client)
+        self._attach(client)
         try:
             await self._take_layers(connection, client, layers)
         finally:
-            self._attached[client] -= 1
-            if not self._attached[client]:
-                self._presence.leave(client)
-                self._expiry_changed.set()
+            self._leave(client)
+
+    def _attach(self, client: str) -> None:
+        """A client is here as long as it has a connection, for layers or for a query in flight."""
+        self._attached[client] += 1
+        self._presence.attach(client)
+
+    def _leave(self, client: str) -> None:
+        self._attached[client] -= 1
+        if not self._attached[client]:
+            self._presence.leave(client)
+            self._expiry_changed.set()
 
     async def _serve_migration(self, connection: Connection) -> None:
         client, layers = await self._opening(connection, MigrationOffer)
@@ -174,7 +192,10 @@ class EdgeServer:
         self, connection: Connection, client: str, layers: tuple[LayerRef, ...]
     ) -> None:
         self._check(layers)
-        self._layers[client].update({ref.layer: ref for ref in layers})
+        for ref in layers:
+            self._layers[client][ref.layer] = ref
+            if self._is_here(client, ref):  # perhaps as another layer of equal bytes
+                self._load(client, ref)
         self._listeners[client].add(connection)
         try:
             await connection.send(self._receiver.holding(client, layers))
@@ -188,17 +209,22 @@ class EdgeServer:
         for ref in layers:
             if (
                 not 0 <= ref.layer < len(graph)
-                or graph.layers[ref.layer].weight_bytes != ref.size_bytes
+                or not graph.layers[ref.layer].weight_bytes == ref.size_bytes > 0
             ):
                 raise ProtocolError(f"{ref} is no layer of {graph.model}")
 
     async def _layer_stored(self, client: str, ref: LayerRef) -> None:
-        self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
+        for known in self._layers[client].values():
+            if known.digest == ref.digest:
+                self._load(client, known)
         for sender in self._senders[client]:
             sender.changed.set()
         for listener in list(self._listeners[client]):
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
                 await listener.send(Stored(ref.digest))
+
+    def _load(self, client: str, ref: LayerRef) -> None:
+        self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
 
     async def _discard_expired(self) -> None:
         """Discard clients' layers when their time to live is over (section III.B.2)."""
@@ -226,31 +252,29 @@ class EdgeServer:
 
     async def _migrate(self, order: Migrate) -> None:
         """Send a client's layers on, as many as are here or arrive before the order ends."""
-        route = (order.client, order.destination)
-        renewal = route in self._migrating  # then only the time to live is renewed
-        layers = () if renewal else order.layers
-        if not renewal:
-            self._migrating.add(route)
         self._presence.start_sending(order.client)
+        try:
+            async with self._routes[order.client, order.destination]:  # after the last order's end
+                await asyncio.wait_for(self._send_on(order), self._clock.wall_s(order.ends_s))
+        except asyncio.TimeoutError:
+            pass  # the next order goes on where this one ends
+        finally:
+            self._presence.stop_sending(order.client)
+            self._expiry_changed.set()
+
+    async def _send_on(self, order: Migrate) -> None:
         started_s = self._clock.now_s()
         connection = await Connection.open(order.address, PORTS["migration"])
         sender = LayerSender(connection, self._store(order.client), lambda ref: None)
         self._senders[order.client].add(sender)
         try:
-            await sender.announce(MigrationOffer(order.client, self._name, layers, order.until_s))
-            await asyncio.wait_for(
-                sender.send_all(lambda ref: self._is_here(order.client, ref)),
-                self._clock.wall_s(order.ends_s),
+            await sender.announce(
+                MigrationOffer(order.client, self._name, order.layers, order.until_s)
             )
-        except asyncio.TimeoutError:
-            pass  # the next order goes on where this one ends
+            await sender.send_all(lambda ref: self._is_here(order.client, ref))
         finally:
             self._senders[order.client].discard(sender)
-            self._presence.stop_sending(order.client)
-            self._expiry_changed.set()
-            if not renewal:
-                self._migrating.discard(route)
-                self._record(order, sender, connection, started_s)
+            self._record(order, sender, connection, started_s)
             connection.abort()
 
     def _is_here(self, client: str, ref: LayerRef) -> bool:
@@ -286,7 +310,7 @@ class EdgeServer:
             for ref in refs:
                 store.link(ref.digest)
                 self._presence.add(client, ref.digest, ref.size_bytes)
-                self._computer.load(client, ref.layer, store.read(ref.digest))
+                self._load(client, ref)
                 self._layers[client][ref.layer] = ref
 
     # Shared

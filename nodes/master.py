@@ -5,7 +5,6 @@ The decisions are `testbed.coordinator`'s; this process only carries them over t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 
@@ -111,16 +110,18 @@ class Master:
 
     async def _order(self, offer: Offer) -> None:
         weights = self._weights[offer.client]
-        await self._edges[offer.source].send(
-            Migrate(
-                client=offer.client,
-                destination=offer.destination,
-                address=self._setup.addresses[offer.destination],
-                layers=tuple(weights[layer] for layer in offer.layers),
-                ends_s=offer.ends_s,
-                until_s=offer.until_s,
-            )
+        order = Migrate(
+            client=offer.client,
+            destination=offer.destination,
+            address=self._setup.addresses[offer.destination],
+            layers=tuple(weights[layer] for layer in offer.layers),
+            ends_s=offer.ends_s,
+            until_s=offer.until_s,
         )
+        try:
+            await self._edges[offer.source].send(order)
+        except (KeyError, OSError) as error:  # the client goes on without that server
+            _log.warning("%s takes no order to migrate: %r", offer.source, error)
 
     def _record(self, fix: Fix, prediction: Prediction, offers: list[Offer]) -> None:
         self._records.append(

@@ -72,7 +72,8 @@ class Querying:
     def start(self, clock: RunClock) -> None:
         """Begin; clients do not start in step, each does at its own moment of the first gap."""
         self._clock = clock
-        self._raising = asyncio.create_task(self._raise_queries())
+        self._raising = asyncio.create_task(self._raise_queries(), name="raising queries")
+        self._control.watch(self._raising)
 
     async def stop(self) -> None:
         """End; a query in flight is given up, comparisons under way are awaited."""
@@ -98,14 +99,14 @@ class Querying:
         attachment = self.attachment
         cold_start = attachment is None or not attachment.complete
         segments = self._model.local() if attachment is None else attachment.segments()
-        outcome = "remote" if any(segment.on_server for segment in segments) else "local"
         execution = self._begin(number)
         try:
             await self._run(execution, segments, attachment)
+            outcome = "remote" if execution.layers_server else "local"
         except (OSError, ProtocolError) as error:
             _log.warning("%s: query %d is finished locally: %s", self._client, number, error)
             outcome = "fallback"
-            execution.values = self._begin(number).values
+            execution.values = {INPUT: self._model.inputs[execution.input_key]}
             execution.layers_server = 0
             await self._run(execution, self._model.local(), None)
         answered_s = self._clock.now_s()
@@ -141,10 +142,10 @@ class Querying:
     ) -> None:
         for segment in segments:
             job = Job(self._client, execution.input_key, segment.first, segment.last)
-            if not segment.on_server:
-                await self._run_here(execution, job)
-            elif attachment is not None:
+            if segment.on_server and attachment is not None and not attachment.ended:
                 await self._run_there(execution, job, attachment)
+            else:  # also when the client has moved on meanwhile
+                await self._run_here(execution, job)
 
     async def _run_here(self, execution: _Execution, job: Job) -> None:
         started_s = self._clock.now_s()

@@ -26,7 +26,7 @@ class Predicts(Protocol):
     """A fitted mobility predictor."""
 
     def predict(self, recent: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the next position of each, (b, 2), from its recent ones, (b, n, 2), oldest first."""
+        """Return the next positions, (b, 2), from the recent ones, (b, n, 2), oldest first."""
 
 
 class CurrentPlan(msgspec.Struct, frozen=True):

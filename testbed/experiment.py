@@ -4,49 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import msgspec
 from rich.console import Console
+from rich.markup import escape
 
-from testbed.config import Experiment, from_dict, override, parse_value, settings, to_dict
-from testbed.errors import EXIT_BAD_CONFIGURATION, ConfigurationError, TestbedError, unknown_name
+from testbed.config import Experiment, to_dict
+from testbed.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_MACHINE_UNFIT,
+    ConfigurationError,
+    TestbedError,
+    unknown_name,
+)
+from testbed.options import Parser, add_settings, with_options
 from testbed.runfolder import RunFolder
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: The common options and the settings that they stand for (interfaces of all experiments).
-OPTIONS = {
-    "--engine": "engine",
-    "--traces": "traces.path",
-    "--trace-format": "traces.format",
-    "--clients": "replay.clients",
-    "--start": "replay.start",
-    "--duration": "replay.duration_s",
-    "--seed": "seed",
-    "--model": "model.name",
-    "--input-shape": "model.input_shape",
-    "--policy": "migration.policy",
-    "--radius": "migration.radius_m",
-    "--ttl": "migration.ttl_intervals",
-    "--fraction": "migration.fraction_mb",
-    "--crowded": "migration.crowded",
-    "--topology": "backhaul.topology",
-    "--controller": "backhaul.controller",
-    "--compute": "compute.mode",
-    "--tdf": "compute.tdf",
-}
-_FLAGS = {"--retain-uploads": "migration.retain_uploads"}
-
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn:
     """Run an experiment from the command line; ends the process with the documented status."""
+    exit_with(lambda: run(*parse(experiment, arguments)))
+
+
+def exit_with(action: Callable[[], int]) -> NoReturn:
+    """End the process with the status of an action, or of the error that it raised."""
     try:
-        sys.exit(_run(experiment, arguments))
+        sys.exit(action())
     except TestbedError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        text = f"[red]error:[/red] {escape(str(error))}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def parse(experiment: Experiment, arguments: list[str] | None) -> tuple[Experiment, Path | None]:
@@ -55,22 +48,50 @@ def parse(experiment: Experiment, arguments: list[str] | None) -> tuple[Experime
     Raises:
         ConfigurationError: an unknown setting, a wrong type or a value out of its bounds.
     """
-    given = vars(_parser(experiment).parse_args(arguments))
-    values = to_dict(experiment)
-    for option, path in {**OPTIONS, **_FLAGS}.items():
-        text = given[_destination(option)]
-        if text is not None:
-            override(values, path, _value_of(option, text))
-    for assignment in given["set"]:
-        path, separator, text = assignment.partition("=")
-        if not separator:
-            raise ConfigurationError(f"--set {assignment}: write --set path.to.setting=value")
-        override(values, path, parse_value(text))
-    return from_dict(values), given["out"]
+    parser = Parser(
+        description=sys.modules["__main__"].__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_settings(parser, experiment)
+    given = parser.parse_args(arguments)
+    return with_options(experiment, given), given.out
 
 
-def check(experiment: Experiment) -> None:
-    """Check every name in the settings, before anything is created.
+def run(experiment: Experiment, out: Path | None) -> int:
+    """Check the settings, then the machine, and then run the experiment.
+
+    Where everything is as it should be, the process becomes the run's launcher and does not return.
+
+    Args:
+        experiment: with all its settings.
+        out: folder for the run, or None for one of its own under `results/`.
+
+    Raises:
+        ConfigurationError: something in the settings cannot be used; nothing has been created.
+    """
+    check(experiment, out)
+    from testbed.emulation import doctor, sandbox
+    from testbed.movement import prepare
+
+    movement = prepare(experiment)
+    _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
+    findings = doctor.examine()
+    if doctor.unfit(findings):
+        doctor.print_findings(findings, Console(stderr=True))
+        return EXIT_MACHINE_UNFIT
+    folder = (
+        RunFolder.create(_REPOSITORY / "results", experiment.name, experiment.seed)
+        if out is None
+        else RunFolder.at(out)
+    )
+    folder.write_json("config", to_dict(experiment))
+    folder.write_schedule(movement.schedule)
+    sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
+
+
+def check(experiment: Experiment, out: Path | None = None) -> None:
+    """Check every name in the settings and the run's folder, before anything is created.
 
     Raises:
         ConfigurationError: something named does not exist or cannot be used.
@@ -88,102 +109,19 @@ def check(experiment: Experiment) -> None:
     device_profile(experiment.model.client_device)
     device_profile(experiment.model.server_device)
     build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])
+    if out is not None and out.exists():
+        RunFolder.at(out)
     _check_model(experiment)
-
-
-def _run(experiment: Experiment, arguments: list[str] | None) -> int:
-    chosen, out = parse(experiment, arguments)
-    check(chosen)
-    from testbed.movement import prepare
-
-    movement = prepare(chosen)
-    from testbed.emulation import doctor, sandbox
-
-    findings = doctor.examine()
-    if doctor.unfit(findings):
-        doctor.print_findings(findings, Console(stderr=True))
-        return 3
-    folder = (
-        RunFolder.create(_REPOSITORY / "results", chosen.name, chosen.seed)
-        if out is None
-        else RunFolder.at(out)
-    )
-    folder.write_json("config", to_dict(chosen))
-    folder.write_schedule(movement.schedule)
-    sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
-
-
-def _parser(experiment: Experiment) -> argparse.ArgumentParser:
-    main_module = sys.modules["__main__"]
-    parser = _Parser(
-        description=main_module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_all_settings(experiment),
-        allow_abbrev=False,
-    )
-    fields = dict(settings())
-    values = _flat(to_dict(experiment))
-    for option, path in OPTIONS.items():
-        text = f"{_meaning(fields[path])} (default: {_shown(values[path])})"
-        parser.add_argument(option, metavar=_metavar(fields[path]), help=text.replace("%", "%%"))
-    for option, path in _FLAGS.items():
-        parser.add_argument(option, action="store_const", const="true", help=_meaning(fields[path]))
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="any setting by its path, for example --set wireless.up_bps=20e6 (list below)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder for the run, new or empty (default: results/NAME/RUN-ID)",
-    )
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_CONFIGURATION, f"error: {message}; see --help\n")
-
-
-def _all_settings(experiment: Experiment) -> str:
-    values = _flat(to_dict(experiment))
-    lines = [
-        f"  {path} = {_shown(values[path])}\n      {_meaning(field)}"
-        for path, field in settings()
-        if path not in OPTIONS.values()
-    ]
-    return "further settings for --set, with their values:\n" + "\n".join(lines)
-
-
-def _value_of(option: str, text: str) -> object:
-    if option == "--crowded":
-        return _crowded(text)
-    if option == "--input-shape":
-        return [parse_value(part) for part in text.lower().split("x")]
-    return parse_value(text)
-
-
-def _crowded(text: str) -> list[str]:
-    """Return the servers in a file, one a line, or the crowded ones of an earlier run."""
-    path = Path(text)
-    if path.is_dir():
-        from testbed.analysis.backhaul import crowded_servers
-
-        return crowded_servers(RunFolder(path))
-    try:
-        return path.read_text().split()
-    except OSError as error:
-        raise ConfigurationError(f"--crowded {text}: {error.strerror}") from error
 
 
 def _check_model(experiment: Experiment) -> None:
     from testbed.dnn.published import MODELS
 
     name = experiment.model.name
+    if any(size < 1 for size in experiment.model.input_shape):
+        raise ConfigurationError(
+            f"model.input_shape: {experiment.model.input_shape} must have sizes of at least 1"
+        )
     if name in MODELS:
         return
     if ":" not in name:
@@ -197,30 +135,10 @@ def _check_model(experiment: Experiment) -> None:
     capture(module, examples, name)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
-
-
-def _destination(option: str) -> str:
-    return option.removeprefix("--").replace("-", "_")
-
-
-def _meaning(field: msgspec.inspect.Field) -> str:
-    extra = getattr(field.type, "extra_json_schema", None) or {}
-    return str(extra.get("description", ""))
-
-
-def _metavar(field: msgspec.inspect.Field) -> str:
-    kind = field.type.type if isinstance(field.type, msgspec.inspect.Metadata) else field.type
-    if isinstance(kind, msgspec.inspect.LiteralType):
-        return "{" + ",".join(str(value) for value in kind.values) + "}"
-    return type(kind).__name__.removesuffix("Type").upper()
-
-
-def _shown(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _check_crowded(experiment: Experiment, known: set[str]) -> None:
+    for name in experiment.migration.crowded:
+        if name not in known:
+            raise ConfigurationError(
+                f"migration.crowded: there is no server {name!r} among the {len(known)} of these"
+                " traces; take a run of the same traces and cells"
+            )

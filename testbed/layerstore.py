@@ -7,6 +7,7 @@ the files but by `testbed.presence`; sharing bytes never spares a transfer.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -45,9 +46,10 @@ class LayerStore:
     def put(self, data: bytes | memoryview) -> str:
         """Store a layer of one's own; return its digest."""
         digest = digest_of(data)
-        pooled = self._pool / digest
-        if not pooled.exists():
-            pooled.write_bytes(data)
+        if not (self._pool / digest).exists():
+            own = self._folder / f"{digest}.new"  # the pool never shows a layer in the making
+            own.write_bytes(data)
+            self._pool_and_link(own, digest)
         self.link(digest)
         return digest
 
@@ -66,69 +68,57 @@ class LayerStore:
         self.path(digest).unlink(missing_ok=True)
         self._partial(digest).unlink(missing_ok=True)
 
-    def receive(self, digest: str, size_bytes: int, offset_bytes: int) -> IncomingLayer:
-        """Return a writer for the bytes of a layer from `offset_bytes` on."""
-        return IncomingLayer(self, self._partial(digest), digest, size_bytes, offset_bytes)
+    def incoming(self, digest: str, offset_bytes: int) -> IncomingLayer:
+        """Return a writer for bytes of a layer from `offset_bytes` on."""
+        return IncomingLayer(self._partial(digest), offset_bytes)
 
-    def accept(self, partial: Path, digest: str) -> None:
-        """Take in a complete partial file.
+    def accept(self, digest: str) -> None:
+        """Verify a layer that has arrived whole and take it in; takes 1 ms for each 1-2 MB.
 
         Raises:
-            ProtocolError: its bytes are not what the digest says; the file is deleted.
+            ProtocolError: its bytes are not what the digest says, and are deleted; or it was
+                discarded meanwhile.
         """
-        with partial.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            found = digest_of(data)
+        partial = self._partial(digest)
+        try:
+            with (
+                partial.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data,
+            ):
+                found = digest_of(data)
+            if found == digest:
+                self._pool_and_link(partial, digest)
+        except FileNotFoundError as error:
+            raise ProtocolError(f"layer {digest[:12]} was discarded as it came") from error
         if found != digest:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
             raise ProtocolError(f"layer {digest[:12]} is corrupt: its bytes hash to {found[:12]}")
-        pooled = self._pool / digest
-        if not pooled.exists():
-            os.link(partial, pooled)
+
+    def _pool_and_link(self, file: Path, digest: str) -> None:
+        """Give a layer's file to the pool, unless it has the layer, and hold the pool's."""
+        with contextlib.suppress(FileExistsError):  # another node of this machine was quicker
+            os.link(file, self._pool / digest)
         self.link(digest)
-        partial.unlink()
+        file.unlink(missing_ok=True)
 
     def _partial(self, digest: str) -> Path:
         return self.path(digest).with_suffix(".part")
 
 
 class IncomingLayer:
-    """A layer on its way in; what has arrived stays in a partial file if the way is cut."""
+    """A layer on its way in; what has arrived stays in a partial file if the way is cut.
 
-    def __init__(
-        self, store: LayerStore, partial: Path, digest: str, size_bytes: int, offset_bytes: int
-    ) -> None:
-        self._store = store
-        self._partial = partial
-        self._digest = digest
-        self.size_bytes = size_bytes
-        self.present_bytes = offset_bytes
+    Several senders may write the same layer at once: equal bytes to equal places.
+    """
+
+    def __init__(self, partial: Path, offset_bytes: int) -> None:
+        self.end_bytes = offset_bytes
         self._file = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes.
-
-        Raises:
-            ProtocolError: more bytes than the layer has.
-        """
-        if self.present_bytes + len(data) > self.size_bytes:
-            raise ProtocolError(
-                f"layer {self._digest[:12]}: more than its {self.size_bytes} bytes were sent"
-            )
-        os.pwrite(self._file, data, self.present_bytes)
-        self.present_bytes += len(data)
-
-    def finish(self) -> None:
-        """Verify the whole layer and take it in; takes 1 ms for each 1-2 MB.
-
-        Raises:
-            ProtocolError: bytes are missing, or they are not what the digest says.
-        """
-        if self.present_bytes != self.size_bytes:
-            raise ProtocolError(
-                f"layer {self._digest[:12]}: {self.present_bytes} of {self.size_bytes} bytes"
-            )
-        if not self._store.path(self._digest).exists():  # else another sender was quicker
-            self._store.accept(self._partial, self._digest)
+    def write(self, data: bytes) -> None:
+        """Write bytes behind the last ones."""
+        os.pwrite(self._file, data, self.end_bytes)
+        self.end_bytes += len(data)
 
     def __enter__(self) -> IncomingLayer:
         return self

@@ -84,14 +84,7 @@ class Presence(Generic[LayerKey]):
 
     def next_expiry_s(self) -> float:
         """Return when `discard_expired` may next find something; infinity if never."""
-        return min(
-            (
-                holding.offered_until_s
-                for holding in self._holdings.values()
-                if not holding.attached
-            ),
-            default=math.inf,
-        )
+        return min((holding.expires_s() for holding in self._holdings.values()), default=math.inf)
 
     def _holding(self, client: str) -> _Holding[LayerKey]:
         return self._holdings.setdefault(client, _Holding())

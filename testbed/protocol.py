@@ -131,7 +131,7 @@ class Holding(Message, frozen=True, tag="holding"):
 
 
 class LayerPiece(Message, frozen=True, tag="layer"):
-    """The body is the layer's bytes from `offset_bytes` to its end."""
+    """The body is a piece of the layer's bytes, from `offset_bytes` on."""
 
     digest: str
     offset_bytes: int
@@ -231,7 +231,7 @@ def parse_header(header: bytes) -> AnyMessage:
     """
     try:
         return _decoder.decode(header)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"header does not fit the protocol: {error}") from error
 
 

@@ -1,7 +1,7 @@
 """Quantities with units: parsing what people write, printing what people read.
 
 SI throughout: 1 MB is 10**6 bytes, 1 Mbit/s is 10**6 bit/s. Inside the code a rate is always in
-bit/s, a size in bytes and a time in seconds; the unit stands in the name (`rate_bps`, `_bytes`, `_s`).
+bit/s, a size in bytes and a time in seconds; the unit stands in the name (`_bps`, `_bytes`, `_s`).
 """
 
 from __future__ import annotations

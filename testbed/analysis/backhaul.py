@@ -21,6 +21,7 @@ from testbed.analysis.framing import Int64s
 from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
 from testbed.errors import CaptureError
 from testbed.protocol import PORTS
+from testbed.records import read_table
 from testbed.runfolder import RunFolder
 
 CAUSE_OF_PORT = {port: cause for cause, port in PORTS.items()}
@@ -28,6 +29,7 @@ CAUSES = (*PORTS, "other")
 DIRECTIONS = ("uplink", "downlink")
 KEYS = ["server", "interval", "direction", "cause"]
 CROWDED_MBPS = 100.0  # section IV.D: "less than 100 Mbps"
+CROWDED_SHARE = 0.07  # section IV.B.5: 5 to 7 % of the servers, and 24 of KAIST's 357
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,18 @@ def peaks(table: pd.DataFrame, servers: Collection[str]) -> pd.DataFrame:
 def share_under(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> float | None:
     """Return the share of servers whose peaks in both directions are under the limit."""
     return float((peak.max(axis="columns") < limit_mbps).mean()) if len(peak) else None
+
+
+def crowded_servers(folder: RunFolder) -> list[str]:
+    """Return the servers of a run with the highest peak uplinks, the most crowded first.
+
+    They are `CROWDED_SHARE` of all its servers, and at least one. Raises TestbedError if the run
+    has no backhaul table.
+    """
+    servers = [each.name for each in folder.read_schedule().access_points]
+    uplink = peaks(read_table(folder.path, "backhaul"), servers)["uplink"]
+    number = max(1, int(len(servers) * CROWDED_SHARE))
+    return [str(server) for server in uplink.nlargest(number).index]
 
 
 def analyze_capture(paths: Sequence[Path], interval_s: float) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def main(run_folder: str) -> int:
 
 
 def _report(folder: RunFolder, run: EmulatedRun, console: Console) -> None:
-    summary = conclude(folder, run.outcome, run.captured_ports)
+    summary = conclude(folder, run.outcome)
     migrated, wire = summary["migrated_bytes"], summary["migrated_wire_bytes"]
     ratio = "-" if summary["hit_ratio"] is None else f"{summary['hit_ratio']:.0%}"
     gap_s = summary["median_handover_gap_s"]

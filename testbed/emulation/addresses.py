@@ -1,6 +1,6 @@
 """Who has which address.
 
-    10.0.x.y        access points (as the topology assigns them), and the master at 10.2.0.1
+    10.0.x.y        access points and the master, numbered by Mininet
     10.1.x.y        clients; the address stays when the client moves
     10.255.255.254  the gateway of every host: nobody answers for it, its hardware address is known
 

@@ -31,9 +31,10 @@ _SCOPE_LINK = 253
 class Air:
     """The radios of all access points and clients, and who is associated with whom."""
 
-    def __init__(self, settings: Wireless) -> None:
+    def __init__(self, settings: Wireless, tdf: float) -> None:
         self.node = Node("air")
         self._settings = settings
+        self._tdf = tdf
         self._netlink = netlink_of(self.node)
         self._links: dict[str, IPRoute] = {}
         self._radio: dict[str, int] = {}  # node -> index of its radio in `air`
@@ -90,7 +91,7 @@ class Air:
         self._netlink.close()
 
     def _shape(self, rate_bps: float) -> Shape:
-        return Shape(rate_bps, self._settings.queue_bytes, fair_to_queries=True)
+        return Shape(rate_bps / self._tdf, self._settings.queue_bytes, fair_to_queries=True)
 
     def _add_radio(self, node: Node, netlink: IPRoute, mac: str) -> int:
         name = node.name
@@ -117,8 +118,7 @@ class Air:
     def _join_bss(self, name: str, access_point: str) -> None:
         radio = self._radio[name]
         self._netlink.link("set", index=radio, master=self._bss[access_point])
-        # Who is where is known: nothing is learned, nothing is flooded to other clients.
-        self._netlink.brport("set", index=radio, learning=0, unicast_flood=0)
+        # Who is where is known before anyone sends: nothing has to be flooded to be learned
         self._netlink.fdb(
             "replace",
             ifindex=radio,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -24,9 +23,13 @@ _BUFFER_KIB = 65536
 
 
 class Capture:
-    """A running tcpdump: entered before the first packet, left after the last."""
+    """A running tcpdump: entered before the first packet, left after the last.
 
-    def __init__(self, file: Path, interfaces: Iterable[int], scratch: Path) -> None:
+    `interfaces` names the edge server behind each captured port, by the port's interface index.
+    """
+
+    def __init__(self, file: Path, interfaces: dict[int, str], scratch: Path) -> None:
+        self.interfaces = interfaces
         self._file = file
         self._filter = " or ".join(f"ifindex {index}" for index in interfaces)
         self._log = scratch / "tcpdump.log"

@@ -21,18 +21,18 @@ from testbed.runfolder import RunFolder
 from testbed.values import Schedule
 
 
-def conclude(folder: RunFolder, outcome: Outcome, interfaces: dict[int, str]) -> dict[str, Any]:
+def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
     """Write everything that is computed from a run's records; return its summary.
 
     Args:
         folder: of a run whose processes have ended, complete or not.
         outcome: what the running process knew.
-        interfaces: index of each captured port -> its edge server.
     """
     schedule = folder.read_schedule()
-    raw = raw_capture(folder)
-    if raw.exists():
-        to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
+    capture = outcome.capture
+    if capture is not None:
+        raw = raw_capture(folder)
+        to_pcapng(raw, folder.pcap / "backhaul.pcapng", capture.interfaces)
         raw.unlink()
     collect(folder.path)
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
@@ -43,8 +43,8 @@ def conclude(folder: RunFolder, outcome: Outcome, interfaces: dict[int, str]) ->
         step_late_s=outcome.step_late_s,
         compute_late_s=tables["queries"]["late_s"].tolist(),
         cpu_busy_share=outcome.cpu_busy_share,
-        packets_captured=outcome.captured,
-        packets_dropped=outcome.dropped,
+        packets_captured=capture.captured if capture else 0,
+        packets_dropped=capture.dropped if capture else 0,
         compared=outcome.compared,
         unequal=outcome.unequal,
         fallbacks=int((tables["queries"]["outcome"] == "fallback").sum()),

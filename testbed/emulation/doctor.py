@@ -7,28 +7,36 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nodes.connection import CONGESTION_CONTROL
+from testbed.emulation.openvswitch import SCHEMA
 
 State = Literal["found", "fallback", "missing"]
 
 #: The default run (8 clients, about 120 access points) was measured to use 6 GB.
 MEMORY_BYTES = 8e9
 
-#: Run as `python -c` in namespaces of its own, since trying changes the process.
-_TRY_NAMESPACES = """
-from testbed.emulation import namespaces as n
-n.unshare(n.CLONE_NEWPID | n.CLONE_NEWNS | n.CLONE_NEWNET | n.CLONE_NEWIPC)
-"""
+#: Programs that a run starts, and the Debian package of each.
+_TOOLS = {
+    "tcpdump": "tcpdump",
+    "tc": "iproute2",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "mnexec": "mininet",
+    "ifconfig": "net-tools",  # Mininet's nodes ask for it
+}
+_OVS_PROGRAMS = ("ovsdb-server", "ovs-vswitchd", "ovsdb-tool", "ovs-vsctl")
+_TUN = Path("/dev/net/tun")
+_TRY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ def examine() -> list[Finding]:
         _tools,
         _mininet,
         _open_vswitch,
+        _datapath,
         _controller_library,
         _torch,
         _nvml,
@@ -73,7 +82,7 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
         table.add_column(column, overflow="fold")
     for finding in findings:
         state = f"[{colours[finding.state]}]{finding.state}[/]"
-        table.add_row(finding.name, state, finding.detail, finding.mend)
+        table.add_row(finding.name, state, escape(finding.detail), escape(finding.mend))
     console.print(table)
 
 
@@ -86,10 +95,9 @@ def _root() -> Finding:
 
 
 def _tools() -> Finding:
-    needed = {"tcpdump": "tcpdump", "tc": "iproute2", "ip": "iproute2", "mnexec": "mininet"}
-    absent = {tool: package for tool, package in needed.items() if _which(tool) is None}
+    absent = {tool: package for tool, package in _TOOLS.items() if _which(tool) is None}
     if not absent:
-        return Finding("tools", "found", ", ".join(needed))
+        return Finding("tools", "found", ", ".join(_TOOLS))
     packages = " ".join(sorted(set(absent.values())))
     return Finding("tools", "missing", f"no {', '.join(absent)}", f"apt-get install {packages}")
 
@@ -101,16 +109,21 @@ def _mininet() -> Finding:
 
 
 def _open_vswitch() -> Finding:
-    if _which("ovs-vswitchd") is None or _which("ovsdb-server") is None:
+    absent = [program for program in _OVS_PROGRAMS if _which(program) is None]
+    absent += [] if SCHEMA.exists() else [str(SCHEMA)]
+    if absent:
         mend = "apt-get install openvswitch-switch"
-        return Finding("Open vSwitch", "missing", "not installed", mend)
+        return Finding("Open vSwitch", "missing", f"no {', '.join(absent)}", mend)
+    return Finding("Open vSwitch", "found", "a run starts an instance of its own")
+
+
+def _datapath() -> Finding:
+    if not _TUN.exists():
+        mend = "modprobe tun; a container needs --device /dev/net/tun"
+        return Finding("OVS datapath", "missing", f"userspace, but there is no {_TUN}", mend)
     kernel = Path("/sys/module/openvswitch").exists()
-    return Finding(
-        "Open vSwitch",
-        "found",
-        "a private instance with the userspace datapath; kernel module "
-        + ("present, left to the machine's own" if kernel else "absent, not needed"),
-    )
+    module = "present, left to the machine's own" if kernel else "absent, not needed"
+    return Finding("OVS datapath", "found", f"userspace; kernel module {module}")
 
 
 def _controller_library() -> Finding:
@@ -128,6 +141,8 @@ def _torch() -> Finding:
 
 
 def _nvml() -> Finding:
+    if importlib.util.find_spec("pynvml") is None:
+        return Finding("NVML", "fallback", "no Python package nvidia-ml-py", "./install.sh")
     import pynvml
 
     try:
@@ -159,39 +174,43 @@ def _congestion_control() -> Finding:
 
 
 def _namespaces() -> Finding:
-    result = subprocess.run(
-        [sys.executable, "-c", _TRY_NAMESPACES], capture_output=True, text=True, check=False
-    )
-    if result.returncode == 0:
+    """Try the namespaces and the mount of a sandbox, in a process that ends at once."""
+    error = _failure(["unshare", "--fork", "--pid", "--mount-proc", "--net", "--ipc", "true"])
+    if error is None:
         return Finding("namespaces", "found", "network, PID, mount and IPC")
-    error = result.stderr.strip().splitlines()[-1]
     return Finding("namespaces", "missing", error, "a container needs --privileged")
 
 
 def _traffic_control() -> list[Finding]:
-    """Try queueing disciplines on a dummy link in a network namespace that ends with the test."""
-    findings = []
-    htb = _try_qdisc("htb")
-    findings.append(
+    """Try queueing disciplines on the loopback link of a network namespace that ends at once."""
+    htb, netem = _try_qdisc("htb"), _try_qdisc("netem", "delay", "1ms")
+    return [
         Finding("HTB", "found", "link rates")
         if htb is None
-        else Finding("HTB", "missing", htb, "modprobe sch_htb")
-    )
-    netem = _try_qdisc("netem", "delay", "1ms")
-    findings.append(
-        Finding("netem", "found", "not used yet: links have no added delay")
+        else Finding("HTB", "missing", htb, "modprobe sch_htb"),
+        Finding("netem", "found", "not used: links have no added delay")
         if netem is None
-        else Finding("netem", "fallback", "not in this kernel; links have no added delay")
-    )
-    return findings
+        else Finding("netem", "fallback", f"{netem}; links have no added delay"),
+    ]
 
 
 def _try_qdisc(*qdisc: str) -> str | None:
     """Return why the kernel has no such queueing discipline, or None if it has."""
-    unshare = ["unshare", "--net"]
-    arguments = ["tc", "qdisc", "add", "dev", "lo", "root", *qdisc]
-    result = subprocess.run([*unshare, *arguments], capture_output=True, text=True, check=False)
-    return None if result.returncode == 0 else result.stderr.strip().splitlines()[0]
+    return _failure(["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", *qdisc])
+
+
+def _failure(command: Sequence[str]) -> str | None:
+    """Return the first thing that a failing command says, or None if it succeeds."""
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TRY_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if result.returncode == 0:
+        return None
+    said = result.stderr.strip().splitlines()
+    return said[0] if said else f"{command[0]} ended with status {result.returncode}"
 
 
 def _which(tool: str) -> str | None:

@@ -40,7 +40,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
         "datapath": "Open vSwitch userspace (netdev), TCP segmentation offloaded",
         "congestion_control": CONGESTION_CONTROL,
         "link_delay": "not emulated: links have rate and queue, no added propagation delay",
-        "wireless_sharing": "each client has its own rate; layers and other traffic share it equally",
+        "wireless_sharing": "each client has its own rate; layers and the rest share it equally",
         "cpu": _cpu(),
         "processors": os.cpu_count(),
         "command": sys.argv,

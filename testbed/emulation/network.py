@@ -72,7 +72,7 @@ class EmulatedNetwork:
         for client in self.clients:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
-        self.air = Air(settings.wireless)
+        self.air = Air(settings.wireless, settings.compute.tdf)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
         self._netlink: dict[str, IPRoute] = {}
         for host in self.mininet.hosts:

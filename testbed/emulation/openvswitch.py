@@ -48,11 +48,8 @@ class OpenVSwitch:
         )
         self._start("ovs-vswitchd", f"unix:{socket}")
         _run("ovs-vsctl", "--timeout=10", "get-manager")
-        wait_until(
-            lambda: (self._folder / f"ovs-vswitchd.{self._processes[-1].pid}.ctl").exists(),
-            "ovs-vswitchd to start",
-            10,
-        )
+        control = self._folder / f"ovs-vswitchd.{self._processes[-1].pid}.ctl"
+        wait_until(control.exists, "ovs-vswitchd to start", 10)
         return self
 
     def __exit__(

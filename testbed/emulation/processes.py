@@ -169,6 +169,7 @@ class Nodes:
             else:
                 self._hear(message)
         if not self._stopped[name].done():
+            self._stopped[name].set_result(None)
             self._fail(f"node {name} has ended; see log.txt")
 
     def _fail(self, reason: str) -> None:

@@ -53,10 +53,9 @@ class Outcome:
 
     origin_unix_s: float = 0.0
     compute: compute_mode.Choice | None = None
+    capture: Capture | None = None
     step_late_s: list[float] = field(default_factory=list)
     cpu_busy_share: list[float] = field(default_factory=list)
-    captured: int = 0
-    dropped: int = 0
     compared: int = 0
     unequal: int = 0
     bring_up_s: float = 0.0
@@ -80,7 +79,6 @@ class EmulatedRun:
         self._scratch = scratch
         self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
         self.outcome = Outcome()
-        self.captured_ports: dict[int, str] = {}  # interface index -> edge server
 
     async def run(self) -> None:
         """Bring the network up, replay the schedule, and take everything down."""
@@ -111,18 +109,17 @@ class EmulatedRun:
             )
             stack.callback(handovers.close)
             await handovers.place_clients()
-            capture = stack.enter_context(self._capture(network))
+            self.outcome.capture = stack.enter_context(self._capture(network))
             nodes = await self._start_nodes(nursery, network, handovers)
             stack.callback(nodes.close)
             self.outcome.bring_up_s = time.monotonic() - started_s
             self._progress.phase(f"ready after {self.outcome.bring_up_s:.1f} s")
+            self.outcome.step_late_s = handovers.late_s
             try:
                 await self._replay(nodes, handovers)
             finally:
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
-                self.outcome.step_late_s = handovers.late_s
-        self.outcome.captured, self.outcome.dropped = capture.captured, capture.dropped
 
     async def _bring_up(self, stack: ExitStack, thread: Executor) -> EmulatedNetwork:
         access_points = [ap.name for ap in self._schedule.access_points]
@@ -140,11 +137,11 @@ class EmulatedRun:
         return network
 
     def _capture(self, network: EmulatedNetwork) -> Capture:
-        self.captured_ports = {
+        interfaces = {
             socket.if_nametoindex(port): access_point
             for port, access_point in network.backhaul_ports().items()
         }
-        return Capture(raw_capture(self._folder), self.captured_ports, self._scratch)
+        return Capture(raw_capture(self._folder), interfaces, self._scratch)
 
     async def _start_nodes(
         self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers
@@ -259,6 +256,6 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
         "bring_up_s": outcome.bring_up_s,
-        "packets_captured": outcome.captured,
-        "packets_dropped": outcome.dropped,
+        "packets_captured": outcome.capture.captured if outcome.capture else 0,
+        "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
     }

@@ -48,7 +48,8 @@ def tc_commands(interface: str, shape: Shape) -> list[str]:
         lines += [
             f"class replace {device} parent 1:1 classid 1:{leaf} "
             f"htb rate {share}bit ceil {rate}bit {classes} quantum 1514",
-            f"qdisc replace {device} parent 1:{leaf} handle {leaf}: bfifo limit {shape.queue_bytes}",
+            f"qdisc replace {device} parent 1:{leaf} handle {leaf}: "
+            f"bfifo limit {shape.queue_bytes}",
         ]
     if shape.fair_to_queries:
         lines.append(

@@ -1,0 +1,1 @@
+"""The `testbed` command's subcommands: each module adds its arguments and does its work."""

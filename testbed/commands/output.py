@@ -1,0 +1,51 @@
+"""How commands print: JSON for programs, tables for people; both on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def print_json(content: object) -> None:
+    """Print JSON; ValueError for a number that JSON has not (NaN, infinity)."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+) -> None:
+    """Print a table as wide as the terminal admits; columns of numbers stand on the right."""
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table.show_header = any(columns)
+    shown = [[("" if value is None else value) for value in row] for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(shown) and all(isinstance(row[index], (int, float)) for row in shown)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*(escape(_text(value)) for value in row))
+    Console().print(table, highlight=False)
+
+
+def number(value: float) -> str:
+    """Return a number for people: 135,100 or 0.4616."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{max(0, 4 - _digits(value))}f}"
+
+
+def _digits(value: float) -> int:
+    """Return how many digits stand before the point."""
+    return len(str(int(abs(value))))
+
+
+def _text(value: object) -> str:
+    return number(value) if isinstance(value, (int, float)) else str(value)

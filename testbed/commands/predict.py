@@ -1,0 +1,82 @@
+"""`testbed predict`: how well a predictor knows where people walk next (Table III)."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import asdict
+from typing import Any
+
+from testbed.commands.output import add_json, print_json, print_table
+from testbed.commands.people import add_settings, load, settings_of
+from testbed.config import Experiment
+from testbed.errors import EXIT_COMPLETE
+
+HELP = "measure a mobility predictor on traces"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--traces",
+        metavar="DIR",
+        help="folder of traces (default: KAIST where found, else a synthetic campus)",
+    )
+    add_settings(
+        parser,
+        {
+            "--predictor": "migration.predictor",
+            "--trajectory-length": "migration.trajectory_length",
+            "--test-people": "traces.test_people",
+            "--seed": "seed",
+        },
+    )
+    add_json(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Train on most of the people, predict each step of the others, and print how good it was."""
+    figures = measure(settings_of(given, given.traces))
+    if given.json:
+        print_json(figures)
+        return EXIT_COMPLETE
+    rows = [
+        ("nearest server right (top 1)", _percent(figures["top1"])),
+        ("one of the two nearest right (top 2)", _percent(figures["top2"])),
+        ("mean error", f"{figures['mae_m']:.1f} m"),
+        ("predictions before a change of server", _percent(figures["non_futile_share"])),
+        ("predictions to learn from", f"{figures['n_train']:,}"),
+        ("predictions tested", f"{figures['n_test']:,}"),
+    ]
+    print_table(("", ""), rows, title=f"{given.predictor} on {figures['source']}")
+    return EXIT_COMPLETE
+
+
+def measure(settings: Experiment) -> dict[str, Any]:
+    """Return accuracy (shares 0 to 1, metres) and the numbers of predictions, ready for JSON.
+
+    Raises:
+        ConfigurationError: no such predictor, or traces that cannot be read or split.
+    """
+    import numpy as np
+
+    from testbed.mobility.accuracy import measure_accuracy
+    from testbed.mobility.predictors import find_predictor, windows
+
+    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    people = load(settings)
+    training, testing = people.split(settings)
+    predictor.fit(training.positions_m)
+    recent, actual = windows(testing.positions_m, predictor.n)
+    servers = np.array([(each.x_m, each.y_m) for each in people.access_points])
+    accuracy = measure_accuracy(predictor.predict(recent), recent[:, -1], actual, servers)
+    figures = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(accuracy).items()
+    }
+    n_train = len(windows(training.positions_m, predictor.n)[0])
+    return {**figures, "n_train": n_train, "source": people.traces.source}
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

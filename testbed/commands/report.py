@@ -1,0 +1,111 @@
+"""`testbed report`: computes a run's tables, figures and report again from what it recorded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from testbed.commands.output import add_json, print_json, print_table
+from testbed.errors import EXIT_COMPLETE, ConfigurationError, TestbedError
+from testbed.runfolder import RunFolder
+
+HELP = "rebuild the tables, figures and report of a run, also of one that was killed"
+_CUT_OFF = (
+    "the run was cut off: how late trace steps were and what the capture dropped is not known"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    add_json(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Rebuild, and print the run's summary."""
+    if not (given.run / "schedule.json").is_file():
+        raise ConfigurationError(f"{given.run}: is no folder of a run")
+    folder = RunFolder(given.run)
+    summary = rebuild(folder)
+    if given.json:
+        print_json(summary)
+    else:
+        print_table(("", ""), summary.items(), title=str(folder.report))
+    return EXIT_COMPLETE
+
+
+def rebuild(folder: RunFolder) -> dict[str, Any]:
+    """Write everything that is computed from a run's records and captures; return its summary.
+
+    What only the running processes knew (fidelity.json) is kept where they wrote it.
+
+    Raises:
+        TestbedError: the folder is none of a run, or the run ended before its clock started.
+    """
+    from testbed.analysis.backhaul import run_backhaul_table
+    from testbed.analysis.figures import draw_figures
+    from testbed.analysis.report import write_report
+    from testbed.analysis.summary import summarise
+    from testbed.emulation.conclude import give_to_user, with_actual_positions
+    from testbed.records import collect, read_table, read_tables, write_table
+
+    schedule = folder.read_schedule()
+    if not folder.read_json("manifest").get("origin_unix_s"):
+        raise TestbedError(f"{folder.path}: the run ended before its clock started; run it again")
+    _name_interfaces(folder)
+    collect(folder.path)
+    predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
+    write_table(folder.path, "predictions", predictions)
+    write_table(folder.path, "backhaul", run_backhaul_table(folder, schedule.interval_s))
+    tables = read_tables(folder.path)
+    fidelity = _fidelity(folder, tables)
+    servers = [access_point.name for access_point in schedule.access_points]
+    summary = summarise(tables, servers, fidelity["verdict"])
+    folder.write_json("summary", summary)
+    draw_figures(folder)
+    write_report(folder)
+    give_to_user(folder.path)
+    return summary
+
+
+def _name_interfaces(folder: RunFolder) -> None:
+    """Turn the raw capture that a killed run left into one with named interfaces."""
+    from testbed.analysis.pcapng import to_pcapng
+
+    raw, names = folder.pcap / "raw.pcap", folder.pcap / "interfaces.json"
+    if not raw.exists():
+        return
+    try:
+        interfaces = {
+            int(index): str(name) for index, name in json.loads(names.read_text()).items()
+        }
+    except (OSError, ValueError) as error:
+        raise TestbedError(f"{names}: needed to read {raw.name}: {error}") from error
+    to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
+    raw.unlink()
+    names.unlink()
+
+
+def _fidelity(folder: RunFolder, tables: dict[str, Any]) -> dict[str, Any]:
+    from testbed.emulation.fidelity import assess
+
+    if (folder.path / "fidelity.json").exists():
+        return folder.read_json("fidelity")
+    queries = tables["queries"]
+    fidelity = assess(
+        step_late_s=[],
+        compute_late_s=queries["late_s"].tolist(),
+        cpu_busy_share=[],
+        packets_captured=0,
+        packets_dropped=0,
+        compared=int(queries["verified"].notna().sum()),
+        unequal=int((queries["verified"] == False).sum()),  # noqa: E712  null is not unequal
+        fallbacks=int((queries["outcome"] == "fallback").sum()),
+    )
+    fidelity["reasons"].append(_CUT_OFF)
+    if fidelity["verdict"] == "good":
+        fidelity["verdict"] = "degraded"
+    folder.write_json("fidelity", fidelity)
+    return fidelity

@@ -1,0 +1,138 @@
+"""The quick run, as a user starts it: three clients, 150 s, everything real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import msgspec
+import pandas as pd
+import pytest
+
+from testbed.analysis.backhaul import run_captures, server_traffic
+from testbed.analysis.flows import payload_by_flow
+from testbed.records import TABLES, read_table
+from testbed.runfolder import RunFolder
+from tests.emulation.sandboxed import REPOSITORY
+
+pytestmark = [pytest.mark.emulation, pytest.mark.slow]
+
+QUICK = ["--clients", "3", "--duration", "150", "--set", "compute.verify_share=0.1"]
+FILES = [
+    "config.json",
+    "manifest.json",
+    "summary.json",
+    "fidelity.json",
+    "schedule.json",
+    "report.html",
+    "log.txt",
+    "pcap/backhaul.pcapng",
+    *(f"{table}.parquet" for table in TABLES),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
+    """One quick run; also sees to it that nothing of it is left."""
+    folder = tmp_path_factory.mktemp("quick") / "run"
+    before = _namespaces()
+    launcher = subprocess.Popen(
+        [sys.executable, "experiments/kaist_inception.py", *QUICK, "--out", str(folder)],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _, said = launcher.communicate(timeout=450)
+    finally:
+        launcher.kill()
+    assert launcher.returncode == 0, said
+    assert _namespaces() == before
+    yield RunFolder(folder)
+
+
+@pytest.mark.timeout(500)
+def test_the_run_folder_is_complete(run: RunFolder) -> None:
+    assert [name for name in FILES if not (run.path / name).is_file()] == []
+    assert run.read_json("manifest")["status"] == "complete"
+    assert list(run.figures.glob("*.png"))
+
+
+def test_every_query_is_answered(run: RunFolder) -> None:
+    queries = read_table(run.path, "queries")
+    assert set(queries["client"]) == {"c1", "c2", "c3"}
+    assert (queries["outcome"] == "remote").any()
+    assert not (queries["outcome"] == "fallback").any()
+    assert (queries["latency_s"] > 0).all()
+
+
+def test_answers_equal_local_execution(run: RunFolder) -> None:
+    verified = read_table(run.path, "queries")["verified"].dropna()
+    assert len(verified) >= 3
+    assert verified.all()
+    fidelity = run.read_json("fidelity")
+    assert fidelity["executions_compared"] > len(verified)  # edge servers compare as well
+    assert fidelity["executions_unequal"] == 0
+
+
+def test_handovers_are_timed_in_order(run: RunFolder) -> None:
+    handovers = read_table(run.path, "handovers")
+    schedule = run.read_schedule()
+    assert len(handovers) == len(schedule.handovers)
+    done = handovers.dropna(subset="first_byte_s")
+    assert len(done) >= 3
+    assert (done["trace_s"] <= done["moved_s"]).all()
+    assert (done["moved_s"] <= done["routed_s"]).all()
+    assert (done["moved_s"] <= done["first_byte_s"]).all()
+    assert (done["present_bytes"] <= done["wanted_bytes"]).all()
+    assert (done["hit"] == (done["present_bytes"] == done["wanted_bytes"])).all()
+
+
+def test_captures_agree_with_what_the_applications_logged(run: RunFolder) -> None:
+    transfers = read_table(run.path, "transfers")
+    migrations = transfers[transfers["cause"] == "migration"]
+    assert migrations["bytes"].sum() > 0
+    servers = [ap.name for ap in run.read_schedule().access_points]
+    flows = payload_by_flow(server_traffic(run_captures(run), servers))
+    sent = flows[(flows["cause"] == "migration") & (flows["direction"] == "uplink")]
+    payload = int(sent["payload_bytes"].sum() - sent["retransmitted_bytes"].sum())
+    assert payload == pytest.approx(int(migrations["bytes"].sum()), rel=0.05)
+    backhaul = read_table(run.path, "backhaul")
+    on_wire = backhaul[(backhaul["cause"] == "migration") & (backhaul["direction"] == "uplink")]
+    # The senders' side of the wire; acknowledgements are the receivers' uplink
+    expected = pd.Series(migrations["wire_bytes"]).sum()
+    assert int(on_wire["bytes"].sum()) == pytest.approx(expected, rel=0.05)
+
+
+def test_tshark_reads_the_capture_with_its_servers_names(run: RunFolder) -> None:
+    result = subprocess.run(
+        ["tshark", "-r", str(run.pcap / "backhaul.pcapng"), "-Y", "tcp.port == 7003"]
+        + ["-T", "fields", "-e", "frame.interface_name"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    names = set(result.stdout.split())
+    assert names
+    assert names <= {ap.name for ap in run.read_schedule().access_points}
+
+
+def test_the_configuration_can_be_run_again(run: RunFolder) -> None:
+    from testbed.config import from_dict
+
+    settings = from_dict(run.read_json("config"))
+    assert settings.replay.clients == 3
+    json.dumps(msgspec.to_builtins(settings))
+
+
+def _namespaces() -> list[str]:
+    listed = subprocess.run(
+        ["lsns", "--type", "net", "--noheadings", "--output", "NS"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return sorted(listed.stdout.split())

@@ -1,0 +1,255 @@
+"""A small world of nodes on the loopback device: each has an address of its own in 127.0.0.0/8.
+
+The nodes are the real ones, run as tasks of one event loop instead of processes of their own. A
+test plays the experiment: it tells nodes where they are and hears what they say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from nodes.client import Client
+from nodes.compute import Computer
+from nodes.connection import Connection, serve
+from nodes.control import (
+    Associated,
+    Attached,
+    Control,
+    ExperimentSide,
+    FromNode,
+    NodeSide,
+    Position,
+    Ready,
+    Start,
+    Stop,
+    Stopped,
+)
+from nodes.edge import EdgeServer
+from nodes.master import Master
+from nodes.model import ClientModel, build_client_model, structure
+from nodes.setup import MASTER, ComputeMode, NodeSetup
+from testbed.clock import RunClock
+from testbed.config import Compute, Experiment, Migration, Model, Traces, Wireless
+from testbed.dnn.devices import device_profile
+from testbed.protocol import PORTS, AnyMessage
+from testbed.records import TABLES, collect, read_table
+from testbed.values import AccessPoint
+
+MODEL = "tests.nodes.tiny_model:factory"
+DEADLINE_S = 10.0
+INTERVAL_S = 0.4
+PLACES = tuple(AccessPoint(f"ap{i}", 40.0 * i, 0.0) for i in range(3))
+
+Said = TypeVar("Said", bound=Control)
+
+#: Tests of several processes at once must not meet at an address.
+_NETWORK = f"127.{100 + os.getpid() // 250 % 100}.{os.getpid() % 250}"
+
+
+def address(number: int) -> str:
+    return f"{_NETWORK}.{number}"
+
+
+def make_setup(
+    folder: Path,
+    clients: Sequence[str] = ("walker",),
+    model: dict[str, Any] | None = None,
+    **migration: Any,
+) -> NodeSetup:
+    """Settings of a run with transfers so cheap that everything is best executed at the server."""
+    settings = Experiment(
+        name="loopback",
+        traces=Traces(interval_s=INTERVAL_S),
+        wireless=Wireless(up_bps=1e9, down_bps=1e9),
+        model=Model(name=MODEL, **{"query_gap_s": 0.01, "distinct_inputs": 2} | (model or {})),
+        migration=Migration(**{"predictor": "stay", "trajectory_length": 1} | migration),
+        compute=Compute(verify_share=1.0),
+    )
+    names = [MASTER, *(place.name for place in PLACES)]
+    setup = NodeSetup(
+        experiment=settings,
+        run_folder=str(folder / "run"),
+        scratch=str(folder / "scratch"),
+        access_points=PLACES,
+        addresses={name: address(number) for number, name in enumerate(names, start=1)},
+        clients=tuple(clients),
+        trajectories=dict.fromkeys(clients, ()),
+    )
+    (folder / "scratch").mkdir()
+    np.savez(setup.training_file, np.zeros((9, 2)))
+    return setup
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that can only be looked at."""
+    end_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end_s, f"waited {DEADLINE_S:g} s in vain for {what}"
+        await asyncio.sleep(0.005)
+
+
+class World:
+    """The nodes of one test."""
+
+    def __init__(self, setup: NodeSetup, mode: ComputeMode) -> None:
+        self.setup = setup
+        self.mode: ComputeMode = mode
+        self.heard: dict[str, list[FromNode]] = defaultdict(list)
+        self.clock = RunClock(time.monotonic())
+        self.models: dict[str, ClientModel] = {}
+        self._captured = structure(setup)
+        self._sides: dict[str, ExperimentSide] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._listening: list[asyncio.Task[None]] = []
+        self._associations = 0
+
+    def computer(self, device: str) -> Computer:
+        layer_s = device_profile(device).layer_times(self._captured.graph)
+        return Computer(self._captured, layer_s, self.mode, self.setup.memo_folder)
+
+    async def start_master(self) -> None:
+        await self._start(MASTER, lambda control: Master(self.setup, control))
+
+    async def start_edge(self, name: str) -> None:
+        computer = self.computer("titan-xp")
+        await self._start(name, lambda control: EdgeServer(self.setup, name, control, computer))
+
+    async def start_client(self, name: str, computer: Computer | None = None) -> None:
+        computer = computer or self.computer("odroid-xu4")
+        model = self.models[name] = build_client_model(self.setup, name, computer)
+        await self._start(name, lambda control: Client(self.setup, name, control, computer, model))
+
+    def start(self, delay_s: float = 0.0) -> None:
+        """Let emulated time begin."""
+        self.clock = RunClock(time.monotonic() + delay_s)
+        for side in self._sides.values():
+            side.tell(Start(self.clock.origin_s, 1.0))
+
+    def associate(self, client: str, access_point: str) -> int:
+        number, self._associations = self._associations, self._associations + 1
+        where = self.setup.addresses[access_point]
+        self._sides[client].tell(Associated(access_point, where, number))
+        return number
+
+    async def move(self, client: str, access_point: str) -> Attached:
+        """Associate a client and wait until it has heard its new server."""
+        number = self.associate(client, access_point)
+        return await self.says(client, Attached, lambda said: said.handover == number)
+
+    def position(self, client: str, x_m: float, y_m: float = 0.0) -> None:
+        self._sides[client].tell(Position(self.clock.now_s(), x_m, y_m))
+
+    async def says(
+        self, name: str, kind: type[Said], which: Callable[[Said], bool] = lambda said: True
+    ) -> Said:
+        def found() -> list[Said]:
+            return [said for said in self.heard[name] if isinstance(said, kind) and which(said)]
+
+        await until(lambda: bool(found()), f"{name} to say {kind.__name__}: {self.heard[name]}")
+        return found()[0]
+
+    def holds(self, edge: str, client: str = "walker") -> list[int]:
+        """The layers whose files an edge server has, whole, ascending."""
+        store = self.setup.layer_store(edge, client)
+        weights = self.models[client].weights
+        return [ref.layer for ref in weights if store.path(ref.digest).exists()]
+
+    async def stop(self, name: str) -> None:
+        self._sides[name].tell(Stop())
+        await self.says(name, Stopped)
+        await self._running.pop(name)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What all nodes have recorded; they have stopped."""
+        folder = Path(self.setup.run_folder)
+        collect(folder)
+        return {table: read_table(folder, table) for table in TABLES}
+
+    async def close(self) -> None:
+        order = [*self.setup.clients, *(place.name for place in PLACES), MASTER]
+        for name in order:
+            if name in self._running:
+                await self.stop(name)
+        for task in self._listening:
+            task.cancel()
+
+    async def _start(
+        self, name: str, build: Callable[[NodeSide], Client | EdgeServer | Master]
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        self._sides[name] = await ExperimentSide.open(ours)
+        self._listening.append(asyncio.create_task(self._listen(name)))
+        self._running[name] = asyncio.create_task(build(await NodeSide.open(theirs)).run())
+        await until(
+            lambda: (
+                any(isinstance(said, Ready) for said in self.heard[name])
+                or self._running[name].done()
+            ),
+            f"{name} to be ready",
+        )
+        if self._running[name].done():
+            self._running[name].result()
+
+    async def _listen(self, name: str) -> None:
+        while (said := await self._sides[name].receive()) is not None:
+            self.heard[name].append(said)
+
+
+@contextlib.asynccontextmanager
+async def world(
+    setup: NodeSetup,
+    mode: ComputeMode = "real",
+    *,
+    edges: Sequence[str] = ("ap0", "ap1"),
+    master: bool = True,
+) -> AsyncIterator[World]:
+    """Start a master, edge servers and all clients of a setup; stop them in the end."""
+    nodes = World(setup, mode)
+    try:
+        if master:
+            await nodes.start_master()
+        for edge in edges:
+            await nodes.start_edge(edge)
+        if master:
+            for client in setup.clients:
+                await nodes.start_client(client)
+        yield nodes
+    finally:
+        await nodes.close()
+
+
+class Peer:
+    """A node's counterpart that a test plays: it notes what comes and answers what it is told."""
+
+    def __init__(self, answer: Callable[[Connection, AnyMessage], Any] | None = None) -> None:
+        self.heard: list[AnyMessage] = []
+        self.connections: list[Connection] = []
+        self._answer = answer
+
+    @contextlib.asynccontextmanager
+    async def listening(self, where: str, port: str) -> AsyncIterator[None]:
+        server = await serve(where, PORTS[port], self._handle)
+        try:
+            yield
+        finally:
+            server.close()
+            for connection in self.connections:
+                connection.abort()
+
+    async def _handle(self, connection: Connection) -> None:
+        self.connections.append(connection)
+        while (received := await connection.receive(1 << 20)) is not None:
+            self.heard.append(received[0])
+            if self._answer is not None:
+                await self._answer(connection, received[0])

@@ -1,0 +1,189 @@
+"""Imports go one way only: the tables here are those of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDERS = ("traces", "topologies", "controllers", "nodes", "testbed", "experiments")
+
+#: The modules and packages inside testbed/, lowest first: each imports only from lines above its
+#: own, a package also from itself.
+LINES = (
+    ("testbed.errors",),
+    ("testbed.units", "testbed.values", "testbed.clock", "testbed.presence", "testbed.layerstore"),
+    ("testbed.dnn", "testbed.mobility"),
+    ("testbed.config", "testbed.protocol", "testbed.runfolder"),
+    ("testbed.policies", "testbed.records"),
+    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
+    ("testbed.options",),
+    ("testbed.emulation",),
+    ("testbed.experiment",),
+    ("testbed.commands",),
+    ("testbed.cli",),
+)
+
+#: What else of the project a part imports besides itself; the longest name that fits counts.
+#: Inside testbed/ this speaks of the sibling folders only, `LINES` of the rest.
+MAY_IMPORT = {
+    "traces": ("testbed.errors", "testbed.values"),
+    "topologies": ("testbed.errors", "testbed.values"),
+    "controllers": ("testbed.errors",),
+    "nodes": (
+        *(entry for line in LINES[:5] for entry in line),
+        "testbed.coordinator",
+        "testbed.emulation.namespaces",
+    ),
+    "testbed": (),
+    "testbed.movement": ("traces", "topologies"),
+    "testbed.emulation": ("traces", "topologies", "controllers", "nodes"),
+    "testbed.experiment": ("traces", "topologies", "controllers"),
+    "testbed.commands": ("traces", "topologies", "controllers"),
+    "experiments": ("testbed", "traces", "topologies", "controllers"),
+}
+
+#: Each heavy dependency has few owners; nothing else imports it.
+OWNERS = {
+    "torch": ("testbed.dnn", "nodes"),
+    "sklearn": ("testbed.mobility", "nodes.nursery"),
+    "mininet": ("topologies", "testbed.emulation"),
+    "pyroute2": ("testbed.emulation",),
+    "os_ken": ("controllers.framework",),
+    "ryu": ("controllers.framework",),
+    "matplotlib": ("testbed.analysis",),
+    "scapy": (),
+}
+
+#: What decides, in the emulator and elsewhere alike, knows no network and needs no root.
+CORE = (
+    "testbed.dnn",
+    "testbed.mobility",
+    "testbed.policies",
+    "testbed.presence",
+    "testbed.coordinator",
+)
+NETWORK = ("mininet", "os_ken", "ryu", "scapy", "pyroute2", "testbed.emulation")
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield (dotted name, file) of every module of the project."""
+    for folder in FOLDERS:
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            parts = path.relative_to(REPOSITORY).with_suffix("").parts
+            yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, wherever in it: modules, and names in them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write imports in full"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+IMPORTS = {name: imports(path) for name, path in modules()}
+
+
+def within(name: str, parts: Iterable[str]) -> str | None:
+    """Return the longest of the parts that a dotted name is or lies in."""
+    return max((p for p in parts if f"{name}.".startswith(f"{p}.")), key=len, default=None)
+
+
+def line_of(name: str) -> tuple[int, str] | None:
+    """Return the line of `LINES` that a name lies in, and the entry there."""
+    for number, line in enumerate(LINES):
+        if entry := within(name, line):
+            return number, entry
+    return None
+
+
+def breaches(allowed: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Fail with every (module, import) that is not allowed."""
+    wrong = [f"{module} imports {imported}" for module, imported in pairs]
+    assert not wrong, f"{allowed}:\n  " + "\n  ".join(wrong)
+
+
+def test_every_module_of_the_library_has_a_line() -> None:
+    """A new module is put into the table first."""
+    unlisted = [n for n in IMPORTS if n.startswith("testbed.") and line_of(n) is None]
+    assert not unlisted, f"add to LINES and to docs/architecture.md: {', '.join(unlisted)}"
+
+
+def test_library_imports_only_upwards_in_the_table() -> None:
+    """Lower modules do not know higher ones."""
+    pairs = []
+    for module, imported in IMPORTS.items():
+        here = line_of(module)
+        for name in imported:
+            there = line_of(name)
+            if here and there and there[0] >= here[0] and there != here:
+                pairs.append((module, name))
+    breaches("a module imports only from lines above its own", pairs)
+
+
+def test_folders_import_what_the_table_allows() -> None:
+    """The sibling folders keep their distance from the library, and it from them."""
+    pairs = []
+    for module, imported in IMPORTS.items():
+        part = within(module, MAY_IMPORT)
+        folder = module.partition(".")[0]
+        assert part is not None
+        for name in imported:
+            inside = name.partition(".")[0]
+            if inside not in FOLDERS or inside == folder:
+                continue
+            if within(name, MAY_IMPORT[part]) is None:
+                pairs.append((module, name))
+    breaches("a folder imports only what its line allows", pairs)
+
+
+@pytest.mark.parametrize("package", OWNERS)
+def test_heavy_dependency_stays_with_its_owners(package: str) -> None:
+    """One owner can be replaced, or loaded only where it is needed."""
+    owners = OWNERS[package]
+    breaches(
+        f"{package} is imported only by {', '.join(owners) or 'tests'}",
+        (
+            (module, name)
+            for module, imported in IMPORTS.items()
+            for name in imported
+            if within(name, [package]) and not within(module, owners)
+        ),
+    )
+
+
+def test_core_reaches_no_network_by_any_way() -> None:
+    """Not even through what it imports."""
+    for module in (name for name in IMPORTS if within(name, CORE)):
+        reached, ahead = {module}, [module]
+        while ahead:
+            for name in IMPORTS[ahead.pop()]:
+                assert not within(name, NETWORK), f"{module} reaches {name}"
+                target = within(name, IMPORTS)
+                if target and target not in reached:
+                    reached.add(target)
+                    ahead.append(target)
+
+
+def test_topologies_load_in_the_systems_python() -> None:
+    """`mn --custom FILE` runs without the project's packages."""
+    for module, path in modules():
+        if module.startswith("topologies.") and "\ntopos = " in path.read_text():
+            known = {"mininet", *sys.stdlib_module_names}
+            strange = {n for n in IMPORTS[module] if n.partition(".")[0] not in known}
+            assert not strange, f"{module} imports {strange}"
+
+
+def test_controllers_library_and_framework_are_apart() -> None:
+    """The flow tables are computed without the OpenFlow framework, so tests need no switch."""
+    for module in ("controllers.routes", "controllers.northbound", "controllers.library"):
+        assert not any(within(name, ["controllers.framework"]) for name in IMPORTS[module])
