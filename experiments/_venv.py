@@ -17,7 +17,7 @@ _MACHINE_UNFIT = 3  # the exit status of everything that the machine lacks
 if _PYTHON.exists():
     # The folder is compared, not the file: every interpreter of .venv links to the system's.
     if Path(sys.executable).parent.resolve() != _PYTHON.parent.resolve():
-        os.execv(_PYTHON, [str(_PYTHON), *sys.argv])  # noqa: S606  the same command, no shell
+        os.execv(_PYTHON, [str(_PYTHON), *sys.argv])
 elif importlib.util.find_spec("msgspec") is None or importlib.util.find_spec("torch") is None:
     sys.stderr.write(f"error: {_REPOSITORY} is not set up; run {_REPOSITORY}/install.sh\n")
     sys.exit(_MACHINE_UNFIT)

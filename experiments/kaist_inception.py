@@ -3,10 +3,10 @@
     sudo python experiments/kaist_inception.py
     sudo python experiments/kaist_inception.py --policy ionn --clients 3 --duration 150
 
-Eight of KAIST's people walk through their busiest five minutes. An access point with an edge server
-stands in each 50 m cell that anyone visits; a client's link carries 50 Mbit/s down and 35 Mbit/s up.
-Each client queries its own Inception (21,841 classes, 135 MB of weights) 0.5 s after the last answer.
-Every 30 s the master predicts where clients walk next and has their layers sent ahead.
+Eight of KAIST's people walk through their busiest five minutes. An access point with an edge
+server stands in each 50 m cell that anyone visits; a client's link carries 50 Mbit/s down and 35
+Mbit/s up. Each client queries its own Inception (21,841 classes, 135 MB of weights) 0.5 s after the
+last answer. Every 30 s the master predicts where clients walk next and has their layers sent ahead.
 """
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first

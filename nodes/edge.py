@@ -18,8 +18,9 @@ import msgspec
 
 from nodes.compute import Computer, Job, Outputs
 from nodes.connection import Connection, serve
-from nodes.control import Compared, NodeSide, Preload, Ready, Start, Stop, Stopped, Transferred
-from nodes.layers import LayerReceiver, LayerSender
+from nodes.control import Compared, NodeSide, Preload, Ready, Start, Stop, Stopped
+from nodes.layers import LayerReceiver
+from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
 from testbed.clock import RunClock
 from testbed.errors import ProtocolError
@@ -59,11 +60,10 @@ class EdgeServer:
         self._layers: dict[str, dict[int, LayerRef]] = defaultdict(dict)
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
-        self._routes: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._senders: dict[str, set[LayerSender]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._gpu = asyncio.Lock()  # one accelerator executes one segment at a time
         self._records = setup.record_writer(name)
+        self._migrations = Migrations(name, self._presence, self._store, control, self._records)
 
     async def run(self) -> None:
         """Serve until the experiment says stop."""
@@ -217,8 +217,7 @@ class EdgeServer:
         for known in self._layers[client].values():
             if known.digest == ref.digest:
                 self._load(client, known)
-        for sender in self._senders[client]:
-            sender.changed.set()
+        self._migrations.layer_arrived(client)
         for listener in list(self._listeners[client]):
             with contextlib.suppress(OSError):
                 await listener.send(Stored(ref.digest))
@@ -228,13 +227,13 @@ class EdgeServer:
 
     async def _discard_expired(self) -> None:
         """Discard clients' layers when their time to live is over (section III.B.2)."""
+        loop = asyncio.get_running_loop()
         while True:
             self._expiry_changed.clear()
             wait_s = self._clock.wall_s(self._presence.next_expiry_s())
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(
-                    self._expiry_changed.wait(), None if math.isinf(wait_s) else wait_s
-                )
+            if math.isfinite(wait_s):
+                loop.call_later(wait_s, self._expiry_changed.set)
+            await self._expiry_changed.wait()
             for client, digests in self._presence.discard_expired(self._clock.now_s()).items():
                 self._layers.pop(client, None)
                 self._computer.unload(client)
@@ -251,53 +250,13 @@ class EdgeServer:
             self._spawn(self._migrate(order))
 
     async def _migrate(self, order: Migrate) -> None:
-        """Send a client's layers on, as many as are here or arrive before the order ends."""
-        self._presence.start_sending(order.client)
         try:
-            async with self._routes[order.client, order.destination]:  # after the last order's end
-                await asyncio.wait_for(self._send_on(order), self._clock.wall_s(order.ends_s))
-        except asyncio.TimeoutError:
-            pass  # the next order goes on where this one ends
+            await self._migrations.carry_out(order, self._clock)
         finally:
-            self._presence.stop_sending(order.client)
-            self._expiry_changed.set()
-
-    async def _send_on(self, order: Migrate) -> None:
-        started_s = self._clock.now_s()
-        connection = await Connection.open(order.address, PORTS["migration"])
-        sender = LayerSender(connection, self._store(order.client), lambda ref: None)
-        self._senders[order.client].add(sender)
-        try:
-            await sender.announce(
-                MigrationOffer(order.client, self._name, order.layers, order.until_s)
-            )
-            await sender.send_all(lambda ref: self._is_here(order.client, ref))
-        finally:
-            self._senders[order.client].discard(sender)
-            self._record(order, sender, connection, started_s)
-            connection.abort()
+            self._expiry_changed.set()  # what was kept for sending may now be discarded
 
     def _is_here(self, client: str, ref: LayerRef) -> bool:
         return self._presence.present_bytes(client, ref.digest) == ref.size_bytes
-
-    def _record(
-        self, order: Migrate, sender: LayerSender, connection: Connection, started_s: float
-    ) -> None:
-        self._records.append(
-            "transfers",
-            client=order.client,
-            source=self._name,
-            destination=order.destination,
-            cause="migration",
-            started_s=started_s,
-            ended_s=self._clock.now_s(),
-            layers=sender.sent_layers,
-            bytes=sender.sent_bytes,
-            wire_bytes=connection.wire_bytes(),
-            skipped_bytes=sender.skipped_bytes,
-            complete=sender.complete,
-        )
-        self._control.tell(Transferred("migration", sender.sent_bytes))
 
     def _preload(self) -> None:
         """Hold all layers of all clients, as the bound of section IV.B.3 does."""

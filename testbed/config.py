@@ -27,7 +27,7 @@ class Traces(Section, frozen=True, kw_only=True):
     """Whose movement is replayed, and where access points stand."""
 
     path: Annotated[
-        str | None, Meta(description="folder of traces (default: KAIST, else synthetic)")
+        str | None, Meta(description="folder of traces (none: KAIST, else synthetic)")
     ] = None
     format: Annotated[Literal["auto", "crawdad"], Meta(description="format of the traces")] = "auto"
     window_m: Annotated[
@@ -62,8 +62,8 @@ class Replay(Section, frozen=True, kw_only=True):
 class Wireless(Section, frozen=True, kw_only=True):
     """The link between a client and its access point (section IV: the authors' lab Wi-Fi)."""
 
-    down_bps: Annotated[Positive, Meta(description="access point to client, bit/s")] = 50e6
-    up_bps: Annotated[Positive, Meta(description="client to access point, bit/s")] = 35e6
+    down_bps: Annotated[Positive, Meta(description="rate from access point to client")] = 50e6
+    up_bps: Annotated[Positive, Meta(description="rate from client to access point")] = 35e6
     queue_bytes: Annotated[
         int, Meta(ge=3028, description="limit of each queue; 64 kB is 15 ms at 35 Mbit/s")
     ] = 65536
@@ -80,7 +80,7 @@ class Backhaul(Section, frozen=True, kw_only=True):
         "shortest_path"
     )
     link_bps: Annotated[
-        Positive | None, Meta(description="rate of every link, bit/s (default: the topology's own)")
+        Positive | None, Meta(description="rate of every link (none: the topology's own)")
     ] = None
     queue_bytes: Annotated[
         int, Meta(ge=65536, description="limit of each queue; 1 MB is 8 ms at 1 Gbit/s")
@@ -153,7 +153,7 @@ class Compute(Section, frozen=True, kw_only=True):
 class Experiment(Section, frozen=True, kw_only=True):
     """One run: its settings by section, and the seed that makes it repeatable."""
 
-    name: str
+    name: Annotated[str, Meta(description="name of the experiment; results go into a folder of it")]
     engine: Annotated[Literal["emulate"], Meta(description="who carries the bytes")] = "emulate"
     seed: Annotated[int, Meta(ge=0, description="seed of split, weights and synthetic traces")] = 1
     traces: Traces = Traces()
@@ -180,7 +180,7 @@ def from_dict(values: dict[str, Any]) -> Experiment:
     try:
         experiment = msgspec.convert(values, Experiment)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(_readable(error)) from error
+        raise ConfigurationError(_readable(error, values)) from error
     _check_numbers(to_dict(experiment), "")
     x_min, y_min, x_max, y_max = experiment.traces.window_m
     if x_min >= x_max or y_min >= y_max:
@@ -226,9 +226,16 @@ def parse_value(text: str) -> object:
         return text
 
 
-def _readable(error: msgspec.ValidationError) -> str:
+def _readable(error: msgspec.ValidationError, values: dict[str, Any]) -> str:
     message, _, place = str(error).partition(" - at ")
-    return f"{place.strip('`').removeprefix('$.')}: {message}" if place else message
+    path = place.strip("`").removeprefix("$.")
+    if not path:
+        return message
+    found: Any = values
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    refused = "" if found is None or isinstance(found, dict) else f", got {found!r}"
+    return f"{path}: {message.replace('`', '')}{refused}"
 
 
 def _check_numbers(value: object, path: str) -> None:

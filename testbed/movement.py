@@ -17,35 +17,58 @@ from traces.window import Window
 
 
 @dataclass(frozen=True)
+class People:
+    """Who walks where, and the access points of all cells that anyone visits."""
+
+    recorded: TraceSet
+    traces: TraceSet  # of those, what lies in the window, step by step
+    access_points: tuple[AccessPoint, ...]
+
+    def split(self, settings: Experiment) -> tuple[TraceSet, TraceSet]:
+        """Return the traces that train the predictor and those that may be replayed."""
+        return split_people(self.traces, settings.traces.test_people, seed=settings.seed)
+
+
+@dataclass(frozen=True)
 class Movement:
     """The traces that train the predictor, and the schedule of those that are replayed."""
 
     training: TraceSet
-    access_points: tuple[AccessPoint, ...]  # of all cells that any trace visits
+    access_points: tuple[AccessPoint, ...]  # of all cells that anyone visits
     schedule: Schedule
 
 
+def load_people(settings: Experiment) -> People:
+    """Load, crop and resample the traces, and place access points.
+
+    Raises:
+        TraceError: the traces cannot be read.
+        ConfigurationError: nobody moves in the window.
+    """
+    wanted = settings.traces
+    recorded = find_traces(None if wanted.path is None else Path(wanted.path), settings.seed)
+    x_min, y_min, x_max, y_max = wanted.window_m
+    traces = resample(crop(recorded, Window(x_min, x_max, y_min, y_max)), wanted.interval_s)
+    grid = HexGrid(wanted.cell_circumradius_m)
+    return People(recorded, traces, place_access_points(grid, traces.traces))
+
+
 def prepare(settings: Experiment) -> Movement:
-    """Load, crop and split the traces, place access points and compute the schedule.
+    """Load the traces, split the people and compute the schedule.
 
     Raises:
         TraceError: the traces cannot be read.
         ConfigurationError: they do not hold what the settings ask for.
     """
-    wanted, replay = settings.traces, settings.replay
-    found = find_traces(None if wanted.path is None else Path(wanted.path), settings.seed)
-    x_min, y_min, x_max, y_max = wanted.window_m
-    traces = resample(crop(found, Window(x_min, x_max, y_min, y_max)), wanted.interval_s)
-    grid = HexGrid(wanted.cell_circumradius_m)
-    access_points = place_access_points(grid, traces.traces)
-    training, testing = split_people(traces, wanted.test_people, seed=settings.seed)
+    people, replay = load_people(settings), settings.replay
+    training, testing = people.split(settings)
     schedule = build_schedule(
         testing,
-        access_points,
+        people.access_points,
         clients=replay.clients,
         start=replay.start,
         duration_s=replay.duration_s,
-        near=lambda points, positions_m: near_paths(points, positions_m, wanted.margin_m),
+        near=lambda points, positions_m: near_paths(points, positions_m, settings.traces.margin_m),
         history=settings.migration.trajectory_length - 1,
     )
-    return Movement(training, access_points, schedule)
+    return Movement(training, people.access_points, schedule)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ def test_plan_of_a_graph_file(testbed: Any, tmp_path: Path) -> None:
     assert plan["local_latency_s"] == pytest.approx(4.0)
     assert plan["location"] == dict.fromkeys("abcd", "server")
     assert plan["upload_bytes"] == 4000
-    assert sorted(sum(plan["upload"], [])) == list("abcd")
+    assert sorted(layer for run in plan["upload"] for layer in run) == list("abcd")
     assert "2,040.0 ms" in testbed(*arguments).out
 
 
@@ -292,6 +294,21 @@ def test_a_run_that_never_began_has_no_report(testbed: Any, killed: RunFolder) -
     ended = testbed("report", str(killed.path))
     assert (ended.status, ended.out) == (1, "")
     assert "before its clock started" in ended.err
+
+
+def test_a_run_that_goes_on_is_left_alone(testbed: Any, killed: RunFolder) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "input()", "testbed.emulation", str(killed.path)],
+        stdin=subprocess.PIPE,
+    )
+    try:
+        ended = testbed("report", str(killed.path))
+    finally:
+        process.kill()
+        process.wait()
+    assert (ended.status, ended.out) == (2, "")
+    assert "goes on" in ended.err
+    assert (killed.path / "records").is_dir()
 
 
 def test_a_report_needs_the_folder_of_a_run(testbed: Any, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def build(times: Times | None = None, policy: type[Policy] = PerDnn, n: int = 3)
 
 
 def walk(coordinator: Coordinator, steps: int, start_s: float = 0.0) -> list[int]:
-    """Report a client at ap1 and return how many offers each report led to; -1 for no prediction."""
+    """Report a client at ap1; return how many offers each report led to, -1 for no prediction."""
     found = []
     for step in range(steps):
         fix = Fix("walker", start_s + 30.0 * step, 60.0, 0.0)

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from testbed.commands.output import add_json, print_json, print_table
-from testbed.commands.people import add_settings, load, settings_of
+from testbed.commands.settings import add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
+from testbed.movement import load_people
 
 HELP = "measure a mobility predictor on traces"
 
@@ -64,7 +65,7 @@ def measure(settings: Experiment) -> dict[str, Any]:
     from testbed.mobility.predictors import find_predictor, windows
 
     predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
-    people = load(settings)
+    people = load_people(settings)
     training, testing = people.split(settings)
     predictor.fit(training.positions_m)
     recent, actual = windows(testing.positions_m, predictor.n)

@@ -28,6 +28,8 @@ def run(given: argparse.Namespace) -> int:
     if not (given.run / "schedule.json").is_file():
         raise ConfigurationError(f"{given.run}: is no folder of a run")
     folder = RunFolder(given.run)
+    if _goes_on(folder):
+        raise ConfigurationError(f"{given.run}: the run goes on; it writes its report at its end")
     summary = rebuild(folder)
     if given.json:
         print_json(summary)
@@ -68,6 +70,14 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     write_report(folder)
     give_to_user(folder.path)
     return summary
+
+
+def _goes_on(folder: RunFolder) -> bool:
+    """Return whether the run's own process, which writes into the folder, is still there."""
+    from testbed.emulation.cleanup import observe_processes
+
+    ours = ("testbed.emulation", str(folder.path.resolve()))
+    return any(process.command[-2:] == ours for process in observe_processes())
 
 
 def _name_interfaces(folder: RunFolder) -> None:

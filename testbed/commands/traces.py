@@ -6,9 +6,10 @@ import argparse
 from typing import Any
 
 from testbed.commands.output import add_json, number, print_json, print_table
-from testbed.commands.people import add_settings, load, settings_of
+from testbed.commands.settings import add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
+from testbed.movement import load_people
 from traces.trace import TraceSet
 
 HELP = "describe traces: people, points, speed, area, cells"
@@ -78,7 +79,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
 
     from traces.schedule import take_walks
 
-    people = load(settings)
+    people = load_people(settings)
     walks = take_walks(people.traces, people.access_points)
     changed = np.concatenate([np.diff(walk.attached) != 0 for walk in walks])
     return {

@@ -8,6 +8,7 @@ direction of each packet; after the run the file becomes a pcapng with named int
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -20,6 +21,11 @@ from testbed.errors import EmulationError
 #: Link header (20), IPv4 (20, options seldom), TCP with timestamps (32), and a frame's preamble.
 SNAP_BYTES = 112
 _BUFFER_KIB = 65536
+
+
+def interfaces_file(capture: Path) -> Path:
+    """Return where the names of a raw capture's interfaces lie, by interface index."""
+    return capture.with_name("interfaces.json")
 
 
 class Capture:
@@ -38,6 +44,8 @@ class Capture:
         self.dropped = 0
 
     def __enter__(self) -> Capture:
+        # What a report of this run needs if it is killed before the capture is rewritten
+        interfaces_file(self._file).write_text(json.dumps(self.interfaces))
         command = ["tcpdump", "--immediate-mode", "-U", "-n", "-i", "any", "-y", "LINUX_SLL2"]
         command += ["-s", str(SNAP_BYTES), "-B", str(_BUFFER_KIB), "-w", str(self._file)]
         command += ["-Z", "root", self._filter]

@@ -148,24 +148,31 @@ def _observe(pid: int) -> Process | None:
     try:
         # After the program's name, which may hold anything: state, parent, ..., flags, ..., start
         fields = (proc / "stat").read_text().rpartition(")")[2].split()
-        namespace_pids = _values((proc / "status").read_text().splitlines(), "NSpid:").split()
-        command = (proc / "cmdline").read_text(errors="replace").split("\0")[:-1]
-        first = len(namespace_pids) > 1 and namespace_pids[-1] == "1"
-        environment = (proc / "environ").read_text(errors="replace") if first else ""
+        namespace_pids = _value((proc / "status").read_text().splitlines(), "NSpid:").split()
     except OSError:
         return None
+    first = len(namespace_pids) > 1 and namespace_pids[-1] == "1"
+    environment = _strings(proc / "environ") if first else []
     return Process(
         pid=pid,
         parent=int(fields[1]),
         started_unix_s=psutil.boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
-        command=tuple(command),
+        command=tuple(_strings(proc / "cmdline")),
         first=first,
         exiting=bool(int(fields[6]) & _PF_EXITING),
-        scratch=_values(environment.split("\0"), SCRATCH_VARIABLE + "=") or None,
+        scratch=_value(environment, SCRATCH_VARIABLE + "=") or None,
     )
 
 
-def _values(lines: Iterable[str], start: str) -> str:
+def _strings(file: Path) -> list[str]:
+    """Return the strings in a process's memory; none of a process that is ending."""
+    try:
+        return file.read_text(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def _value(lines: Iterable[str], start: str) -> str:
     """Return the rest of the line that starts so; nothing if none does."""
     return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 

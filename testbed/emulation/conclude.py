@@ -14,6 +14,7 @@ from testbed.analysis.figures import draw_figures
 from testbed.analysis.pcapng import to_pcapng
 from testbed.analysis.report import write_report
 from testbed.analysis.summary import summarise
+from testbed.emulation.capture import interfaces_file
 from testbed.emulation.fidelity import assess
 from testbed.emulation.run import Outcome, raw_capture
 from testbed.records import collect, read_table, read_tables, write_table
@@ -34,6 +35,7 @@ def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
         raw = raw_capture(folder)
         to_pcapng(raw, folder.pcap / "backhaul.pcapng", capture.interfaces)
         raw.unlink()
+        interfaces_file(raw).unlink()
     collect(folder.path)
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
     write_table(folder.path, "predictions", predictions)

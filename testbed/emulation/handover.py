@@ -60,7 +60,7 @@ class Handovers:
         """Associate every client with its first access point, before the run."""
         for handover in self._schedule.handovers:
             if handover.from_ap is None:
-                await self._in_thread(self._move, handover)
+                await self._move(handover)
 
     async def replay(self, nodes: Nodes, clock: RunClock, moved: Callable[[], None]) -> None:
         """Do at each step of the schedule first the handovers, then tell the positions."""
@@ -96,7 +96,7 @@ class Handovers:
         if handover.from_ap is not None and self._association_delay_s:
             await self._in_thread(self._network.air.dissociate, handover.client)
             await clock.sleep_until(clock.now_s() + self._association_delay_s)
-        moved_s, routed_s = await self._in_thread(self._move, handover)
+        moved_s, routed_s = await self._move(handover)
         self._rows[number] = {
             "client": handover.client,
             "from_ap": handover.from_ap,
@@ -116,11 +116,13 @@ class Handovers:
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
-    def _move(self, handover: Handover) -> tuple[float, float]:
+    async def _move(self, handover: Handover) -> tuple[float, float]:
         """Move link and route; return when each was done, on the monotonic clock."""
-        self._network.air.associate(handover.client, handover.to_ap)
+        client, access_point = handover.client, handover.to_ap
+        await self._in_thread(self._network.air.associate, client, access_point)
         moved_s = time.monotonic()
-        self._northbound.move(handover.client, handover.to_ap)
+        # In a thread of its own, while the next client's link is being moved
+        await asyncio.to_thread(self._northbound.move, client, access_point)
         return moved_s, time.monotonic()
 
     def _write(self, number: int) -> None:

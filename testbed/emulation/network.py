@@ -177,9 +177,10 @@ def build_topo(topology: type[Topo], access_points: Sequence[str]) -> Topo:
     """
     try:
         topo = topology(access_points=list(access_points))
-    except TypeError as error:
+    except Exception as error:  # a user's code may fail in any way
         raise TopologyError(
-            f"{topology.__name__}.build must take access_points, a list of names: {error}"
+            f"{topology.__name__}.build(access_points=[...names...]) fails: "
+            f"{type(error).__name__}: {error}"
         ) from error
     hosts = set(topo.hosts())
     missing = {*access_points, MASTER} - hosts

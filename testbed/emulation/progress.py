@@ -39,7 +39,7 @@ class Progress:
 
     def phase(self, text: str) -> None:
         """Say what the bring-up is doing."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def start(self) -> None:
         """Begin to show the run."""
@@ -52,7 +52,7 @@ class Progress:
             self._live.update(Text(self.line(now_s)), refresh=True)
         elif now_s * self._tdf >= self._printed_s + PLAIN_EVERY_S:
             self._printed_s = now_s * self._tdf
-            self._console.print(self.line(now_s), highlight=False)
+            self._console.print(self.line(now_s), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the line away."""

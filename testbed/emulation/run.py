@@ -177,6 +177,8 @@ class EmulatedRun:
         tdf = self._settings.compute.tdf
         clock = RunClock(time.monotonic() + _LEAD_S, tdf)
         self.outcome.origin_unix_s = time.time() + (clock.origin_s - time.monotonic())
+        described = self._folder.read_json("manifest")
+        self._folder.write_json("manifest", described | manifest_of(self.outcome))
         nodes.tell_all(Start(clock.origin_s, tdf))
         monitor = CpuMonitor()
         background = [

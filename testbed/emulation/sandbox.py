@@ -46,6 +46,13 @@ def launch(command: list[str]) -> int:
     """
     SCRATCH_ROOT.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=SCRATCH_ROOT))
+    try:
+        return _launch_on(scratch, command)
+    finally:
+        scratch.rmdir()
+
+
+def _launch_on(scratch: Path, command: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     namespaces.unshare(namespaces.CLONE_NEWPID)
     child = os.fork()
@@ -59,7 +66,6 @@ def launch(command: list[str]) -> int:
         signal.signal(number, forward)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     _, status = os.waitpid(child, 0)
-    scratch.rmdir()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

@@ -107,9 +107,10 @@ def test_captures_agree_with_what_the_applications_logged(run: RunFolder) -> Non
 
 
 def test_tshark_reads_the_capture_with_its_servers_names(run: RunFolder) -> None:
+    capture = str(run.pcap / "backhaul.pcapng")
+    fields = ("-T", "fields", "-e", "frame.interface_name")
     result = subprocess.run(
-        ["tshark", "-r", str(run.pcap / "backhaul.pcapng"), "-Y", "tcp.port == 7003"]
-        + ["-T", "fields", "-e", "frame.interface_name"],
+        ["tshark", "-r", capture, "-Y", "tcp.port == 7003", *fields],
         capture_output=True,
         text=True,
         timeout=120,
