@@ -186,7 +186,7 @@ async def serve(
         except ConnectionError:
             pass  # a client that moves away resets its connections
         except (OSError, ProtocolError) as error:
-            _log.warning("%s:%d: connection refused: %s", address, port, error)
+            _log.info("%s:%d: connection given up: %s", address, port, error)
         finally:
             connection.abort()
 

@@ -41,7 +41,7 @@ from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
 from testbed.dnn.models import build_model
 from testbed.emulation.namespaces import enter_network
-from testbed.errors import TestbedError
+from testbed.errors import EmulationError, TestbedError
 
 _MEASURED_PASSES = 3
 
@@ -119,18 +119,24 @@ class Nursery:
         """Measure in a fork, so that this process stays free of tensor operations."""
         reader, writer = os.pipe()
         if os.fork() == 0:
-            os.close(reader)
-            os.write(writer, str(_pass_s(self._setup)).encode())
-            os._exit(0)
+            try:
+                os.write(writer, str(_pass_s(self._setup)).encode())
+            except BaseException:
+                _log.exception("measuring failed")
+            finally:
+                logging.shutdown()
+                os._exit(0)
         os.close(writer)
         with os.fdopen(reader) as result:
-            pass_s = float(result.read())
+            measured = result.read()
+        if not measured:
+            raise EmulationError("this machine cannot execute the model; see log.txt")
         settings, graph = self._setup.experiment.model, self._captured.graph
         client_s, server_s = (
             float(device_profile(device).layer_times(graph).sum())
             for device in (settings.client_device, settings.server_device)
         )
-        return Measured(pass_s, client_s, server_s)
+        return Measured(float(measured), client_s, server_s)
 
 
 def _pass_s(setup: NodeSetup) -> float:

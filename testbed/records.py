@@ -83,7 +83,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _real("ended_s", "s", "when the last byte was acknowledged or the transfer broke off"),
         _count("layers", "layers that were sent"),
         _size("bytes", "weights that were sent"),
-        _size("wire_bytes", "written to the socket: weights and protocol frame headers"),
+        _size(
+            "wire_bytes",
+            "Ethernet frames that the sender put on the wire, by the kernel's counters",
+        ),
         _size("skipped_bytes", "weights not sent since they were already there"),
         _flag("complete", "everything wanted had arrived at the end"),
     ),

@@ -25,6 +25,8 @@ def _split(text: str, what: str) -> tuple[float, str]:
 def parse_rate(text: str) -> float:
     """Return bit/s for "50Mbps", "35 Mbit/s", "1Gbit" or a bare number of bit/s."""
     value, unit = _split(text, "rate such as 50Mbps")
+    if re.search(r"B(/s|ps)?\s*$", text):
+        raise ConfigurationError(f"{text!r} counts bytes; rates are in bits, for example 50Mbps")
     match = re.fullmatch(r"([kmg]?)(?:bps|bit|bit/s|b/s)?", unit)
     if match is None:
         raise ConfigurationError(

@@ -34,7 +34,7 @@ def choose(settings: Experiment, measure: Callable[[], Measured]) -> Choice:
     measured, tdf = measure(), settings.compute.tdf
     allowed_s = min(measured.client_s, measured.server_s) * tdf
     query_s = (measured.server_s + settings.model.query_gap_s) * tdf
-    load = settings.replay.clients * measured.pass_s / query_s / (os.cpu_count() or 1)
+    load = settings.replay.clients * measured.pass_s / query_s / len(os.sched_getaffinity(0))
     reason = (
         f"a pass takes {measured.pass_s * 1e3:.0f} ms here, the devices' profile times tdf allows "
         f"{allowed_s * 1e3:.0f} ms; computing would use {load:.0%} of the processors, "

@@ -60,6 +60,7 @@ def assess(
                 f"(good up to {DEGRADED_S * 1e3:g} ms, invalid from {INVALID_S * 1e3:g} ms)"
             )
     troubles = {
+        "no computation took place": not len(compute_late_s),
         f"the capture dropped {packets_dropped} packets": packets_dropped,
         f"{unequal} of {compared} repeated executions gave another result": unequal,
         f"{fallbacks} queries were finished locally because a server failed": fallbacks,

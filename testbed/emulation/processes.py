@@ -158,19 +158,27 @@ class Nodes:
             future.result()
 
     async def _listen(self, name: str) -> None:
-        while (message := await self._sides[name].receive()) is not None:
-            if isinstance(message, Ready):
-                if not self._ready[name].done():
-                    self._ready[name].set_result(None)
-            elif isinstance(message, Stopped):
-                self._stopped[name].set_result(None)
-            elif isinstance(message, Failed):
-                self._fail(message.reason)
-            else:
-                self._hear(message)
+        reason = f"node {name} has ended; see log.txt"
+        try:
+            while (message := await self._sides[name].receive()) is not None:
+                self._take(name, message)
+        except Exception as error:  # whatever it is, the run must not go on without hearing
+            _log.exception("cannot hear %s", name)
+            reason = f"cannot hear node {name}: {error!r}"
         if not self._stopped[name].done():
             self._stopped[name].set_result(None)
-            self._fail(f"node {name} has ended; see log.txt")
+            self._fail(reason)
+
+    def _take(self, name: str, message: FromNode) -> None:
+        if isinstance(message, Ready):
+            if not self._ready[name].done():
+                self._ready[name].set_result(None)
+        elif isinstance(message, Stopped):
+            self._stopped[name].set_result(None)
+        elif isinstance(message, Failed):
+            self._fail(message.reason)
+        else:
+            self._hear(message)
 
     def _fail(self, reason: str) -> None:
         _log.error(reason)

@@ -24,7 +24,7 @@ def settings(tdf: float = 1.0, clients: int = 1, mode: str = "auto") -> Experime
 
 @pytest.fixture
 def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(2)))
 
 
 def test_a_named_mode_is_taken_and_nothing_measured() -> None:

@@ -234,7 +234,7 @@ def test_a_move_amid_an_upload_is_recorded_and_the_layer_goes_on_where_it_was_cu
     to_ap0 = tables["transfers"].query("destination == 'ap0'").sort_values("started_s")
     assert to_ap0["complete"].tolist() == [False, True]
     cut, rest = to_ap0.to_dict("records")
-    assert 50_000 <= rest["skipped_bytes"] <= cut["bytes"]
+    assert 50_000 <= rest["skipped_bytes"] <= cut["bytes"] + 131_072  # what was being written
     different = {ref.digest: ref.size_bytes for ref in nodes.models["walker"].weights}
     assert rest["skipped_bytes"] + rest["bytes"] <= sum(different.values()) + 10_000
     queries = tables["queries"]
