@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import mmap
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,7 +66,7 @@ class Computer:
         self._weights: dict[str, dict[int, Weights]] = {}
         self._executors: dict[str, Executor] = {}
         self._pool = ThreadPoolExecutor(1, "compute")
-        self._background = ThreadPoolExecutor(1, "repeat", _lower_priority)
+        self._background = ThreadPoolExecutor(1, "repeat", _only_when_idle)
 
     def duration_s(self, job: Job) -> float:
         """Return the device's time for a job."""
@@ -205,6 +204,6 @@ def same_tensors(
     return True
 
 
-def _lower_priority() -> None:
+def _only_when_idle() -> None:
     """Let this thread run only when nothing else wants the processor."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

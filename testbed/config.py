@@ -147,7 +147,7 @@ class Compute(Section, frozen=True, kw_only=True):
     ] = 1.0
     verify_share: Annotated[
         float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
-    ] = 0.02
+    ] = 0.01
 
 
 class Experiment(Section, frozen=True, kw_only=True):
