@@ -85,6 +85,7 @@ class Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
             enter_network(request.network_pid)
+            os.nice(-10)  # a node sleeps most of the time and must wake at the right one
             asyncio.run(self._live(request, control))
             status = 0
         except BaseException:
@@ -96,7 +97,7 @@ class Nursery:
     async def _live(self, request: Fork, channel: socket.socket) -> None:
         # Layers are verified in threads, which must not delay what has a time to keep
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(2, "verify", lambda: os.nice(10)))
+        loop.set_default_executor(ThreadPoolExecutor(2, "verify", lambda: os.nice(20)))
         control = await NodeSide.open(channel)
         try:
             await self._node(request, control).run()
