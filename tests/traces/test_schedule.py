@@ -30,6 +30,8 @@ def walk(name: str, cells: Sequence[float], first_s: float = 0.0, step_s: float 
 
 def schedule(*traces: Trace, clients: int = 1, start: float | str = "busiest", **more) -> Schedule:
     arguments = {"duration_s": 90.0, "near": near} | more
+    if start == "busiest":
+        arguments = {"history": 0} | arguments  # most of these short walks have none
     return build_schedule(
         TraceSet(traces, "hand-made", 30.0), APS, clients=clients, start=start, **arguments
     )
@@ -47,6 +49,14 @@ def test_fixes_and_handovers_of_a_window_with_history() -> None:
         Fix("c1", 60, 200, 0),
     )
     assert made.handovers == (Handover("c1", 0, None, "ap1"), Handover("c1", 60, "ap1", "ap2"))
+
+
+def test_busiest_window_has_the_history_that_is_told() -> None:
+    # The first window has two handovers, but nothing is known of the time before it
+    made = schedule(walk("a", [0, 1, 0, 0, 0, 0, 1, 1]), history=2)
+    assert made.start_s >= 60
+    assert [fix.time_s for fix in made.fixes][:3] == [-60, -30, 0]
+    assert schedule(walk("a", [0, 1, 0, 0, 0, 0, 1, 1]), history=0).start_s == 0
 
 
 def test_history_is_no_longer_than_asked_for() -> None:
