@@ -104,9 +104,13 @@ class Connection:
         if head is None:
             return None
         message, body_bytes = head
+        return message, await self.whole_body(body_bytes, most_body_bytes)
+
+    async def whole_body(self, body_bytes: int, most_body_bytes: int) -> bytes:
+        """Return the body that follows a head; ProtocolError if it is longer than expected."""
         if body_bytes > most_body_bytes:
             raise ProtocolError(f"a body of {body_bytes} bytes, at most {most_body_bytes} expected")
-        return message, b"".join([piece async for piece in self.body(body_bytes)])
+        return b"".join([piece async for piece in self.body(body_bytes)])
 
     async def body(self, body_bytes: int) -> AsyncIterator[bytes]:
         """Yield a body piece by piece as it arrives.

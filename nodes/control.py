@@ -48,7 +48,7 @@ class Associated(Control, frozen=True):
 
     access_point: str
     address: str
-    handover: int  # counts the client's associations
+    handover: int  # its number in the schedule
 
 
 class Stop(Control, frozen=True):

@@ -76,8 +76,8 @@ class EdgeServer:
         servers = [await serve(address, PORTS[kind], handle) for kind, handle in handlers.items()]
         master = await Connection.open(self._setup.addresses["master"], PORTS["control"])
         await master.send(EdgeHello(self._name))
-        self._spawn(self._obey(master))
-        self._spawn(self._discard_expired())
+        for work in (self._obey(master), self._discard_expired()):
+            self._control.watch(self._spawn(work))
         self._control.tell(Ready())
         while not isinstance(message := await self._control.receive(), Stop):
             if isinstance(message, Start):
@@ -100,13 +100,14 @@ class EdgeServer:
         clients: set[str] = set()
         try:
             most_bytes = int(self._computer.graph.live_bytes.max())
-            while (received := await connection.receive(most_bytes)) is not None:
-                query, body = received
+            while (head := await connection.receive_head()) is not None:
+                query, body_bytes = head
                 if not isinstance(query, Query) or query.client not in self._setup.clients:
                     raise ProtocolError(f"expected a client's query, got {query!r}")
-                if query.client not in clients:
+                if query.client not in clients:  # from the head on: its layers must stay
                     clients.add(query.client)
                     self._attach(query.client)
+                body = await connection.whole_body(body_bytes, most_bytes)
                 await self._answer(connection, query, body)
         finally:
             for client in clients:
@@ -279,10 +280,11 @@ class EdgeServer:
             self._stores[client] = self._setup.layer_store(self._name, client)
         return self._stores[client]
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

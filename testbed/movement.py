@@ -46,7 +46,8 @@ def load_people(settings: Experiment) -> People:
         ConfigurationError: nobody moves in the window.
     """
     wanted = settings.traces
-    recorded = find_traces(None if wanted.path is None else Path(wanted.path), settings.seed)
+    folder = None if wanted.path is None else Path(wanted.path)
+    recorded = find_traces(folder, settings.seed, wanted.format)
     x_min, y_min, x_max, y_max = wanted.window_m
     traces = resample(crop(recorded, Window(x_min, x_max, y_min, y_max)), wanted.interval_s)
     grid = HexGrid(wanted.cell_circumradius_m)

@@ -7,8 +7,10 @@ each report of a client's position. `--policy package.module:Class` names one of
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -115,6 +117,8 @@ def find_policy(name: str) -> type[Policy]:
     module, separator, attribute = name.partition(":")
     if not separator:
         raise ConfigurationError(unknown_name("policy", name, POLICIES))
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a user's policy lies where the command is called
     try:
         policy = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -6,16 +6,17 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from testbed.config import from_dict
+from testbed.config import Experiment, from_dict
 from testbed.emulation import manifest
 from testbed.emulation.conclude import conclude, give_to_user
 from testbed.emulation.run import EmulatedRun, manifest_of
 from testbed.emulation.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
-from testbed.movement import prepare
+from testbed.movement import load_people
 from testbed.runfolder import RunFolder
 from testbed.units import format_size
 
@@ -34,7 +35,19 @@ def main(run_folder: str) -> int:
     settings = from_dict(folder.read_json("config"))
     described = manifest.describe(settings)
     folder.write_json("manifest", described)
-    run = EmulatedRun(settings, prepare(settings), folder, scratch_folder(), console)
+    try:
+        return _run(settings, described, folder, console)
+    finally:
+        give_to_user(folder.path)
+
+
+def _run(
+    settings: Experiment, described: dict[str, Any], folder: RunFolder, console: Console
+) -> int:
+    schedule = folder.read_schedule()
+    described["traces"] = schedule.source
+    training, _ = load_people(settings).split(settings)
+    run = EmulatedRun(settings, schedule, training, folder, scratch_folder(), console)
     try:
         asyncio.run(run.run())
         described["status"], status = "complete", EXIT_COMPLETE
@@ -52,8 +65,11 @@ def main(run_folder: str) -> int:
     described["end"] = manifest.now()
     folder.write_json("manifest", described)
     if run.outcome.origin_unix_s:
-        _report(folder, run, console)
-    give_to_user(folder.path)
+        try:
+            _report(folder, run, console)
+        except KeyboardInterrupt:
+            console.print(f"interrupted; `testbed report {folder.path}` writes the report")
+            return EXIT_INTERRUPTED
     return status
 
 

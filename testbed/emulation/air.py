@@ -68,10 +68,6 @@ class Air:
             shaping.apply({f"r-{name}": self._shape(self._settings.down_bps)})
         return index
 
-    def associated_with(self, client: str) -> str | None:
-        """Return the access point that hears the client."""
-        return self._associated.get(client)
-
     def associate(self, client: str, access_point: str) -> None:
         """Move the client's radio into the access point's BSS and route to it there."""
         previous = self._associated.get(client)

@@ -40,6 +40,7 @@ class Capture:
         self._filter = " or ".join(f"ifindex {index}" for index in interfaces)
         self._log = scratch / "tcpdump.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self.complete = True  # whether tcpdump ran to the end
         self.captured = 0
         self.dropped = 0
 
@@ -67,6 +68,7 @@ class Capture:
         trace: TracebackType | None,
     ) -> None:
         assert self._process is not None
+        self.complete = self._process.poll() is None
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=30)
         said = self._log.read_text()

@@ -47,6 +47,7 @@ def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
         cpu_busy_share=outcome.cpu_busy_share,
         packets_captured=capture.captured if capture else 0,
         packets_dropped=capture.dropped if capture else 0,
+        capture_complete=capture is not None and capture.complete,
         compared=outcome.compared,
         unequal=outcome.unequal,
         fallbacks=int((tables["queries"]["outcome"] == "fallback").sum()),
@@ -80,5 +81,6 @@ def give_to_user(path: Path) -> None:
     user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if user is None or group is None:
         return
-    for item in (path, *path.rglob("*")):
-        os.chown(item, int(user), int(group))
+    made = [parent for parent in path.parents[:2] if parent.stat().st_uid == 0]
+    for item in (*made, path, *path.rglob("*")):
+        os.chown(item, int(user), int(group), follow_symlinks=False)

@@ -44,6 +44,7 @@ def assess(
     cpu_busy_share: Sequence[float],
     packets_captured: int,
     packets_dropped: int,
+    capture_complete: bool = True,
     compared: int,
     unequal: int,
     fallbacks: int,
@@ -61,6 +62,7 @@ def assess(
             )
     troubles = {
         "no computation took place": not len(compute_late_s),
+        "the capture ended before the run": not capture_complete,
         f"the capture dropped {packets_dropped} packets": packets_dropped,
         f"{unequal} of {compared} repeated executions gave another result": unequal,
         f"{fallbacks} queries were finished locally because a server failed": fallbacks,

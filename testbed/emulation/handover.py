@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from testbed.clock import RunClock
 from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.processes import Nodes
 from testbed.records import RecordWriter
-from testbed.values import Handover, Schedule
+from testbed.values import Fix, Handover, Schedule
 
 T = TypeVar("T")
 
@@ -70,11 +70,20 @@ class Handovers:
         for step_s in steps:
             self.late_s.append(await clock.sleep_until(step_s))
             here = [(number, item) for number, item in handovers if item.time_s == step_s]
-            await asyncio.gather(*(self._hand_over(*item, nodes, clock) for item in here))
+            moving = {
+                item.client: self._hand_over(number, item, nodes, clock) for number, item in here
+            }
+            at_step = [fix for fix in fixes if fix.time_s == step_s]
+            await asyncio.gather(*(self._step(fix, moving, nodes) for fix in at_step))
             moved()
-            for fix in fixes:
-                if fix.time_s == step_s:
-                    nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
+
+    async def _step(
+        self, fix: Fix, moving: dict[str, Coroutine[Any, Any, None]], nodes: Nodes
+    ) -> None:
+        """Move a client that changes its access point, then tell it where it is."""
+        if fix.client in moving:
+            await moving[fix.client]
+        nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
 
     def attached(self, message: Attached) -> None:
         """Complete a handover's row with what the client found at its new server."""

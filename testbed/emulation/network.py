@@ -210,4 +210,6 @@ def _keep_queues(ports: Iterable[str]) -> None:
 
 def _set_sysctl() -> None:
     for name, value in _SYSCTL.items():
-        Path("/proc/sys/net", name).write_text(value)
+        path = Path("/proc/sys/net", name)
+        if path.exists():  # a kernel without IPv6 has nothing to disable
+            path.write_text(value)

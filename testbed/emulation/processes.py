@@ -68,7 +68,11 @@ class Nursery:
     def close(self) -> None:
         """End the nursery; nodes that still run are not affected."""
         self._channel.close()
-        self._process.wait(timeout=10)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # still importing
+            self._process.kill()
+            self._process.wait()
 
     def _ask(
         self, request: Fork | Measure, reply: type[_Reply], descriptors: Iterable[int] = ()

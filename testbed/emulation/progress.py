@@ -17,13 +17,9 @@ class Counts:
     """What has happened so far."""
 
     queries: int = 0
-    fallbacks: int = 0
     handovers: int = 0
     hits: int = 0
-    attached: int = 0
     migrated_bytes: int = 0
-    compared: int = 0
-    unequal: int = 0
 
 
 class Progress:

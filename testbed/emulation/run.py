@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from mininet.log import setLogLevel
 from rich.console import Console
 
+from controllers.northbound import Counters
 from nodes.control import Answered, Attached, Compared, FromNode, Preload, Start, Transferred
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
@@ -36,12 +38,12 @@ from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.openvswitch import OpenVSwitch
 from testbed.emulation.processes import Nodes, Nursery
 from testbed.emulation.progress import Progress
-from testbed.movement import Movement
 from testbed.policies import find_policy
 from testbed.records import RecordWriter
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
 from topologies.library import find_topology
+from traces.trace import TraceSet
 
 _SHOW_S = 0.5
 _LEAD_S = 0.5  # from telling all nodes the start to the start
@@ -54,6 +56,7 @@ class Outcome:
     origin_unix_s: float = 0.0
     compute: compute_mode.Choice | None = None
     capture: Capture | None = None
+    counters: Counters | None = None  # the switches' own, at the end
     step_late_s: list[float] = field(default_factory=list)
     cpu_busy_share: list[float] = field(default_factory=list)
     compared: int = 0
@@ -67,14 +70,15 @@ class EmulatedRun:
     def __init__(
         self,
         settings: Experiment,
-        movement: Movement,
+        schedule: Schedule,
+        training: TraceSet,
         folder: RunFolder,
         scratch: Path,
         console: Console,
     ) -> None:
         self._settings = settings
-        self._movement = movement
-        self._schedule: Schedule = movement.schedule
+        self._schedule = schedule
+        self._training = training
         self._folder = folder
         self._scratch = scratch
         self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
@@ -98,7 +102,7 @@ class EmulatedRun:
                     self._settings.backhaul.controller, network, self._scratch, self._folder.log
                 )
             )
-            controller.wait_ready()
+            await asyncio.to_thread(controller.wait_ready)
             handovers = Handovers(
                 self._schedule,
                 network,
@@ -117,6 +121,7 @@ class EmulatedRun:
             self.outcome.step_late_s = handovers.late_s
             try:
                 await self._replay(nodes, handovers)
+                self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
             finally:
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
@@ -160,9 +165,9 @@ class EmulatedRun:
                 for client in schedule.clients
             },
         )
-        np.savez(setup.training_file, *self._movement.training.positions_m)
+        np.savez(setup.training_file, *self._training.positions_m)
         nursery.set_up(setup)
-        choice = compute_mode.choose(self._settings, nursery.measure)
+        choice = await asyncio.to_thread(compute_mode.choose, self._settings, nursery.measure)
         self.outcome.compute = choice
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
         nodes = Nodes(nursery, choice.mode, lambda said: self._hear(said, handovers))
@@ -252,12 +257,14 @@ def _ended_by_signals() -> Iterator[None]:
 
 def manifest_of(outcome: Outcome) -> dict[str, Any]:
     """Return what a run adds to its manifest."""
-    choice = outcome.compute
+    choice, counters = outcome.compute, outcome.counters
     return {
         "origin_unix_s": outcome.origin_unix_s,
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
         "bring_up_s": outcome.bring_up_s,
+        "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
+        "table_misses": {} if counters is None else counters.missed_packets,
         "packets_captured": outcome.capture.captured if outcome.capture else 0,
         "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
     }

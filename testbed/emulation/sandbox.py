@@ -14,7 +14,9 @@ process (parent-death signal), so nothing survives that either but an empty fold
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -50,6 +52,8 @@ def launch(command: list[str]) -> int:
         return _launch_on(scratch, command)
     finally:
         scratch.rmdir()
+        with contextlib.suppress(OSError):  # another run has its folder there
+            SCRATCH_ROOT.rmdir()
 
 
 def _launch_on(scratch: Path, command: list[str]) -> int:
@@ -80,6 +84,8 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
         namespaces.make_mounts_private()
         namespaces.mount("proc", Path("/proc"))
         namespaces.mount("tmpfs", scratch, "mode=0700,size=75%")
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each layer held
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         os.execve(command[0], command, {**os.environ, SCRATCH_VARIABLE: str(scratch)})
     except OSError as error:
