@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -46,28 +45,12 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     Raises:
         TestbedError: the folder is none of a run, or the run ended before its clock started.
     """
-    from testbed.analysis.backhaul import run_backhaul_table
-    from testbed.analysis.figures import draw_figures
-    from testbed.analysis.report import write_report
-    from testbed.analysis.summary import summarise
-    from testbed.emulation.conclude import give_to_user, with_actual_positions
-    from testbed.records import collect, read_table, read_tables, write_table
+    from testbed.emulation.conclude import give_to_user, name_interfaces, write_results
 
-    schedule = folder.read_schedule()
     if not folder.read_json("manifest").get("origin_unix_s"):
         raise TestbedError(f"{folder.path}: the run ended before its clock started; run it again")
-    _name_interfaces(folder)
-    collect(folder.path)
-    predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
-    write_table(folder.path, "predictions", predictions)
-    write_table(folder.path, "backhaul", run_backhaul_table(folder, schedule.interval_s))
-    tables = read_tables(folder.path)
-    fidelity = _fidelity(folder, tables)
-    servers = [access_point.name for access_point in schedule.access_points]
-    summary = summarise(tables, servers, fidelity["verdict"])
-    folder.write_json("summary", summary)
-    draw_figures(folder)
-    write_report(folder)
+    name_interfaces(folder)
+    summary = write_results(folder, lambda queries: _fidelity(folder, queries))
     give_to_user(folder.path)
     return summary
 
@@ -80,30 +63,11 @@ def _goes_on(folder: RunFolder) -> bool:
     return any(process.command[-2:] == ours for process in observe_processes())
 
 
-def _name_interfaces(folder: RunFolder) -> None:
-    """Turn the raw capture that a killed run left into one with named interfaces."""
-    from testbed.analysis.pcapng import to_pcapng
-
-    raw, names = folder.pcap / "raw.pcap", folder.pcap / "interfaces.json"
-    if not raw.exists():
-        return
-    try:
-        interfaces = {
-            int(index): str(name) for index, name in json.loads(names.read_text()).items()
-        }
-    except (OSError, ValueError) as error:
-        raise TestbedError(f"{names}: needed to read {raw.name}: {error}") from error
-    to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
-    raw.unlink()
-    names.unlink()
-
-
-def _fidelity(folder: RunFolder, tables: dict[str, Any]) -> dict[str, Any]:
+def _fidelity(folder: RunFolder, queries: Any) -> dict[str, Any]:
     from testbed.emulation.fidelity import assess
 
     if (folder.path / "fidelity.json").exists():
         return folder.read_json("fidelity")
-    queries = tables["queries"]
     fidelity = assess(
         step_late_s=[],
         compute_late_s=queries["late_s"].tolist(),
@@ -117,5 +81,4 @@ def _fidelity(folder: RunFolder, tables: dict[str, Any]) -> dict[str, Any]:
     fidelity["reasons"].append(_CUT_OFF)
     if fidelity["verdict"] == "good":
         fidelity["verdict"] = "degraded"
-    folder.write_json("fidelity", fidelity)
     return fidelity

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +19,78 @@ from testbed.analysis.summary import summarise
 from testbed.emulation.capture import interfaces_file
 from testbed.emulation.fidelity import assess
 from testbed.emulation.run import Outcome, raw_capture
+from testbed.errors import TestbedError
 from testbed.records import collect, read_table, read_tables, write_table
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
 
 
 def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
-    """Write everything that is computed from a run's records; return its summary.
+    """Write everything that is computed from a run that has ended; return its summary.
 
     Args:
         folder: of a run whose processes have ended, complete or not.
         outcome: what the running process knew.
     """
-    schedule = folder.read_schedule()
     capture = outcome.capture
-    if capture is not None:
-        raw = raw_capture(folder)
-        to_pcapng(raw, folder.pcap / "backhaul.pcapng", capture.interfaces)
-        raw.unlink()
-        interfaces_file(raw).unlink()
+    name_interfaces(folder)
+
+    def judge(queries: pd.DataFrame) -> dict[str, Any]:
+        return assess(
+            step_late_s=outcome.step_late_s,
+            compute_late_s=queries["late_s"].tolist(),
+            cpu_busy_share=outcome.cpu_busy_share,
+            packets_captured=capture.captured if capture else 0,
+            packets_dropped=capture.dropped if capture else 0,
+            capture_complete=capture is not None and capture.complete,
+            compared=outcome.compared,
+            unequal=outcome.unequal,
+            fallbacks=int((queries["outcome"] == "fallback").sum()),
+        )
+
+    return write_results(folder, judge)
+
+
+def write_results(
+    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]]
+) -> dict[str, Any]:
+    """Write tables, fidelity, summary, figures and report of a run; return its summary.
+
+    `judge` returns fidelity.json from the table of queries.
+    """
+    schedule = folder.read_schedule()
     collect(folder.path)
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
     write_table(folder.path, "predictions", predictions)
     write_table(folder.path, "backhaul", run_backhaul_table(folder, schedule.interval_s))
     tables = read_tables(folder.path)
-    fidelity = assess(
-        step_late_s=outcome.step_late_s,
-        compute_late_s=tables["queries"]["late_s"].tolist(),
-        cpu_busy_share=outcome.cpu_busy_share,
-        packets_captured=capture.captured if capture else 0,
-        packets_dropped=capture.dropped if capture else 0,
-        capture_complete=capture is not None and capture.complete,
-        compared=outcome.compared,
-        unequal=outcome.unequal,
-        fallbacks=int((tables["queries"]["outcome"] == "fallback").sum()),
-    )
+    fidelity = judge(tables["queries"])
     folder.write_json("fidelity", fidelity)
-    servers = [ap.name for ap in schedule.access_points]
+    servers = [access_point.name for access_point in schedule.access_points]
     summary = summarise(tables, servers, fidelity["verdict"])
     folder.write_json("summary", summary)
     draw_figures(folder)
     write_report(folder)
     return summary
+
+
+def name_interfaces(folder: RunFolder) -> None:
+    """Turn the raw capture of a run into a pcapng with named interfaces, unless that is done.
+
+    Raises:
+        TestbedError: the names of its interfaces are lost.
+    """
+    raw = raw_capture(folder)
+    if not raw.exists():
+        return
+    names = interfaces_file(raw)
+    try:
+        interfaces = {int(i): str(name) for i, name in json.loads(names.read_text()).items()}
+    except (OSError, ValueError) as error:
+        raise TestbedError(f"{names}: needed to read {raw.name}: {error}") from error
+    to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
+    raw.unlink()
+    names.unlink()
 
 
 def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.DataFrame:
