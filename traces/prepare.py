@@ -88,7 +88,8 @@ def split_people(
     if not 1 <= test_people < len(people):
         raise ConfigurationError(
             f"{test_people} test people cannot be taken from the {len(people)} people of"
-            f" {traces.source!r}: at least one must be tested and one left to train the predictor"
+            f" {traces.source!r}: at least one must be tested and one left to train the predictor;"
+            " set traces.test_people"
         )
     drawn = np.random.default_rng(seed).permutation(len(people))[:test_people]
     testing = {people[index] for index in drawn}

@@ -22,8 +22,8 @@ from testbed.emulation.openvswitch import SCHEMA
 
 State = Literal["found", "fallback", "missing"]
 
-#: The default run (8 clients, about 120 access points) was measured to use 6 GB.
-MEMORY_BYTES = 8e9
+#: The default run (8 clients, about 120 access points) was measured to use 9 GB.
+MEMORY_BYTES = 11e9
 
 #: Programs that a run starts, and the Debian package of each.
 _TOOLS = {

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ def describe(settings: Experiment) -> dict[str, Any]:
         "wireless_sharing": "each client has its own rate; layers and the rest share it equally",
         "cpu": _cpu(),
         "processors": os.cpu_count(),
-        "command": sys.argv,
     }
 
 
