@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="RUN|FILE",
-        help="the folder of a run, or captures (pcapng or pcap): there the servers are IP addresses, "
-        "and a frame that was captured at two interfaces counts at both",
+        help="the folder of a run, or captures (pcapng or pcap): there the servers are IP "
+        "addresses, and a frame that was captured at two interfaces counts at both",
     )
     parser.add_argument(
         "--interval",

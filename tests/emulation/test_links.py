@@ -30,4 +30,4 @@ def test_wireless_rates_hold_after_bring_up_and_after_each_of_ten_handovers() ->
     # Through the backhaul the client's own link is still what limits it
     assert readings["across"] == pytest.approx(expected["up"], rel=TOLERANCE)
     # Between servers there is a gigabit, less headers; a busy machine may carry less, never more
-    assert 0.5e9 < readings["backhaul"] < 1e9
+    assert 0.2e9 < readings["backhaul"] < 1e9
