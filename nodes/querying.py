@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nodes.attachment import Attachment
 from nodes.compute import Computer, Job
@@ -42,7 +42,7 @@ class _Execution:
     bytes_up: int = 0
     bytes_down: int = 0
     late_s: float = 0.0
-    layers_server: int = field(default=0)
+    layers_server: int = 0
 
 
 class Querying:

@@ -110,8 +110,6 @@ class Air:
         self._netlink.link("set", index=self._radio[name], state="up")
         index = _index(netlink, f"{name}-wlan0")
         netlink.link("set", index=index, state="up", gso_max_segs=_AGGREGATED_FRAMES)
-        if mac != GATEWAY_MAC:
-            self._mac[name] = mac
         return index
 
     def _join_bss(self, name: str, access_point: str) -> None:

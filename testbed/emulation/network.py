@@ -18,6 +18,7 @@ from mininet.topo import Topo
 from pyroute2 import IPRoute
 
 from controllers import routes
+from nodes.setup import MASTER
 from testbed.config import Experiment
 from testbed.emulation import shaping
 from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC, client_address, client_mac
@@ -28,7 +29,6 @@ from testbed.errors import EmulationError, TopologyError
 
 CONTROLLER_ADDRESS = "127.0.0.1"
 CONTROLLER_PORT = 6653
-MASTER = "master"
 DEFAULT_LINK_MBPS = 1000
 
 _NUD_PERMANENT = 0x80
