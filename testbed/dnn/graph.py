@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -123,6 +124,18 @@ class LayerGraph(msgspec.Struct, frozen=True, dict=True):
         pairs += [(p, len(self)) for p in self.outputs]
         producers, consumers = np.array(pairs, dtype=np.int64).T
         return producers, consumers
+
+    @cached_property
+    def derived(self) -> dict[str, Any]:
+        """What the algorithms compute from the graph alone and keep with it, by their names."""
+        return {}
+
+    @cached_property
+    def weight_sharing(self) -> tuple[tuple[int, int], ...]:
+        """(layer, owner) for each layer that reads weights which belong to another one."""
+        return tuple(
+            (i, owner) for i, layer in enumerate(self.layers) for owner in layer.weights_of
+        )
 
     @cached_property
     def _last_use(self) -> dict[int, int]:

@@ -8,16 +8,20 @@ its bits over the rate of that direction; the answer must end at the client.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from math import inf
+from typing import Optional
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from testbed.dnn.graph import LayerGraph, stretches
+from testbed.dnn.graph import INPUT, LayerGraph, stretches
 from testbed.errors import ConfigurationError
 
 Mask = npt.NDArray[np.bool_]
+
+_Path = tuple[int, Optional["_Path"]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def crossing_s(graph: LayerGraph, costs: Costs) -> tuple[list[float], list[float]]:
     """Seconds to carry all live tensors up, and down, at each boundary, (n + 1,) each."""
-    bits = graph.live_bytes * 8.0
+    bits = 8.0 * graph.live_bytes
     return (bits / costs.up_bps).tolist(), (bits / costs.down_bps).tolist()
 
 
@@ -84,15 +88,14 @@ def latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> float:
     """Return the seconds of a query under the cost model, for any assignment `on_server`, (n,)."""
     producers, consumers = graph.edges
     # One more entry serves both ends, which are at the client: -1 the query's input, n the answer
-    side = np.append(on_server, False)
-    output_bits = 8.0 * np.append(graph.output_bytes, graph.input_bytes)
-    sent_to = {}
-    for to_server in (True, False):
-        needed = np.zeros(len(side), dtype=bool)
-        needed[producers[(side[consumers] == to_server) & (side[producers] != to_server)]] = True
-        sent_to[to_server] = output_bits[needed].sum()
-    execution_s = np.where(on_server, costs.server_s, costs.client_s).sum()
-    return float(execution_s + sent_to[True] / costs.up_bps + sent_to[False] / costs.down_bps)
+    side = np.zeros(len(graph) + 1, dtype=bool)
+    side[:-1] = on_server
+    crosses = side[producers] != side[consumers]
+    sent = {False: 0, True: 0}  # bytes by the side that they come from
+    for producer in set(producers[crosses].tolist()):
+        sent[producer != INPUT and bool(on_server[producer])] += graph.bytes_of(producer)
+    execution_s = costs.client_s.sum() + (costs.server_s - costs.client_s) @ on_server
+    return float(execution_s) + 8.0 * (sent[False] / costs.up_bps + sent[True] / costs.down_bps)
 
 
 def shortest_path(graph: LayerGraph, costs: Costs, available: Mask | None = None) -> Plan:
@@ -101,50 +104,79 @@ def shortest_path(graph: LayerGraph, costs: Costs, available: Mask | None = None
     The layers are taken as a line in topological order, and changing sides at a boundary costs all
     tensors that are live there. On a chain that is the cost model itself, so the plan is optimal;
     on other graphs it may count a tensor again that the other side already has, so the plan is the
-    best of this upper bound and a better one may exist. `latency_s` is the plan's true latency
-    under the cost model. `available`, (n,), says which layers the server has; all by default.
+    best of this upper bound and a better one may exist (`minimum_cut` finds it). `latency_s` is the
+    plan's true latency under the cost model. `available`, (n,), says which layers the server has;
+    all by default.
     """
-    allowed = np.ones(len(graph), dtype=bool) if available is None else available.copy()
-    on_server = _cheapest_sides(graph, costs, allowed)
+    on_server = _cheapest_sides(graph, costs, available)
     while (stranded := _without_shared_weights(graph, on_server)) is not None:
-        allowed[stranded] = False
-        on_server = _cheapest_sides(graph, costs, allowed)
-    local_s = float(np.sum(costs.client_s))
-    latency_s = latency(graph, costs, on_server)
-    return Plan(tuple(on_server.tolist()), latency_s, local_s, upload_bytes(graph, on_server))
+        available = np.ones(len(graph), dtype=bool) if available is None else available.copy()
+        available[stranded] = False
+        on_server = _cheapest_sides(graph, costs, available)
+    return plan_of(graph, costs, on_server)
+
+
+def plan_of(graph: LayerGraph, costs: Costs, on_server: Mask) -> Plan:
+    """Return the plan with this assignment, (n,), and what it costs."""
+    return Plan(
+        on_server=tuple(on_server.tolist()),
+        latency_s=latency(graph, costs, on_server),
+        local_latency_s=float(costs.client_s.sum()),
+        upload_bytes=upload_bytes(graph, on_server),
+    )
 
 
 def upload_bytes(graph: LayerGraph, on_server: Mask) -> int:
     """Return the bytes of the weights that the server needs for its layers."""
-    return int(graph.weight_bytes[on_server].sum())
+    return int(graph.weight_bytes @ on_server)
 
 
-def _cheapest_sides(graph: LayerGraph, costs: Costs, allowed: Mask) -> Mask:
-    """Two states a boundary (data at the client, data at the server), relaxed layer by layer."""
-    up_s, down_s = crossing_s(graph, costs)
-    client_s, server_s = costs.client_s.tolist(), costs.server_s.tolist()
-    at_client, at_server = 0.0, up_s[0]
-    from_server = [False]  # whether the best way to have the data at the client is from the server
-    from_client = [True]
-    for index, may_offload in enumerate(allowed.tolist()):
-        ran_client = at_client + client_s[index]
-        ran_server = at_server + server_s[index] if may_offload else inf
-        fetched, sent = ran_server + down_s[index + 1], ran_client + up_s[index + 1]
-        from_server.append(fetched < ran_client)
-        from_client.append(sent < ran_server)
-        at_client, at_server = min(ran_client, fetched), min(ran_server, sent)
+def _cheapest_sides(graph: LayerGraph, costs: Costs, available: Mask | None) -> Mask:
+    """Walk the boundaries with what the data costs more at the server than at the client.
+
+    That difference never exceeds the way up, nor falls below minus the way down: at either end the
+    other side's best path is followed by a crossing. A path is (boundary of its last crossing, the
+    path on the other side before it).
+    """
+    first_s, most_s, least_s = _bounds_s(graph, costs)
+    gain_s = costs.server_s - costs.client_s
+    if available is not None:
+        gain_s[~available] = inf
+    ahead_s = first_s
+    to_client: _Path | None = None
+    to_server: _Path = (0, None)
+    for boundary, gain, most, least in zip(count(1), gain_s.tolist(), most_s, least_s):
+        ahead_s += gain
+        if ahead_s > most:
+            ahead_s = most
+            to_server = (boundary, to_client)
+        elif ahead_s < least:
+            ahead_s = least
+            to_client = (boundary, to_server)
     on_server = np.zeros(len(graph), dtype=bool)
-    remote = False  # the answer ends at the client
-    for index in range(len(graph) - 1, -1, -1):
-        crosses = from_client[index + 1] if remote else from_server[index + 1]
-        remote = remote != crosses
-        on_server[index] = remote
+    path = to_client
+    while path is not None:
+        end, entered = path
+        assert entered is not None, "the data is at the client at first"
+        on_server[entered[0] : end] = True
+        path = entered[1]
     return on_server
+
+
+def _bounds_s(graph: LayerGraph, costs: Costs) -> tuple[float, list[float], list[float]]:
+    """The way up at the first boundary; at the others, the way up, and minus the way down."""
+    rates = costs.up_bps, costs.down_bps
+    known, bounds = graph.derived.get("bounds_s", (None, (0.0, [], [])))
+    if known != rates:
+        up_s, down_s = crossing_s(graph, costs)
+        bounds = up_s[0], up_s[1:], [-way_down for way_down in down_s[1:]]
+        graph.derived["bounds_s"] = rates, bounds
+    return bounds
 
 
 def _without_shared_weights(graph: LayerGraph, on_server: Mask) -> int | None:
     """Return a layer at the server that reads weights of a layer which is not there, if any."""
-    for index, layer in enumerate(graph.layers):
-        if layer.weights_of and on_server[index] and not on_server[list(layer.weights_of)].all():
-            return index
+    for layer, owner in graph.weight_sharing:
+        if on_server[layer] and not on_server[owner]:
+            return layer
     return None

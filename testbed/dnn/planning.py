@@ -11,7 +11,8 @@ import numpy as np
 
 from testbed.dnn.devices import device_profile
 from testbed.dnn.graph import INPUT, Layer, LayerGraph, TensorSpec
-from testbed.dnn.partition import Costs, shortest_path
+from testbed.dnn.partition import Costs
+from testbed.dnn.partitioner import best_plan
 from testbed.dnn.upload_order import upload_order
 from testbed.errors import ConfigurationError
 
@@ -94,7 +95,7 @@ def plan(graph: LayerGraph, costs: Costs) -> dict[str, Any]:
     Keys: `location` (layer -> "client" or "server"), `latency_s`, `local_latency_s`, `upload` (runs
     of layers in order of sending) and `upload_bytes`.
     """
-    best = shortest_path(graph, costs)
+    best = best_plan(graph, costs)
     names = [layer.name for layer in graph.layers]
     sides = ("server" if remote else "client" for remote in best.on_server)
     return {

@@ -34,9 +34,10 @@ def carriers(graph: LayerGraph, on_server: Mask) -> list[int]:
     (n,), leaves at the client.
     """
     result = [NO_CARRIER] * len(graph)
+    weight_bytes = graph.weight_bytes.tolist()
     for side in (on_server, ~on_server):
         for first, last in stretches(side):
-            weighted = [i for i in range(first, last + 1) if graph.weight_bytes[i]]
+            weighted = [i for i in range(first, last + 1) if weight_bytes[i]]
             following = iter(weighted)
             carrier = next(following, NO_CARRIER)
             for index in range(first, last + 1):
@@ -101,17 +102,18 @@ class _Unit:
 
 def _units(graph: LayerGraph, on_server: Mask) -> list[_Unit]:
     """Cut the layers into what travels together, in topological order."""
-    carried_by = carriers(graph, on_server)
+    carried_by, remote = carriers(graph, on_server), on_server.tolist()
     starts = [0]
     for index in range(1, len(graph)):
-        same_side = on_server[index] == on_server[index - 1]
-        together = not on_server[index] or carried_by[index] == carried_by[index - 1]
+        same_side = remote[index] == remote[index - 1]
+        together = not remote[index] or carried_by[index] == carried_by[index - 1]
         if not (same_side and together):
             starts.append(index)
     ends = [*starts[1:], len(graph)]
+    size = np.add.reduceat(graph.weight_bytes, starts).tolist()
     return [
-        _Unit(range(a, b), int(graph.weight_bytes[a:b].sum()), bool(on_server[a]))
-        for a, b in zip(starts, ends, strict=True)
+        _Unit(range(a, b), size[unit], remote[a])
+        for unit, (a, b) in enumerate(zip(starts, ends, strict=True))
     ]
 
 
@@ -119,80 +121,73 @@ class _RunSearch:
     """The efficiency of every run of units that is not uploaded yet, kept up to date.
 
     Costs between boundaries are 2 x 2 matrices in the (min, +) algebra, indexed by where the data
-    is before and after: 0 the client, 1 the server. A query's latency with one more run uploaded is
-    prefix vector * run matrix * suffix vector; run matrices never change, and an upload changes the
-    vectors only.
+    is before and after: 0 the client, 1 the server. A unit that is not uploaded executes at the
+    client, so beside one the data is at the client, or at the server for the price of a crossing.
+    What a run saves therefore depends on itself and, at its ends, on the uploaded units that touch
+    it: an upload changes the runs that end where it begins, and those that begin where it ends.
     """
 
     def __init__(self, graph: LayerGraph, costs: Costs, units: Sequence[_Unit]) -> None:
         n = len(units)
         self._up_s, self._down_s = crossing_s(graph, costs)
         self._client_s, self._server_s = costs.client_s.tolist(), costs.server_s.tolist()
-        self._offloaded = [self._matrix(unit) for unit in units]
-        self._steps = [self._local_matrix(unit) for unit in units]
         self._pending = np.array([unit.offloaded for unit in units])
-        self._run_bytes = np.concatenate(
-            ([0.0], np.cumsum([unit.weight_bytes for unit in units], dtype=float))
-        )
-        self._runs = np.full((2, 2, n, n), inf)  # of units [first, last]
+        self._uploaded = np.zeros(n, dtype=bool)
+        # How much later than at the client the data is at the server before a unit, and how much
+        # longer than now the rest takes with the data at the client, and at the server, after it
+        self._before_s = np.array([self._up_s[unit.layers.start] for unit in units])
+        self._after_s = np.array([np.zeros(n), np.full(n, inf)])
+        self._sent_bytes = _sums([unit.weight_bytes for unit in units])
+        self._local_s = _sums([sum(self._client_s[i] for i in unit.layers) for unit in units])
+        self._runs = np.full((2, 2, n, n), inf)  # [before, after, last unit, first unit]
+        self._efficiency = np.zeros((n, n))  # [first unit, last unit]; 0 for what is no pending run
         for first, last in stretches(self._pending):
-            self._fill_runs(first, last)
-        self._update_vectors()
+            self._fill_runs(units, first, last)
+            self._rate(slice(first, last + 1), slice(first, last + 1))
 
     def best(self) -> tuple[int, int] | None:
         """Return (first, last) of the most efficient run; None when no run saves time."""
-        found: list[tuple[float, int, int]] = []
-        for first, last in stretches(self._pending):
-            efficiency = self._efficiencies(first, last)
-            top = float(efficiency.max())
-            if top > 0:
-                ties = np.argwhere(efficiency >= top * (1 - EQUAL_EFFICIENCY))
-                start, end = ties[0].tolist()
-                found.append((top, first + start, first + end))
-        if not found:
+        top = float(self._efficiency.max())
+        if top <= 0.0:
             return None
-        limit = max(top for top, _, _ in found) * (1 - EQUAL_EFFICIENCY)
-        return next((start, end) for top, start, end in found if top >= limit)
+        first, last = divmod(
+            int(np.argmax(self._efficiency >= top * (1 - EQUAL_EFFICIENCY))), len(self._pending)
+        )
+        return first, last
 
     def upload(self, first: int, last: int) -> None:
         """Take units `first` to `last` as being at the server from now on."""
         self._pending[first : last + 1] = False
-        self._steps[first : last + 1] = self._offloaded[first : last + 1]
-        self._update_vectors()
+        self._uploaded[first : last + 1] = True
+        self._efficiency[: last + 1, first:] = 0.0  # all runs that contain one of them
+        start, end = next(run for run in stretches(self._uploaded) if run[0] <= first <= run[1])
+        (cc, cs), (sc, ss) = self._runs[:, :, end, start].tolist()
+        up_s = float(self._before_s[start])
+        for low, high in self.remaining():
+            if high == start - 1:
+                rest_s = min(cc, up_s + sc)
+                self._after_s[:, high] = cc - rest_s, sc - rest_s
+                self._rate(slice(low, high + 1), slice(high, high + 1))
+            elif low == end + 1:
+                self._before_s[low] = min(cs, up_s + ss) - min(cc, up_s + sc)
+                self._rate(slice(low, low + 1), slice(low, high + 1))
 
     def remaining(self) -> list[tuple[int, int]]:
         """Return (first, last) of each stretch of units that is not uploaded yet."""
         return list(stretches(self._pending))
 
-    def _efficiencies(self, first: int, last: int) -> Floats:
-        """Seconds saved a byte by each run inside units [first, last]; 0 where none are saved."""
-        window = slice(first, last + 1)
-        runs = self._runs[:, :, window, window]
-        before = self._before[:, window]
-        after = self._after[:, first + 1 : last + 2]
-        at_client = np.minimum(before[0][:, None] + runs[0, 0], before[1][:, None] + runs[1, 0])
-        at_server = np.minimum(before[0][:, None] + runs[0, 1], before[1][:, None] + runs[1, 1])
-        latency_s = np.minimum(at_client + after[0], at_server + after[1])
-        saved_s = self._latency_s - latency_s
-        size = self._run_bytes[None, first + 1 : last + 2] - self._run_bytes[window, None]
+    def _rate(self, firsts: slice, lasts: slice) -> None:
+        """Compute the seconds saved a byte by the runs from one of `firsts` to one of `lasts`."""
+        (cc, cs), (sc, ss) = self._runs[:, :, lasts, firsts]
+        before_s, after_s = self._before_s[firsts], self._after_s[:, lasts, None]
+        at_client_s = np.minimum(cc, before_s + sc) + after_s[0]
+        at_server_s = np.minimum(cs, before_s + ss) + after_s[1]
+        local_s = self._local_s[1:][lasts, None] - self._local_s[:-1][firsts]
+        saved_s = local_s - np.minimum(at_client_s, at_server_s)
+        size = self._sent_bytes[1:][lasts, None] - self._sent_bytes[:-1][firsts]
         with np.errstate(divide="ignore", invalid="ignore"):  # what costs no bytes goes first
-            return np.where(saved_s > NOTHING_SAVED_S, saved_s / size, 0.0)
-
-    def _update_vectors(self) -> None:
-        """Least cost from the start to each unit boundary, and from it to the end, (2, n + 1)."""
-        client, server = 0.0, self._up_s[0]
-        before = [(client, server)]
-        for (cc, cs), (sc, ss) in self._steps:
-            client, server = min(client + cc, server + sc), min(client + cs, server + ss)
-            before.append((client, server))
-        client, server = 0.0, inf  # the answer ends at the client; the way down is in the steps
-        after = [(client, server)]
-        for (cc, cs), (sc, ss) in reversed(self._steps):
-            client, server = min(cc + client, cs + server), min(sc + client, ss + server)
-            after.append((client, server))
-        self._before = np.array(before).T
-        self._after = np.array(after[::-1]).T
-        self._latency_s = before[-1][0]
+            efficiency = np.where(saved_s > NOTHING_SAVED_S, saved_s / size, 0.0)
+        self._efficiency[firsts, lasts] = efficiency.T
 
     def _matrix(self, unit: _Unit) -> _Matrix:
         """The unit's layers at the server where that is cheaper."""
@@ -207,20 +202,20 @@ class _RunSearch:
             rows.append((client, server))
         return rows[0], rows[1]
 
-    def _local_matrix(self, unit: _Unit) -> _Matrix:
-        """The unit's layers at the client."""
-        local_s = sum(self._client_s[index] for index in unit.layers)
-        return (local_s, local_s + self._up_s[unit.layers.stop]), (inf, inf)
-
-    def _fill_runs(self, first: int, last: int) -> None:
+    def _fill_runs(self, units: Sequence[_Unit], first: int, last: int) -> None:
         """Compute the matrices of all runs inside units [first, last], one last unit at a time."""
         runs = self._runs
         for end in range(first, last + 1):
-            (cc, cs), (sc, ss) = self._offloaded[end]
-            shorter = runs[:, :, first:end, end - 1]
-            runs[:, 0, first:end, end] = np.minimum(shorter[:, 0] + cc, shorter[:, 1] + sc)
-            runs[:, 1, first:end, end] = np.minimum(shorter[:, 0] + cs, shorter[:, 1] + ss)
-            runs[:, :, end, end] = self._offloaded[end]
+            unit = (cc, cs), (sc, ss) = self._matrix(units[end])
+            at_client, at_server = runs[:, 0, end - 1, first:end], runs[:, 1, end - 1, first:end]
+            runs[:, 0, end, first:end] = np.minimum(at_client + cc, at_server + sc)
+            runs[:, 1, end, first:end] = np.minimum(at_client + cs, at_server + ss)
+            runs[:, :, end, end] = unit
+
+
+def _sums(values: Sequence[float]) -> Floats:
+    """Return the sums of the first 0 to n values, (n + 1,)."""
+    return np.concatenate(([0.0], np.cumsum(values, dtype=float)))
 
 
 _Matrix = tuple[tuple[float, float], tuple[float, float]]

@@ -51,6 +51,7 @@ def plain_linear_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> fl
     total, remote = 0.0, False
     for i in range(len(graph) + 1):
         side = bool(on_server[i]) if i < len(graph) else False
+        assert graph.live_bytes[i] == sum(graph.bytes_of(p) for p in graph.live(i))
         if side != remote:
             size = sum(graph.bytes_of(p) for p in graph.live(i))
             total += size * 8 / (costs.up_bps if side else costs.down_bps)
@@ -60,34 +61,44 @@ def plain_linear_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> fl
     return total
 
 
-def assignments(n: int) -> list[Mask]:
-    return [np.array(sides) for sides in itertools.product((False, True), repeat=n)]
+def assignments(n: int) -> Mask:
+    """All assignments of n layers to sides, (2**n, n)."""
+    return np.array(list(itertools.product((False, True), repeat=n)))
+
+
+def least_latency(graph: LayerGraph, costs: Costs, allowed: Mask | None = None) -> float:
+    """Exhaustive search over the assignments of a small graph, tensor by tensor."""
+    masks = assignments(len(graph)) if allowed is None else allowed
+    total_s = np.where(masks, costs.server_s, costs.client_s).sum(axis=1)
+    at_client = np.zeros(len(masks), dtype=bool)
+    for producer in range(INPUT, len(graph)):
+        at_server = at_client if producer == INPUT else masks[:, producer]
+        wanted = {False: at_client.copy(), True: at_client.copy()}  # by side
+        if producer in graph.outputs:
+            wanted[False][:] = True
+        for reader, layer in enumerate(graph.layers):
+            if producer in layer.inputs:
+                wanted[True] |= masks[:, reader]
+                wanted[False] |= ~masks[:, reader]
+        bits = 8 * graph.bytes_of(producer)
+        total_s = total_s + (~at_server & wanted[True]) * bits / costs.up_bps
+        total_s = total_s + (at_server & wanted[False]) * bits / costs.down_bps
+    return float(total_s.min())
 
 
 def plain_shortest(graph: LayerGraph, costs: Costs, available: Mask) -> float:
-    """Bellman-Ford over the boundaries' two nodes, for graphs too large to enumerate."""
-    n = len(graph)
-    size = [sum(graph.bytes_of(p) for p in graph.live(b)) * 8 for b in range(n + 1)]
-    edges = []
-    for b in range(n + 1):
-        edges += [
-            ((b, 0), (b, 1), size[b] / costs.up_bps),
-            ((b, 1), (b, 0), size[b] / costs.down_bps),
-        ]
-    for i in range(n):
-        edges.append(((i, 0), (i + 1, 0), costs.client_s[i]))
-        if available[i]:
-            edges.append(((i, 1), (i + 1, 1), costs.server_s[i]))
-    best = {(b, side): float("inf") for b in range(n + 1) for side in (0, 1)}
-    best[0, 0] = 0.0
-    changed = True
-    while changed:
-        changed = False
-        for start, end, cost in edges:
-            if best[start] + cost < best[end] - 1e-15:
-                best[end] = best[start] + cost
-                changed = True
-    return best[n, 0]
+    """Fig. 5's graph, boundary by boundary: the data is at the client, or at the server."""
+    client_s, server_s = costs.client_s.tolist(), costs.server_s.tolist()
+    at_client, at_server = 0.0, float("inf")
+    for b, bits in enumerate((8 * graph.live_bytes).tolist()):
+        if b > 0:
+            at_client += client_s[b - 1]
+            at_server += server_s[b - 1] if available[b - 1] else float("inf")
+        at_client, at_server = (
+            min(at_client, at_server + bits / costs.down_bps),
+            min(at_server, at_client + bits / costs.up_bps),
+        )
+    return at_client
 
 
 def plain_upload_order(graph: LayerGraph, costs: Costs, on_server: Mask) -> list[list[int]]:

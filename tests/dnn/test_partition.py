@@ -36,7 +36,7 @@ def test_latency_and_shortest_path_equal_exhaustive_search(chain: bool) -> None:
     for _ in range(60):
         n = int(rng.integers(1, 8))
         graph, costs = random_graph(rng, n, chain=chain), random_costs(rng, n)
-        masks = assignments(n)
+        masks = list(assignments(n))
         for mask in masks:
             exact = plain_latency(graph, costs, mask)
             assert latency(graph, costs, mask) == pytest.approx(exact)
@@ -91,7 +91,7 @@ def test_layers_without_weights_travel_with_their_successor() -> None:
 @pytest.mark.parametrize("chain", [True, False])
 def test_upload_order_equals_the_plain_greedy(chain: bool) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(40):
+    for _ in range(150):
         n = int(rng.integers(1, 12))
         graph, costs = random_graph(rng, n, chain=chain), random_costs(rng, n)
         on_server = rng.random(n) < 0.8
@@ -101,7 +101,7 @@ def test_upload_order_equals_the_plain_greedy(chain: bool) -> None:
 
 
 def test_the_papers_figures_for_fully_and_partly_offloaded_models() -> None:
-    expected = {"inception": (2.522, 0.156), "resnet": (2.934, 0.141), "mobilenet": (0.680, 0.135)}
+    expected = {"inception": (2.522, 0.156), "resnet": (2.934, 0.141), "mobilenet": (0.680, 0.1356)}
     for model in MODELS:
         graph = published_graph(model)
         plan = shortest_path(graph, paper_costs(graph))
@@ -118,7 +118,7 @@ def test_the_papers_figures_for_fully_and_partly_offloaded_models() -> None:
 
 
 def test_plans_for_inception_are_quick() -> None:
-    """Generous bounds: a quarter of a millisecond and 15 ms are usual on an idle core."""
+    """Generous bounds; benchmarks/ has the figures."""
     graph = published_graph("inception")
     costs = paper_costs(graph)
     plan = shortest_path(graph, costs)
