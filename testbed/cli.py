@@ -7,7 +7,18 @@ import sys
 from typing import NoReturn
 
 from testbed import __version__
-from testbed.commands import analyze, clean, doctor, plan, predict, report, run, topo, traces
+from testbed.commands import (
+    analyze,
+    clean,
+    doctor,
+    plan,
+    predict,
+    profile,
+    report,
+    run,
+    topo,
+    traces,
+)
 from testbed.experiment import exit_with
 from testbed.options import Parser
 
@@ -16,6 +27,7 @@ COMMANDS = {
     "clean": clean,
     "run": run,
     "plan": plan,
+    "profile": profile,
     "predict": predict,
     "analyze": analyze,
     "report": report,

@@ -27,10 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--graph", type=Path, metavar="FILE.json", help="a layer graph with times in s and bytes"
     )
     parser.add_argument(
-        "--client", default="odroid-xu4", metavar="DEVICE", help="device (default: %(default)s)"
+        "--client",
+        default="odroid-xu4",
+        metavar="DEVICE",
+        help="device or profile FILE.csv (default: %(default)s)",
     )
     parser.add_argument(
-        "--server", default="titan-xp", metavar="DEVICE", help="device (default: %(default)s)"
+        "--server",
+        default="titan-xp",
+        metavar="DEVICE",
+        help="device or profile FILE.csv (default: %(default)s)",
     )
     rate = "rate %s the client, bit/s or with a unit (default: %%(default)s)"
     parser.add_argument("--down", default="50Mbps", metavar="RATE", help=rate % "to")
@@ -58,7 +64,7 @@ def run(given: argparse.Namespace) -> int:
             given.server,
             down_bps=down_bps,
             up_bps=up_bps,
-            input_shape=_shape(given.input_shape),
+            input_shape=parse_shape(given.input_shape),
         )
     if given.json:
         print_json(plan)
@@ -76,7 +82,8 @@ def _read(path: Path) -> object:
         raise ConfigurationError(f"{path}: is no JSON: {error}") from error
 
 
-def _shape(text: str) -> list[int]:
+def parse_shape(text: str) -> list[int]:
+    """Return the sizes in the value of --input-shape; ConfigurationError if it is none."""
     sizes = [parse_value(part) for part in text.lower().split("x")]
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ConfigurationError(f"--input-shape {text}: write for example 1x3x224x224")

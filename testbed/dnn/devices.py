@@ -1,106 +1,150 @@
-"""How long each layer takes on a device: published where it was measured, estimated elsewhere."""
+"""How long each layer takes on a device: as in its profile where it was measured, else estimated.
+
+Profiles are the paper's two devices (`profiles/devices/`), those that `testbed profile` measured,
+and any file of the format in `device_file`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from testbed.dnn.estimator import LayerTimeEstimator, Sample
-from testbed.dnn.graph import Layer, LayerGraph
-from testbed.dnn.published import MODELS, published_graph, published_times
+from testbed.dnn.device_file import ProfiledLayer, read_profile
+from testbed.dnn.estimator import MIN_SAMPLES, LayerTimeEstimator, Work, work_of
+from testbed.dnn.graph import LayerGraph
 from testbed.errors import ConfigurationError, unknown_name
+
+DEVICES = ("odroid-xu4", "titan-xp")  # the paper's client and server
+
+# Metadata that say how the layers of a profile were measured; one profile has one of each
+CONDITIONS = ("device", "framework", "processor", "threads")
+
+MEASURED_FOLDER = Path(__file__).resolve().parents[2] / "results" / "devices"
+_PUBLISHED_FOLDER = Path(__file__).parent / "profiles" / "devices"
 
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """A device and the column of the published files that holds its times."""
+    """A device: what is known of it, and the times of the layers that were measured on it."""
 
-    name: str
-    description: str
-    column: str
+    metadata: dict[str, str]
+    layers: tuple[ProfiledLayer, ...]
+
+    @property
+    def name(self) -> str:
+        """What the device is called."""
+        return self.metadata["device"]
+
+    @property
+    def models(self) -> dict[str, tuple[ProfiledLayer, ...]]:
+        """The measured layers of each model."""
+        found: dict[str, list[ProfiledLayer]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.model, []).append(layer)
+        return {model: tuple(layers) for model, layers in found.items()}
 
     def layer_times(self, graph: LayerGraph) -> npt.NDArray[np.float64]:
         """Return the seconds of each layer on this device when idle, (n,).
 
-        A layer of a published model has its measured time, as long as it is the same layer (sizes
+        A layer that was measured has its measured time, as long as it does the same work (sizes
         change with another input shape); all others are estimated.
+
+        Raises:
+            ConfigurationError: too few layers were measured to estimate another's time from them.
         """
-        measured, published = self._measured(graph.model)
-        return np.array(
-            [
-                measured[layer.name]
-                if layer.name in measured and _same_work(layer, published[layer.name])
-                else self.estimator.estimate(layer, graph.input_bytes_of(index))
-                for index, layer in enumerate(graph.layers)
-            ]
-        )
+        measured = {layer.layer: layer for layer in self.models.get(graph.model, ())}
+        times = []
+        for index, layer in enumerate(graph.layers):
+            work, known = work_of(graph, index), measured.get(layer.name)
+            times.append(
+                known.time_s
+                if known is not None and _same(work, known.work)
+                else self._estimate(layer.name, work, graph.model)
+            )
+        return np.array(times)
+
+    def _estimate(self, layer: str, work: Work, model: str) -> float:
+        if len(self.layers) < MIN_SAMPLES:
+            raise ConfigurationError(
+                f"device {self.name!r}: the time of layer {layer!r} of model {model!r} was not "
+                f"measured there and cannot be estimated from {len(self.layers)} measured layers "
+                f"(at least {MIN_SAMPLES} are needed); measure the model with 'testbed profile'"
+            )
+        return self._estimator.estimate(work)
 
     @cached_property
-    def estimator(self) -> LayerTimeEstimator:
-        """The estimator fitted to all layers that were measured on this device."""
-        return LayerTimeEstimator([s for model in MODELS for s in self.samples(model)])
-
-    def samples(self, model: str) -> list[Sample]:
-        """The measured layers of one published model."""
-        graph, times = published_graph(model), published_times(model, self.column)
-        return [
-            Sample(layer, graph.input_bytes_of(index), times[layer.name])
-            for index, layer in enumerate(graph.layers)
-            if layer.name in times
-        ]
-
-    def estimation_error(self) -> dict[str, EstimationError]:
-        """Return, for each measured model, the error of an estimator that never saw that model."""
-        by_model = {model: self.samples(model) for model in MODELS}
-        measured = {model: samples for model, samples in by_model.items() if samples}
-        errors = {}
-        for model, samples in measured.items():
-            others = [s for other in measured if other != model for s in measured[other]]
-            estimator = LayerTimeEstimator(others)
-            found = np.array([estimator.estimate(s.layer, s.input_bytes) for s in samples])
-            actual = np.array([s.seconds for s in samples])
-            errors[model] = EstimationError(
-                mean_absolute_s=float(np.abs(found - actual).mean()),
-                total_s=float(actual.sum()),
-                estimated_total_s=float(found.sum()),
-            )
-        return errors
-
-    def _measured(self, model: str) -> tuple[dict[str, float], dict[str, Layer]]:
-        if model not in MODELS:
-            return {}, {}
-        layers = {layer.name: layer for layer in published_graph(model).layers}
-        return published_times(model, self.column), layers
+    def _estimator(self) -> LayerTimeEstimator:
+        return estimator_of(self.layers)
 
 
-@dataclass(frozen=True)
-class EstimationError:
-    """Cross-validated error on one model: of a layer on average, and of the sum of all layers."""
-
-    mean_absolute_s: float
-    total_s: float
-    estimated_total_s: float
-
-
-DEVICES = {
-    "odroid-xu4": DeviceProfile("odroid-xu4", "ODROID XU4, Caffe on the CPU", "client_ms"),
-    "titan-xp": DeviceProfile("titan-xp", "x86 server with a Titan Xp, idle", "server_ms"),
-}
+def estimator_of(layers: Sequence[ProfiledLayer]) -> LayerTimeEstimator:
+    """Return an estimator fitted to measured layers, at least `MIN_SAMPLES` of them."""
+    return LayerTimeEstimator([layer.work for layer in layers], [layer.time_s for layer in layers])
 
 
 def device_profile(name: str) -> DeviceProfile:
-    """Return one of `DEVICES`; raises ConfigurationError if there is none of that name."""
-    if name not in DEVICES:
-        raise ConfigurationError(unknown_name("device", name, DEVICES))
-    return DEVICES[name]
+    """Return the profile of a device.
+
+    Args:
+        name: one of `DEVICES`, one that `testbed profile` measured, or a file `FILE.csv`.
+
+    Raises:
+        ConfigurationError: there is none of that name, or its file is no profile.
+    """
+    if name in DEVICES:
+        return _published(name)
+    if name.endswith(".csv"):
+        return DeviceProfile(*read_profile(Path(name)))
+    path = measured_path(name)
+    if path is None or not path.exists():
+        known = {*DEVICES, *(path.stem for path in MEASURED_FOLDER.glob("*.csv"))}
+        raise ConfigurationError(f"{unknown_name('device', name, known)}, or a profile FILE.csv")
+    return DeviceProfile(*read_profile(path))
 
 
-def _same_work(layer: Layer, published: Layer) -> bool:
-    return (layer.kind, layer.weight_bytes, layer.output_bytes) == (
-        published.kind,
-        published.weight_bytes,
-        published.output_bytes,
+def measured_path(name: str) -> Path | None:
+    """Return where the profile of a measured device lies, None if it cannot be a device's name."""
+    valid = re.fullmatch(r"\w[\w.-]*", name) and name not in DEVICES and not name.endswith(".csv")
+    return MEASURED_FOLDER / f"{name}.csv" if valid else None
+
+
+def with_measured(
+    path: Path, metadata: Mapping[str, str], layers: Sequence[ProfiledLayer]
+) -> DeviceProfile:
+    """Return a file's profile with newly measured layers in place of those of the same models.
+
+    Raises:
+        ConfigurationError: the file is no profile, or is one of another device or of this one under
+            other `CONDITIONS`.
+    """
+    kept: tuple[ProfiledLayer, ...] = ()
+    if path.exists():
+        known, kept = read_profile(path)
+        for key in CONDITIONS:
+            if known.get(key) != metadata.get(key):
+                raise ConfigurationError(
+                    f"{path}: its {key} is {known.get(key)!r}, not {metadata.get(key)!r}, so that "
+                    f"times would not go together: give another --device or --out, or remove it"
+                )
+    replaced = {layer.model for layer in layers}
+    kept = tuple(layer for layer in kept if layer.model not in replaced)
+    return DeviceProfile(dict(metadata), (*kept, *layers))
+
+
+@cache
+def _published(name: str) -> DeviceProfile:
+    return DeviceProfile(*read_profile(_PUBLISHED_FOLDER / f"{name}.csv"))
+
+
+def _same(work: Work, measured: Work) -> bool:
+    return (work.kind, work.weight_bytes, work.output_bytes) == (
+        measured.kind,
+        measured.weight_bytes,
+        measured.output_bytes,
     )

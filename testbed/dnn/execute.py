@@ -42,7 +42,7 @@ class Executor:
         """
         values = dict(live)
         for index in range(first, last + 1):
-            values[index] = self._execute(index, values)
+            values[index] = self.run_layer(index, values)
         return {p: values[p] for p in self._graph.live(last + 1) if p in values}
 
     @torch.inference_mode()
@@ -50,7 +50,7 @@ class Executor:
         """Return the query's input and the output of every layer."""
         values: dict[int, tuple[Tensor, ...]] = {INPUT: inputs}
         for index in range(len(self._graph)):
-            values[index] = self._execute(index, values)
+            values[index] = self.run_layer(index, values)
         return values
 
     def query(self, *inputs: Tensor) -> Any:
@@ -95,16 +95,21 @@ class Executor:
             for path in paths:
                 _set_attribute(self._captured.module, path, empty)
 
-    def _paths(self, index: int) -> tuple[tuple[str, ...], ...]:
-        return self._captured.weight_paths[index]
+    def run_layer(self, index: int, values: Values) -> tuple[Tensor, ...]:
+        """Return the output of one layer; called in `torch.inference_mode()`, as `run` does.
 
-    def _execute(self, index: int, values: Values) -> tuple[Tensor, ...]:
+        Raises:
+            ProtocolError: a tensor that it reads, or its weights, are missing.
+        """
         self._check_loaded(index)
         node, module = self._captured.steps[index], self._readers[index]
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._tensor(n, values))
         operation = module if module is not None else node.target
         result = operation(*args, **kwargs)  # type: ignore[operator]  # a call_function's target
         return tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+
+    def _paths(self, index: int) -> tuple[tuple[str, ...], ...]:
+        return self._captured.weight_paths[index]
 
     def _tensor(self, node: fx.Node, values: Values) -> Tensor:
         """The tensor that a node of the recorded graph stands for."""

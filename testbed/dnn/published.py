@@ -1,4 +1,4 @@
-"""The networks and layer times that the paper's first author published (profiles/SOURCE.txt)."""
+"""The networks that the paper's first author published (profiles/SOURCE.txt)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODELS = ("inception", "mobilenet", "resnet")
 
 _INPUT_SHAPE = (3, 224, 224)  # of all three
 
-_FOLDER = Path(__file__).parent / "profiles"
+_FOLDER = Path(__file__).parent / "profiles" / "networks"
 _INTEGERS = ("num_output", "kernel", "stride", "pad", "group")
 
 
@@ -40,25 +40,24 @@ def published_graph(model: str) -> LayerGraph:
     return LayerGraph(model, layers, (query,), query.nbytes, (len(layers) - 1,))
 
 
-@cache
-def published_times(model: str, column: str) -> dict[str, float]:
-    """Return layer -> seconds from `column` ("client_ms", "server_ms"), empty if none are known."""
-    return {row["layer"]: 1e-3 * float(row[column]) for row in _rows(model) if row[column]}
-
-
-def caffe_layer_count(graph: LayerGraph) -> int:
-    """Return the number of layers as Caffe counts them: 312 for Inception, 245 for ResNet-50.
-
-    Caffe adds a layer that copies each tensor with several readers, and counts the input where the
-    network definition declares it as a layer, which MobileNet's does not. MobileNet's definition
-    has 111 layers, one more than Table I says.
-    """
+def caffe_copies(graph: LayerGraph) -> int:
+    """Return how many layers Caffe inserts: one copies each tensor that several layers read."""
     readers: dict[int, int] = {}
     for layer in graph.layers:
         for producer in layer.inputs:
             readers[producer] = readers.get(producer, 0) + 1
-    copies = sum(count > 1 for count in readers.values())
-    return len(graph) + copies + (graph.model != "mobilenet")
+    return sum(count > 1 for count in readers.values())
+
+
+def caffe_layer_count(graph: LayerGraph) -> int:
+    """Return the number of layers of the network in Caffe: with its copies and an input layer.
+
+    These are the lines of the published profiles: 312 for Inception, 245 for ResNet-50, as in Table
+    I, and 112 for MobileNet, where that says 110. MobileNet's definition (shicai/MobileNet-Caffe)
+    has had 111 layers since 5 February 2018 (commit 728e690), when `prob` was added, and 110 until
+    then. It declares its input in a field, of which Caffe makes a layer of its own.
+    """
+    return len(graph) + caffe_copies(graph) + 1
 
 
 @cache

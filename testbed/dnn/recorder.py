@@ -74,7 +74,7 @@ class Recorder(TorchFunctionMode):
         self._nodes: dict[int, tuple[Tensor, fx.Node]] = {}  # by id(), which the tensor keeps taken
         self._counts: dict[str, int] = {}
         self._names = {path for path, _ in module.named_modules()}
-        self._in_leaf = False
+        self._in_leaf, self._before_leaf = False, torch.get_rng_state()
         self.query = self._graph.placeholder("query")
         self._track(self._examples, self.query)
         self._track_weights()
@@ -119,13 +119,15 @@ class Recorder(TorchFunctionMode):
         """Run a function that the module calls; record it if it computes from query or weights."""
         kwargs = kwargs or {}
         known = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
-        if self._in_leaf or not known:
+        if self._in_leaf:
             return func(*args, **kwargs)
+        if not known:
+            return self._call(func, args, kwargs)
         self._check_capturable(func, args)
         target = args[0] if args and isinstance(args[0], Tensor) else known[0]
         original = target if id(target) in self._nodes else target.clone()
         version = target._version
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         if target._version != version:
             self._check_not_shared(func, target)
             arguments = (func, original, *args[1:])
@@ -134,6 +136,12 @@ class Recorder(TorchFunctionMode):
             )
         elif any(id(t) not in self._nodes for t in _tensors(result)):
             self._record(func, "call_function", func, args=args, kwargs=kwargs, result=result)
+        return result
+
+    def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before = torch.get_rng_state()
+        result = func(*args, **kwargs)
+        self._check_no_chance(func, before)
         return result
 
     def _leaf_modules(self) -> list[tuple[str, nn.Module]]:
@@ -153,9 +161,10 @@ class Recorder(TorchFunctionMode):
         """Record each call of a leaf as one step, and nothing of what happens inside it."""
 
         def enter(_module: nn.Module, _args: Any) -> None:
-            self._in_leaf = True
+            self._in_leaf, self._before_leaf = True, torch.get_rng_state()
 
         def leave(module: nn.Module, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+            self._check_no_chance(module, self._before_leaf)
             self._record(module, "call_module", path, args=args, kwargs=kwargs, result=result)
             self._in_leaf = False
 
@@ -258,6 +267,15 @@ class Recorder(TorchFunctionMode):
         else:
             return
         raise ModelError(f"model {self._model!r} cannot be captured: operation {name!r} {problem}")
+
+    def _check_no_chance(self, operation: Operation, before: Tensor) -> None:
+        """Raise if PyTorch's generator is no longer in the state `before` the operation."""
+        if not torch.equal(before, torch.get_rng_state()):
+            raise ModelError(
+                f"model {self._model!r} cannot be captured: operation "
+                f"{operation_name(operation)!r} draws random numbers, so the answer to a query "
+                f"would never be the same"
+            )
 
     def _check_not_shared(self, func: Callable[..., Any], target: Tensor) -> None:
         """Raise if changing `target` in place also changes another tensor."""

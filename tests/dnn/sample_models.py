@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,16 +21,42 @@ class Chain(nn.Module):
 
 
 class UNet(nn.Module):
+    """Three resolutions; the first skip spans all layers of the two coarser ones."""
+
     def __init__(self) -> None:
         super().__init__()
         self.down1, self.down2 = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1)
-        self.up = nn.ConvTranspose2d(8, 4, 2, stride=2)
-        self.out = nn.Conv2d(8, 2, 1)
+        self.bottom = nn.Conv2d(8, 16, 3, padding=1)
+        self.up2, self.up1 = nn.ConvTranspose2d(16, 8, 2, stride=2), nn.ConvTranspose2d(8, 4, 2, 2)
+        self.merge2, self.merge1 = nn.Conv2d(16, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1)
+        self.out = nn.Conv2d(4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        skip = torch.relu(self.down1(x))
-        deep = torch.relu(self.down2(nn.functional.max_pool2d(skip, 2)))
-        return self.out(torch.cat([self.up(deep), skip], dim=1))
+        fine = torch.relu(self.down1(x))
+        middle = torch.relu(self.down2(nn.functional.max_pool2d(fine, 2)))
+        coarse = torch.relu(self.bottom(nn.functional.max_pool2d(middle, 2)))
+        middle = torch.relu(self.merge2(torch.cat([self.up2(coarse), middle], dim=1)))
+        fine = torch.relu(self.merge1(torch.cat([self.up1(middle), fine], dim=1)))
+        return self.out(fine)
+
+
+class Attention(nn.Module):
+    """A causal self-attention of two heads, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project, self.mix = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        q, k, v = (
+            part.view(batch, length, 2, width // 2).transpose(1, 2)
+            for part in self.project(x).chunk(3, dim=-1)
+        )
+        scores = q @ k.transpose(-2, -1) / (width // 2) ** 0.5
+        ahead = torch.ones(length, length, dtype=torch.bool).triu(1)
+        weights = scores.masked_fill(ahead, float("-inf")).softmax(dim=-1)
+        return x + self.mix((weights @ v).transpose(1, 2).reshape(batch, length, width))
 
 
 class TwoInputs(nn.Module):
@@ -77,9 +104,45 @@ class OutsideTorch(nn.Module):
         return torch.tensor([float(value) for value in x.flatten()]) + 1
 
 
+class Item(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.amax().item()
+
+
+class Loop(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(x.argmax()):
+            x = x + 1
+        return x
+
+
+class Numpy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(np.sort(x.numpy()))
+
+
+class Masked(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x > 0.5]
+
+
 class Random(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.randn(x.shape)
+
+
+class RandomLayer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.FractionalMaxPool2d(2, output_size=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x.view(1, 1, *x.shape).expand(1, 1, 3, 3))
+
+
+class RandomOutsideTorch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * float(np.random.default_rng().random())
 
 
 def chain() -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -111,16 +174,8 @@ def transformer() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return nn.TransformerEncoder(layer, 2), (torch.rand(1, 5, 8),)
 
 
-def branches() -> tuple[nn.Module, tuple[Tensor, ...]]:
-    return Branches(), (torch.rand(1, 3),)
-
-
-def outside_torch() -> tuple[nn.Module, tuple[Tensor, ...]]:
-    return OutsideTorch(), (torch.rand(1, 3),)
-
-
-def random() -> tuple[nn.Module, tuple[Tensor, ...]]:
-    return Random(), (torch.rand(1, 3),)
+def attention() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Attention(), (torch.rand(1, 5, 8),)
 
 
 def no_module() -> int:

@@ -13,9 +13,10 @@ from testbed.dnn.graph import INPUT, LayerGraph
 from testbed.dnn.models import NETWORKS, build_model
 from testbed.dnn.tensors import PackedTensor, pack_tensors, unpack_tensors
 from testbed.errors import ModelError, ProtocolError
+from tests.dnn import sample_models
 
 SAMPLES = "tests.dnn.sample_models:"
-SMALL = ("chain", "unet", "two_inputs", "tuples", "tied", "transformer")
+SMALL = ("chain", "unet", "two_inputs", "tuples", "tied", "transformer", "attention")
 
 
 def captured(name: str) -> tuple[CapturedModel, tuple[Tensor, ...]]:
@@ -51,8 +52,8 @@ def test_every_split_of_a_small_model_answers_as_the_module_does(name: str) -> N
     with torch.inference_mode():
         expected = model.module(*query)
     n = len(model.graph)
-    cuts = [(), *((i,) for i in range(1, n)), *itertools.combinations(range(1, n), 2)]
-    for cut in cuts[:: max(1, len(cuts) // 60)]:
+    pairs = [*itertools.combinations(range(1, n), 2)]
+    for cut in [(), *((i,) for i in range(1, n)), *pairs[:: max(1, len(pairs) // 40)]]:
         torch.testing.assert_close(split_answer(model, cut, query), expected)
 
 
@@ -88,7 +89,7 @@ def test_modules_keep_their_names_and_functions_are_counted() -> None:
     model, _ = captured("unet")
     names = [layer.name for layer in model.graph.layers]
     assert names[:2] == ["down1", "relu_1"]
-    assert names[-2:] == ["cat_1", "out"]
+    assert names[-5:] == ["up1", "cat_2", "merge1", "relu_5", "out"]
     assert model.graph.layers[0].hyperparameters["num_output"] == 4
 
 
@@ -146,17 +147,35 @@ def test_packed_tensors_come_back_and_lengths_are_checked() -> None:
     assert unpack_tensors([], b"") == {}
 
 
+def test_a_unets_skip_is_live_across_all_coarser_layers() -> None:
+    graph = captured("unet")[0].graph
+    index = {layer.name: i for i, layer in enumerate(graph.layers)}
+    assert all(index["relu_1"] in graph.live(b) for b in range(2, index["cat_2"] + 1))
+    assert graph.layers[index["cat_2"]].inputs == (index["relu_1"], index["up1"])
+
+
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("module", "operation", "reason"),
     [
-        ("branches", "'bool' turns a tensor"),
-        ("outside_torch", "'float' turns a tensor"),
-        ("random", "at random"),
+        (sample_models.Branches(), "bool", "turns a tensor into a Python value"),
+        (sample_models.OutsideTorch(), "float", "turns a tensor into a Python value"),
+        (sample_models.Item(), "item", "turns a tensor into a Python value"),
+        (sample_models.Loop(), "index", "turns a tensor into a Python value"),
+        (sample_models.Numpy(), "numpy", "turns a tensor into a Python value"),
+        (sample_models.Masked(), "getitem", "selects by a mask"),
+        (sample_models.Random(), "randn", "draws random numbers"),
+        (sample_models.RandomLayer(), "FractionalMaxPool2d", "draws random numbers"),
     ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_what_cannot_be_captured_is_named(name: str, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        captured(name)
+def test_what_cannot_be_captured_is_named(module: nn.Module, operation: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=f"operation '{operation}' {reason}"):
+        capture(module, (torch.rand(1, 3),), "mine")
+
+
+def test_randomness_that_pytorch_does_not_see_is_found_by_a_second_query() -> None:
+    with pytest.raises(ModelError, match="at random"):
+        capture(sample_models.RandomOutsideTorch(), (torch.rand(1, 3),), "mine")
 
 
 def test_a_model_that_fails_on_its_input_is_a_model_error() -> None:

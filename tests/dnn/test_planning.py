@@ -6,13 +6,9 @@ import subprocess
 import sys
 from typing import Any
 
-import msgspec
-import numpy as np
 import pytest
 
-from testbed.dnn.devices import DEVICES, device_profile
 from testbed.dnn.planning import plan_for_model, plan_from_graph_json
-from testbed.dnn.published import published_graph
 from testbed.errors import ConfigurationError
 
 FIGURE_5: dict[str, Any] = {  # two layers: the first is cheap and shrinks its input
@@ -65,34 +61,11 @@ def test_a_file_that_is_no_graph_is_refused(content: Any) -> None:
 
 def test_a_plan_for_a_model() -> None:
     found = plan_for_model("mobilenet", "odroid-xu4", "titan-xp", down_bps=50e6, up_bps=35e6)
-    assert found["latency_s"] == pytest.approx(0.141, abs=1e-3)
+    # 602,112 bytes there, 4,000 back, and the server's estimated time
+    transfer_s = 8 * (602_112 / 35e6 + 4000 / 50e6)
+    assert transfer_s + 2e-3 < found["latency_s"] < transfer_s + 6e-3
     assert set(found["location"].values()) == {"server"}
     assert sum(map(len, found["upload"])) == 111
-
-
-def test_published_times() -> None:
-    graph = published_graph("inception")
-    assert device_profile("odroid-xu4").layer_times(graph).sum() == pytest.approx(2.5219, abs=1e-4)
-    assert device_profile("titan-xp").layer_times(graph).sum() == pytest.approx(0.01102, abs=1e-5)
-    with pytest.raises(ConfigurationError, match="did you mean 'titan-xp'"):
-        device_profile("titanxp")
-
-
-def test_a_layer_of_another_size_or_model_is_estimated() -> None:
-    device, graph = device_profile("odroid-xu4"), published_graph("resnet")
-    renamed = msgspec.structs.replace(graph, model="mine")
-    estimated, measured = device.layer_times(renamed), device.layer_times(graph)
-    assert (estimated > 0).all()
-    assert estimated.sum() == pytest.approx(measured.sum(), rel=0.1)
-    assert not np.allclose(estimated, measured)
-
-
-def test_estimates_for_unseen_models_are_within_a_third() -> None:
-    """Leave-one-model-out: what a plan for a model that was never profiled relies on."""
-    for device in DEVICES.values():
-        for error in device.estimation_error().values():
-            assert error.estimated_total_s == pytest.approx(error.total_s, rel=1 / 3)
-            assert error.mean_absolute_s < 2e-3
 
 
 def test_planning_does_not_load_torch() -> None:
