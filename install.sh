@@ -13,6 +13,7 @@ readonly PACKAGES=(
     iproute2 iputils-ping ethtool procps util-linux
     tcpdump tshark wireshark-common iperf3
     sudo python3-venv
+    gcc libc6-dev # the tests build a stub of NVIDIA's management library
 )
 readonly SUDO_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 readonly STAMP=.venv/installed
