@@ -15,7 +15,8 @@ from nodes.layers import LayerSender
 from nodes.model import ClientModel
 from nodes.setup import NodeSetup
 from testbed.clock import RunClock
-from testbed.dnn.partition import Segment, shortest_path
+from testbed.dnn.crossings import Crossing, crossings
+from testbed.dnn.partitioner import best_plan
 from testbed.dnn.upload_order import available_layers
 from testbed.errors import ProtocolError
 from testbed.protocol import PORTS, Answer, LayerRef, PlanReply, Query, Wanted
@@ -51,7 +52,7 @@ class Attachment:
         self._costs = model.costs(plan.server_s, wireless.up_bps, wireless.down_bps)
         self._on_server = np.array(plan.on_server)
         self._present: set[int] = set()
-        self._segments: tuple[Segment, ...] | None = None
+        self._steps: tuple[Crossing, ...] | None = None
         self._clock = clock
         self._started_s = self._upload_ended_s = clock.now_s()
         self._sender: LayerSender | None = None
@@ -86,13 +87,13 @@ class Attachment:
         """Whether the server has all of the plan's layers now."""
         return self._sender is not None and self._sender.complete
 
-    def segments(self) -> tuple[Segment, ...]:
+    def steps(self) -> tuple[Crossing, ...]:
         """Return the best way to execute a query with the layers that the server has now."""
-        if self._segments is None:
+        if self._steps is None:
             graph = self._model.graph
             available = available_layers(graph, self._present, self._on_server)
-            self._segments = shortest_path(graph, self._costs, available).segments()
-        return self._segments
+            self._steps = crossings(graph, best_plan(graph, self._costs, available).segments())
+        return self._steps
 
     async def query(self, query: Query, body: bytes) -> tuple[Answer, dict[int, memoryview]]:
         """Have the server execute layers; return its answer and the tensors in it.
@@ -116,7 +117,7 @@ class Attachment:
         answer, tensors = received
         if not isinstance(answer, Answer) or answer.query != query.query:
             raise ProtocolError(f"{self.access_point} answered {answer!r}")
-        return answer, split(self._model.graph, answer.producers, tensors)
+        return answer, split(self._model.graph, query.returns, tensors)
 
     def end(self) -> dict[str, Any] | None:
         """Stop uploading, close when no query is in flight; return the upload's record, if any."""
@@ -140,7 +141,7 @@ class Attachment:
 
     def _now_stored(self, ref: LayerRef) -> None:
         self._present.add(ref.layer)
-        self._segments = None
+        self._steps = None
 
     def _record(self) -> dict[str, Any] | None:
         if self._sender is None or self._layers is None or self._upload is None:

@@ -16,6 +16,8 @@ from nodes.connection import Connection
 from nodes.control import (
     Associated,
     Attached,
+    Chosen,
+    InRange,
     NodeSide,
     Position,
     Ready,
@@ -29,7 +31,16 @@ from nodes.querying import Querying
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
 from testbed.errors import ProtocolError
-from testbed.protocol import PORTS, Attach, PlanReply, Register, Registered, Report
+from testbed.protocol import (
+    PORTS,
+    Attach,
+    Choice,
+    Choose,
+    PlanReply,
+    Register,
+    Registered,
+    Report,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +57,7 @@ class Client:
         self._model = model
         self._clock = RunClock(math.inf)
         self._plans: asyncio.Queue[PlanReply] = asyncio.Queue()
+        self._choice: Choice | None = None
         self._attachment: Attachment | None = None
         self._attaching: asyncio.Task[None] | None = None
         self._records = setup.record_writer(name)
@@ -63,11 +75,14 @@ class Client:
                 self._querying.start(self._clock)
             elif isinstance(message, Position):
                 await master.send(Report(message.time_s, message.x_m, message.y_m))
+            elif isinstance(message, InRange):
+                await master.send(Choose(message.handover, message.access_points))
             elif isinstance(message, Associated):
                 await self._detach()
+                plan = self._planned(message)
                 # Before the next report, for which the master must know where the client is
-                await master.send(Attach(message.access_point))
-                self._attaching = asyncio.create_task(self._attach(message), name="attaching")
+                await master.send(Attach(message.access_point, planned=plan is not None))
+                self._attaching = asyncio.create_task(self._attach(message, plan), name="attaching")
                 self._control.watch(self._attaching)
                 self._querying.attaching = self._attaching
         await self._querying.stop()
@@ -97,15 +112,26 @@ class Client:
 
     async def _hear(self, master: Connection) -> None:
         while (received := await master.receive()) is not None:
-            if not isinstance(received[0], PlanReply):
-                raise ProtocolError(f"expected a plan, got {received[0]!r}")
-            self._plans.put_nowait(received[0])
+            message = received[0]
+            if isinstance(message, PlanReply):
+                self._plans.put_nowait(message)
+            elif isinstance(message, Choice):
+                self._choice = message
+                self._control.tell(Chosen(message.number, message.plan.access_point))
+            else:
+                raise ProtocolError(f"expected a plan, got {message!r}")
 
-    async def _attach(self, where: Associated) -> None:
+    def _planned(self, where: Associated) -> PlanReply | None:
+        """Return the plan that came with the choice of this access point, if the master chose."""
+        choice = self._choice
+        if choice is None or choice.number != where.handover:
+            return None
+        return choice.plan if choice.plan.access_point == where.access_point else None
+
+    async def _attach(self, where: Associated, plan: PlanReply | None) -> None:
         """Take the plan, find out what the new server has, and start to upload the rest."""
-        plan = await self._plans.get()
-        while plan.access_point != where.access_point:  # asked for before moving on again
-            plan = await self._plans.get()
+        while plan is None or plan.access_point != where.access_point:
+            plan = await self._plans.get()  # one for elsewhere was asked for before moving on
         attachment = Attachment(self._name, self._model, self._setup, where, plan, self._clock)
         self._attachment = attachment
         try:

@@ -82,18 +82,22 @@ class Computer:
         if client in self._executors:
             self._executors[client].load_layer(layer, memoryview(weights))
 
+    def held_bytes(self, client: str) -> int:
+        """Return the bytes of a client's layers that are held."""
+        return sum(len(weights) for weights in self._weights.get(client, {}).values())
+
     def unload(self, client: str) -> None:
         """Forget a client's layers."""
         self._weights.pop(client, None)
         self._executors.pop(client, None)
 
     def unpack(self, producers: Sequence[int], body: bytes, job: Job) -> dict[int, memoryview]:
-        """Split a query's body into the tensors that a job reads.
+        """Split a query's body into tensors.
 
         Raises:
-            ProtocolError: other tensors than the job reads, or another length than theirs.
+            ProtocolError: a tensor that the job does not read, or another length than theirs.
         """
-        if tuple(producers) != self.graph.reads(job.first, job.last):
+        if not set(producers) <= set(self.graph.reads(job.first, job.last)):
             raise ProtocolError(f"{job} does not read the outputs of {tuple(producers)}")
         return split(self.graph, producers, body)
 
@@ -180,10 +184,10 @@ def split(graph: LayerGraph, producers: Sequence[int], body: bytes) -> dict[int,
     """Split raw bytes into the tensors of these producers.
 
     Raises:
-        ProtocolError: the body is not exactly as long as they are.
+        ProtocolError: a producer is named twice, or the body is not exactly as long as they are.
     """
     sizes = [graph.bytes_of(producer) for producer in producers]
-    if sum(sizes) != len(body):
+    if sum(sizes) != len(body) or len(set(producers)) != len(producers):
         raise ProtocolError(f"outputs of {tuple(producers)}: {sum(sizes)} bytes, not {len(body)}")
     pieces, offset = {}, 0
     for producer, size in zip(producers, sizes, strict=True):

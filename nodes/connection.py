@@ -59,6 +59,10 @@ class Connection:
             self._writer.write(body)
         await self._writer.drain()
 
+    def post(self, message: AnyMessage) -> None:
+        """Send a frame without a body; the buffer takes it, nothing waits."""
+        self._writer.write(frame_head(message))
+
     async def send_file(
         self, message: AnyMessage, file: BinaryIO, offset_bytes: int, count: int
     ) -> None:

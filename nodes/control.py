@@ -48,7 +48,14 @@ class Associated(Control, frozen=True):
 
     access_point: str
     address: str
-    handover: int  # its number in the schedule
+    handover: int  # its number in the run
+
+
+class InRange(Control, frozen=True):
+    """The client's radio sees these access points, nearest first; say which is `Chosen`."""
+
+    handover: int  # the one that this is for
+    access_points: tuple[str, ...]
 
 
 class Stop(Control, frozen=True):
@@ -64,6 +71,13 @@ class Answered(Control, frozen=True):
 
     latency_s: float
     outcome: str
+
+
+class Chosen(Control, frozen=True):
+    """The access point that the client wants to be associated with."""
+
+    handover: int
+    access_point: str
 
 
 class Attached(Control, frozen=True):
@@ -99,8 +113,10 @@ class Stopped(Control, frozen=True):
     """The node has ended its work."""
 
 
-ToNode: TypeAlias = Preload | Start | Position | Associated | Stop
-FromNode: TypeAlias = Ready | Answered | Attached | Transferred | Compared | Failed | Stopped
+ToNode: TypeAlias = Preload | Start | Position | Associated | InRange | Stop
+FromNode: TypeAlias = (
+    Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
+)
 
 _to_node = msgspec.json.Decoder(ToNode)
 _from_node = msgspec.json.Decoder(FromNode)

@@ -16,9 +16,11 @@ from collections.abc import Coroutine
 
 import msgspec
 
-from nodes.compute import Computer, Job, Outputs
+from nodes.answering import Answering
+from nodes.compute import Computer
 from nodes.connection import Connection, serve
-from nodes.control import Compared, NodeSide, Preload, Ready, Start, Stop, Stopped
+from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped
+from nodes.gpu import EmulatedGpu
 from nodes.layers import LayerReceiver
 from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
@@ -28,13 +30,13 @@ from testbed.layerstore import LayerStore
 from testbed.presence import Presence
 from testbed.protocol import (
     PORTS,
-    Answer,
     EdgeHello,
     LayerRef,
+    Load,
+    LoadRequest,
     Migrate,
     MigrationOffer,
     Query,
-    Refused,
     Stored,
     Wanted,
 )
@@ -61,9 +63,20 @@ class EdgeServer:
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._gpu = asyncio.Lock()  # one accelerator executes one segment at a time
+        self._gpu = EmulatedGpu(
+            exclusive=setup.experiment.server.accelerator == "exclusive", watch=control.watch
+        )
         self._records = setup.record_writer(name)
         self._migrations = Migrations(name, self._presence, self._store, control, self._records)
+        self._answering = Answering(
+            name,
+            computer,
+            self._gpu,
+            control,
+            setup.experiment.model.distinct_inputs,
+            self._has_layer,
+            self._spawn,
+        )
 
     async def run(self) -> None:
         """Serve until the experiment says stop."""
@@ -82,6 +95,7 @@ class EdgeServer:
         while not isinstance(message := await self._control.receive(), Stop):
             if isinstance(message, Start):
                 self._clock = RunClock(message.origin_s, message.tdf)
+                self._gpu.start(self._clock)
                 self._expiry_changed.set()
             elif isinstance(message, Preload):
                 self._preload()
@@ -99,7 +113,6 @@ class EdgeServer:
     async def _serve_queries(self, connection: Connection) -> None:
         clients: set[str] = set()
         try:
-            most_bytes = int(self._computer.graph.live_bytes.max())
             while (head := await connection.receive_head()) is not None:
                 query, body_bytes = head
                 if not isinstance(query, Query) or query.client not in self._setup.clients:
@@ -107,48 +120,18 @@ class EdgeServer:
                 if query.client not in clients:  # from the head on: its layers must stay
                     clients.add(query.client)
                     self._attach(query.client)
-                body = await connection.whole_body(body_bytes, most_bytes)
-                await self._answer(connection, query, body)
+                body = await connection.whole_body(body_bytes, self._answering.most_bytes)
+                await self._answering.answer(connection, query, body)
         finally:
             for client in clients:
                 self._leave(client)
 
-    async def _answer(self, connection: Connection, query: Query, body: bytes) -> None:
-        missing = self._missing(query)
-        if missing is not None:
-            await connection.send(Refused(query.query, missing))
-            return
-        job = Job(query.client, query.input_key, query.first, query.last)
-        inputs = self._computer.unpack(query.producers, body, job)
-        async with self._gpu:
-            started_s = self._clock.now_s()
-            outputs = await self._computer.execute(job, inputs)
-            late_s = await self._clock.sleep_until(started_s + self._computer.duration_s(job))
-        producers = self._computer.outputs_of(job)
-        answer = b"".join(outputs[producer] for producer in producers)
-        await connection.send(Answer(query.query, producers, max(0.0, late_s)), answer)
-        if query.verify:
-            self._spawn(self._compare(job, inputs, outputs))
-
-    def _missing(self, query: Query) -> str | None:
-        """Return why a query cannot be executed here, or None when it can."""
-        graph = self._computer.graph
-        if not 0 <= query.first <= query.last < len(graph):
-            return f"no layers {query.first} to {query.last}"
-        if not 0 <= query.input_key < self._setup.experiment.model.distinct_inputs:
-            return f"no input {query.input_key}"
-        refs = self._layers[query.client]
-        for layer in range(query.first, query.last + 1):
-            size = graph.layers[layer].weight_bytes
-            if size and (layer not in refs or not self._is_here(query.client, refs[layer])):
-                return f"layer {layer} is not here"
-        return None
-
-    async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
-        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
-        if not equal:
-            _log.error("%s: layers %d-%d of %s differ when repeated", self._name, *job)
-        self._control.tell(Compared(equal))
+    def _has_layer(self, client: str, layer: int) -> bool:
+        """Whether a layer can be executed for a client: its weights, if any, are here."""
+        if not self._computer.graph.layers[layer].weight_bytes:
+            return True
+        ref = self._layers[client].get(layer)
+        return ref is not None and self._is_here(client, ref)
 
     # Layers in
 
@@ -169,6 +152,7 @@ class EdgeServer:
         self._attached[client] -= 1
         if not self._attached[client]:
             self._presence.leave(client)
+            self._answering.forget(client)
             self._expiry_changed.set()
 
     async def _serve_migration(self, connection: Connection) -> None:
@@ -225,6 +209,7 @@ class EdgeServer:
 
     def _load(self, client: str, ref: LayerRef) -> None:
         self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
+        self._gpu.hold(client, self._computer.held_bytes(client))
 
     async def _discard_expired(self) -> None:
         """Discard clients' layers when their time to live is over (section III.B.2)."""
@@ -238,6 +223,7 @@ class EdgeServer:
             for client, digests in self._presence.discard_expired(self._clock.now_s()).items():
                 self._layers.pop(client, None)
                 self._computer.unload(client)
+                self._gpu.hold(client, 0)
                 for digest in digests:
                     self._store(client).discard(digest)
 
@@ -246,9 +232,12 @@ class EdgeServer:
     async def _obey(self, master: Connection) -> None:
         while (received := await master.receive()) is not None:
             order = received[0]
-            if not isinstance(order, Migrate):
-                raise ProtocolError(f"expected an order to migrate, got {order!r}")
-            self._spawn(self._migrate(order))
+            if isinstance(order, LoadRequest):
+                master.post(Load(self._gpu.stats()))
+            elif isinstance(order, Migrate):
+                self._spawn(self._migrate(order))
+            else:
+                raise ProtocolError(f"expected the master's order, got {order!r}")
 
     async def _migrate(self, order: Migrate) -> None:
         try:

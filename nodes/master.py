@@ -5,25 +5,29 @@ The decisions are `testbed.coordinator`'s; this process only carries them over t
 
 from __future__ import annotations
 
-import logging
 import math
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from nodes.connection import Connection, serve
 from nodes.control import NodeSide, Ready, Start, Stop, Stopped
+from nodes.servers import EdgeServers
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
-from testbed.coordinator import Coordinator
+from testbed.coordinator import Coordinator, CurrentPlan
 from testbed.dnn.devices import device_profile
-from testbed.dnn.graph import LayerGraph
 from testbed.errors import ProtocolError
+from testbed.gpu.server_times import ServerTimes
+from testbed.gpu.stats import ServerStats
 from testbed.mobility.predictors import find_predictor
 from testbed.policies import find_policy
 from testbed.protocol import (
     PORTS,
     Attach,
+    Choice,
+    Choose,
     EdgeHello,
     LayerRef,
     Migrate,
@@ -34,8 +38,6 @@ from testbed.protocol import (
 )
 from testbed.values import Fix, Offer, Prediction
 
-_log = logging.getLogger(__name__)
-
 
 class Master:
     """The connections of all clients and edge servers, around one coordinator."""
@@ -44,7 +46,7 @@ class Master:
         self._setup = setup
         self._control = control
         self._clock = RunClock(math.inf)
-        self._edges: dict[str, Connection] = {}
+        self._servers = EdgeServers()
         self._weights: dict[str, dict[int, LayerRef]] = {}
         self._records = setup.record_writer(MASTER)
         self._coordinator = build_coordinator(setup)
@@ -66,9 +68,7 @@ class Master:
             return
         first = received[0]
         if isinstance(first, EdgeHello):
-            self._edges[first.server] = connection
-            if await connection.receive() is not None:
-                raise ProtocolError(f"{first.server} may only listen")
+            await self._servers.hear(first.server, connection)
         elif isinstance(first, Register):
             self._register(first)
             await connection.send(Registered())
@@ -84,29 +84,45 @@ class Master:
     async def _serve_client(self, client: str, connection: Connection) -> None:
         while (received := await connection.receive()) is not None:
             message = received[0]
-            if isinstance(message, Attach):
-                await connection.send(self._attach(client, message))
+            if isinstance(message, Choose):
+                await connection.send(await self._choose(client, message))
+            elif isinstance(message, Attach):
+                await self._attach(client, message, connection)
             elif isinstance(message, Report):
                 await self._report(Fix(client, message.time_s, message.x_m, message.y_m))
             else:
                 raise ProtocolError(f"{client} sent {message!r}")
 
-    def _attach(self, client: str, attach: Attach) -> PlanReply:
-        current = self._coordinator.attach(client, attach.access_point)
-        return PlanReply(
-            access_point=attach.access_point,
-            on_server=current.plan.on_server,
-            upload=current.upload,
-            server_s=current.server_s,
-        )
+    async def _choose(self, client: str, asked: Choose) -> Choice:
+        """Apply the partitioner to all visible servers and return the best (section III.C.2)."""
+        visible = asked.access_points
+        if not visible or not set(visible) <= self._setup.addresses.keys() - {MASTER}:
+            raise ProtocolError(f"{client} cannot choose among {visible}")
+        candidates = self._servers.reachable(visible) or visible
+        loads = await self._loads(candidates)
+        access_point, current = self._coordinator.choose(client, candidates, loads)
+        return Choice(asked.number, plan_reply(access_point, current))
+
+    async def _attach(self, client: str, attach: Attach, connection: Connection) -> None:
+        self._coordinator.associate(client, attach.access_point)
+        if not attach.planned:
+            loads = await self._loads([attach.access_point])
+            current = self._coordinator.plan(client, attach.access_point, loads)
+            await connection.send(plan_reply(attach.access_point, current))
 
     async def _report(self, fix: Fix) -> None:
-        prediction, offers = self._coordinator.report(fix)
-        if prediction is None:
+        situation = self._coordinator.predict(fix)
+        if situation is None:
             return
-        self._record(fix, prediction, offers)
+        loads = await self._loads(self._coordinator.destinations(situation))
+        offers = self._coordinator.offers(situation, loads)
+        self._record(fix, situation.prediction, offers)
         for offer in offers:
             await self._order(offer)
+
+    async def _loads(self, servers: Sequence[str]) -> dict[str, ServerStats]:
+        wait_s = self._setup.experiment.server.load_wait_s * self._clock.tdf
+        return await self._servers.loads(servers, wait_s)
 
     async def _order(self, offer: Offer) -> None:
         weights = self._weights[offer.client]
@@ -118,10 +134,7 @@ class Master:
             ends_s=offer.ends_s,
             until_s=offer.until_s,
         )
-        try:
-            await self._edges[offer.source].send(order)
-        except (KeyError, OSError) as error:  # the client goes on without that server
-            _log.warning("%s takes no order to migrate: %r", offer.source, error)
+        await self._servers.order(offer.source, order)
 
     def _record(self, fix: Fix, prediction: Prediction, offers: list[Offer]) -> None:
         self._records.append(
@@ -140,27 +153,35 @@ class Master:
         )
 
 
+def plan_reply(access_point: str, current: CurrentPlan) -> PlanReply:
+    """Return a plan as it goes to its client."""
+    return PlanReply(
+        access_point=access_point,
+        on_server=current.plan.on_server,
+        upload=current.upload,
+        server_s=current.server_s,
+    )
+
+
 def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
     predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
     with np.load(setup.training_file, allow_pickle=False) as traces:
         predictor.fit([traces[name] for name in traces.files])
-    device = device_profile(settings.model.server_device)
-    times: dict[str, npt.NDArray[np.float64]] = {}
-
-    def server_times(server: str, graph: LayerGraph) -> npt.NDArray[np.float64]:
-        if graph.model not in times:
-            times[graph.model] = device.layer_times(graph)
-        return times[graph.model]
-
     return Coordinator(
         access_points=setup.access_points,
         predictor=predictor,
         policy=find_policy(settings.migration.policy)(settings.migration),
-        server_times=server_times,
+        server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         trajectory_length=settings.migration.trajectory_length,
         interval_s=settings.traces.interval_s,
         ttl_intervals=settings.migration.ttl_intervals,
     )
+
+
+@cache
+def server_times(device: str) -> ServerTimes:
+    """Return the execution-time estimator of edge servers with this device."""
+    return ServerTimes.train(device_profile(device))

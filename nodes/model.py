@@ -13,6 +13,7 @@ import torch
 from nodes.compute import Computer, Memo
 from nodes.setup import NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
+from testbed.dnn.crossings import Crossing
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
 from testbed.dnn.graph import LayerGraph
@@ -45,9 +46,9 @@ class ClientModel:
         """Return the cost model of this client with a server of these times."""
         return Costs(self.layer_s, np.array(server_s), up_bps, down_bps)
 
-    def local(self) -> tuple[Segment, ...]:
+    def local(self) -> tuple[Crossing, ...]:
         """Return the plan that executes everything at the client."""
-        return (Segment(False, 0, len(self.graph) - 1),)
+        return (Crossing(Segment(False, 0, len(self.graph) - 1), (), (), ()),)
 
 
 def structure(setup: NodeSetup) -> CapturedModel:

@@ -19,6 +19,7 @@ from nodes.control import Answered, Compared, NodeSide
 from nodes.model import ClientModel
 from nodes.setup import NodeSetup
 from testbed.clock import RunClock
+from testbed.dnn.crossings import Crossing, local_rest
 from testbed.dnn.graph import INPUT
 from testbed.dnn.partition import Segment
 from testbed.errors import ProtocolError
@@ -42,6 +43,7 @@ class _Execution:
     bytes_up: int = 0
     bytes_down: int = 0
     late_s: float = 0.0
+    layers_client: int = 0
     layers_server: int = 0
 
 
@@ -98,16 +100,16 @@ class Querying:
             await asyncio.wait({self.attaching}, timeout=_ATTACHING_S * self._clock.tdf)
         attachment = self.attachment
         cold_start = attachment is None or not attachment.complete
-        segments = self._model.local() if attachment is None else attachment.segments()
+        steps = self._model.local() if attachment is None else attachment.steps()
         execution = self._begin(number)
         try:
-            await self._run(execution, segments, attachment)
+            await self._run(execution, steps, attachment)
             outcome = "remote" if execution.layers_server else "local"
         except (OSError, ProtocolError) as error:
             _log.warning("%s: query %d is finished locally: %s", self._client, number, error)
             outcome = "fallback"
             execution.values = {INPUT: self._model.inputs[execution.input_key]}
-            execution.layers_server = 0
+            execution.layers_client = execution.layers_server = 0
             await self._run(execution, self._model.local(), None)
         answered_s = self._clock.now_s()
         self._control.tell(Answered(answered_s - raised_s, outcome))
@@ -118,7 +120,7 @@ class Querying:
             "answered_s": answered_s,
             "latency_s": answered_s - raised_s,
             "edge": attachment.access_point if attachment and outcome == "remote" else None,
-            "executed_layers_client": len(self._model.graph) - execution.layers_server,
+            "executed_layers_client": execution.layers_client,
             "executed_layers_server": execution.layers_server,
             "bytes_up": execution.bytes_up,
             "bytes_down": execution.bytes_down,
@@ -138,31 +140,39 @@ class Querying:
         return _Execution(number, key, verify, {INPUT: self._model.inputs[key]})
 
     async def _run(
-        self, execution: _Execution, segments: Sequence[Segment], attachment: Attachment | None
+        self, execution: _Execution, steps: Sequence[Crossing], attachment: Attachment | None
     ) -> None:
-        for segment in segments:
-            job = Job(self._client, execution.input_key, segment.first, segment.last)
-            if segment.on_server and attachment is not None and not attachment.ended:
-                await self._run_there(execution, job, attachment)
-            else:  # also when the client has moved on meanwhile
-                await self._run_here(execution, job)
+        for step in steps:
+            if not step.segment.on_server:
+                await self._run_here(execution, step.segment)
+            elif attachment is not None and not attachment.ended:
+                await self._run_there(execution, step, attachment)
+            else:  # the client has moved on meanwhile; what the server kept, it computes itself
+                for segment in local_rest(self._model.graph, execution.values):
+                    await self._run_here(execution, segment)
+                return
 
-    async def _run_here(self, execution: _Execution, job: Job) -> None:
+    async def _run_here(self, execution: _Execution, segment: Segment) -> None:
+        job = Job(self._client, execution.input_key, segment.first, segment.last)
         started_s = self._clock.now_s()
         execution.values.update(await self._computer.execute(job, execution.values))
         late_s = await self._clock.sleep_until(started_s + self._computer.duration_s(job))
         execution.late_s += max(0.0, late_s)
+        execution.layers_client += job.last - job.first + 1
 
-    async def _run_there(self, execution: _Execution, job: Job, attachment: Attachment) -> None:
-        producers = self._model.graph.reads(job.first, job.last)
-        body = b"".join(execution.values[producer] for producer in producers)
+    async def _run_there(
+        self, execution: _Execution, step: Crossing, attachment: Attachment
+    ) -> None:
+        body = b"".join(execution.values[producer] for producer in step.sent)
         query = Query(
             client=self._client,
             query=execution.number,
-            first=job.first,
-            last=job.last,
-            producers=producers,
-            input_key=job.input_key,
+            first=step.segment.first,
+            last=step.segment.last,
+            producers=step.sent,
+            returns=step.returned,
+            keeps=step.kept,
+            input_key=execution.input_key,
             verify=execution.verify,
         )
         answer, tensors = await attachment.query(query, body)
@@ -170,7 +180,7 @@ class Querying:
         execution.bytes_up += len(body)
         execution.bytes_down += sum(len(tensor) for tensor in tensors.values())
         execution.late_s += answer.late_s
-        execution.layers_server += job.last - job.first + 1
+        execution.layers_server += query.last - query.first + 1
 
     async def _record(self, execution: _Execution, row: dict[str, object]) -> None:
         verified = await self._verify(execution) if execution.verify else None

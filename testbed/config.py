@@ -70,6 +70,13 @@ class Wireless(Section, frozen=True, kw_only=True):
     association_delay_s: Annotated[
         NotNegative, Meta(description="time without a link at each handover")
     ] = 0.0
+    association: Annotated[
+        Literal["nearest", "least_time"],
+        Meta(description="handover to the access point that is nearest, or answers soonest"),
+    ] = "nearest"
+    range_m: Annotated[
+        Positive, Meta(description="access points this near to a client are visible to it")
+    ] = 50.0
 
 
 class Backhaul(Section, frozen=True, kw_only=True):
@@ -107,6 +114,18 @@ class Model(Section, frozen=True, kw_only=True):
     distinct_inputs: Annotated[
         int, Meta(ge=1, le=16, description="inputs a client cycles through")
     ] = 1
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """An edge server's accelerator, and what the master asks about it."""
+
+    accelerator: Annotated[
+        Literal["modelled", "exclusive"],
+        Meta(description="clients share it (contention model), or are served one at a time"),
+    ] = "modelled"
+    load_wait_s: Annotated[
+        NotNegative, Meta(description="how long the master waits for servers to tell their load")
+    ] = 0.05
 
 
 class Migration(Section, frozen=True, kw_only=True):
@@ -154,13 +173,17 @@ class Experiment(Section, frozen=True, kw_only=True):
     """One run: its settings by section, and the seed that makes it repeatable."""
 
     name: Annotated[str, Meta(description="name of the experiment; results go into a folder of it")]
-    engine: Annotated[Literal["emulate"], Meta(description="who carries the bytes")] = "emulate"
+    engine: Annotated[
+        Literal["emulate", "simulate"],
+        Meta(description="real sockets and processes (needs root), or virtual time"),
+    ] = "emulate"
     seed: Annotated[int, Meta(ge=0, description="seed of split, weights and synthetic traces")] = 1
     traces: Traces = Traces()
     replay: Replay = Replay()
     wireless: Wireless = Wireless()
     backhaul: Backhaul = Backhaul()
     model: Model = Model()
+    server: Server = Server()
     migration: Migration = Migration()
     compute: Compute = Compute()
 

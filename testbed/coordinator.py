@@ -6,54 +6,80 @@ virtual time; both carry out the offers that it returns.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partition import Costs, Plan, shortest_path
+from testbed.dnn.partition import Costs, Plan
+from testbed.dnn.partitioner import best_plans
 from testbed.dnn.upload_order import upload_order
+from testbed.gpu.stats import ServerStats
 from testbed.policies import Policy, Situation
 from testbed.values import AccessPoint, Fix, Offer, Prediction
+
+Floats = npt.NDArray[np.float64]
+Loads = Mapping[str, ServerStats]
+
+#: The load of a server that nobody has asked yet.
+IDLE = ServerStats("modelled", 0, 0.0, 0.0, 0, math.nan)
 
 
 class Predicts(Protocol):
     """A fitted mobility predictor."""
 
-    def predict(self, recent: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def predict(self, recent: Floats) -> Floats:
         """Return the next positions, (b, 2), from the recent ones, (b, n, 2), oldest first."""
 
 
-class CurrentPlan(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, eq=False)
+class CurrentPlan:
     """What a client does at one server: where layers run, in which order they are uploaded."""
 
+    graph: LayerGraph
+    costs: Costs
     plan: Plan
-    upload: tuple[int, ...]  # server-side layers with weights, most efficient first
-    server_s: tuple[float, ...]
+
+    @cached_property
+    def upload(self) -> tuple[int, ...]:
+        """The server-side layers with weights, most efficient first."""
+        groups = upload_order(self.graph, self.costs, self.plan.mask)
+        weight_bytes = self.graph.weight_bytes
+        return tuple(layer for group in groups for layer in group if weight_bytes[layer])
+
+    @cached_property
+    def server_s(self) -> tuple[float, ...]:
+        """Estimated time of each layer at the server, (n,) seconds."""
+        return tuple(self.costs.server_s.tolist())
 
 
 @dataclass
 class _Client:
     graph: LayerGraph
-    client_s: npt.NDArray[np.float64]
+    client_s: Floats
     trajectory: deque[tuple[float, float]]
     access_point: str | None = None
-    plans: dict[str, CurrentPlan] = field(default_factory=dict)
+    plans: dict[str, tuple[bytes, CurrentPlan]] = field(default_factory=dict)  # by server
 
 
 class Coordinator:
-    """The master server's view of all clients.
+    """The master server's view of all clients, and of what the servers last said of their load.
+
+    Every method that plans takes the loads that were asked for it; where a server told nothing, its
+    last load counts, and that of one that was never heard is `IDLE`.
 
     Args:
         access_points: all of them, with positions (the paper's Wi-Fi database).
         predictor: fitted; reads `trajectory_length` positions.
         policy: who gets which layers when.
-        server_times: estimated time of each layer of a graph at a server, (n,) seconds.
+        server_times: estimated time of each layer of a graph at servers of these loads, (servers,
+            n) seconds.
         rates_bps: of the wireless link, (up, down).
         interval_s: between reports, and between prediction and predicted time.
         ttl_intervals: how long offered layers are held.
@@ -65,7 +91,7 @@ class Coordinator:
         access_points: Sequence[AccessPoint],
         predictor: Predicts,
         policy: Policy,
-        server_times: Callable[[str, LayerGraph], npt.NDArray[np.float64]],
+        server_times: Callable[[LayerGraph, Sequence[ServerStats]], Floats],
         rates_bps: tuple[float, float],
         trajectory_length: int,
         interval_s: float,
@@ -80,6 +106,7 @@ class Coordinator:
         self._interval_s = interval_s
         self._ttl_s = ttl_intervals * interval_s
         self._clients: dict[str, _Client] = {}
+        self._loads: dict[str, ServerStats] = {}
 
     def register(
         self, client: str, graph: LayerGraph, client_s: Sequence[float], trajectory: Sequence[Fix]
@@ -88,57 +115,101 @@ class Coordinator:
         positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._trajectory_length)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions)
 
-    def attach(self, client: str, access_point: str) -> CurrentPlan:
-        """The client is now at this access point; return its current partitioning plan."""
-        self._clients[client].access_point = access_point
-        return self.plan(client, access_point)
+    def choose(
+        self, client: str, candidates: Sequence[str], loads: Loads | None = None
+    ) -> tuple[str, CurrentPlan]:
+        """Return the server and plan of least estimated time (section III.C.2).
 
-    def report(self, fix: Fix) -> tuple[Prediction | None, list[Offer]]:
-        """Take a client's position; return where it will be next and what to migrate for that.
+        `candidates` are the servers of the visible access points, nearest first: among equals the
+        nearest is chosen. The client is not there before it is associated.
+        """
+        plans = self._plans(client, candidates, loads)
+        best = min(range(len(plans)), key=lambda number: plans[number].plan.latency_s)
+        return candidates[best], plans[best]
+
+    def associate(self, client: str, access_point: str) -> None:
+        """The client is now at this access point."""
+        self._clients[client].access_point = access_point
+
+    def attach(self, client: str, access_point: str, loads: Loads | None = None) -> CurrentPlan:
+        """The client is now at this access point; return its current partitioning plan."""
+        self.associate(client, access_point)
+        return self.plan(client, access_point, loads)
+
+    def predict(self, fix: Fix) -> Situation | None:
+        """Take a client's position; return where it will be next, and what a policy asks of that.
 
         There is no prediction before `trajectory_length` positions are known.
         """
         client = self._clients[fix.client]
         client.trajectory.append((fix.x_m, fix.y_m))
         if client.access_point is None or len(client.trajectory) < self._trajectory_length:
-            return None, []
+            return None
         x_m, y_m = self._predictor.predict(np.array([client.trajectory]))[0]
-        prediction = Prediction(fix.client, fix.time_s, float(x_m), float(y_m))
-        situation = Situation(
+        return Situation(
             current=client.access_point,
-            prediction=prediction,
+            prediction=Prediction(fix.client, fix.time_s, float(x_m), float(y_m)),
             access_points=self._access_points,
             plan=lambda server: self.plan(fix.client, server).upload,
             layer_bytes=client.graph.weight_bytes.tolist(),
             ends_s=fix.time_s + self._interval_s,
             until_s=fix.time_s + self._ttl_s,
         )
-        return prediction, self._policy.offers(situation)
+
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers whose load should be asked before `offers`."""
+        return self._policy.destinations(situation)
+
+    def offers(self, situation: Situation, loads: Loads | None = None) -> list[Offer]:
+        """Return what to migrate, with plans for the servers' present loads (section III.C.2)."""
+        self._plans(situation.prediction.client, self._policy.destinations(situation), loads)
+        return self._policy.offers(situation)
+
+    def report(self, fix: Fix, loads: Loads | None = None) -> tuple[Prediction | None, list[Offer]]:
+        """Take a client's position where no load need be asked: `predict`, and the `offers`."""
+        situation = self.predict(fix)
+        if situation is None:
+            return None, []
+        return situation.prediction, self.offers(situation, loads)
 
     def current(self, client: str) -> str | None:
         """Return the access point that a client is attached to."""
         return self._clients[client].access_point
 
-    def plan(self, client: str, server: str) -> CurrentPlan:
-        """Return the (future) partitioning plan between a client and a server.
+    def plan(self, client: str, server: str, loads: Loads | None = None) -> CurrentPlan:
+        """Return the (future) partitioning plan between a client and a server."""
+        return self._plans(client, [server], loads)[0]
 
-        Plans are kept as long as the server's estimated times stay what they were.
+    def _plans(
+        self, client: str, servers: Sequence[str], loads: Loads | None = None
+    ) -> list[CurrentPlan]:
+        """Return the plans between a client and servers, those that are new made together.
+
+        A client's plans are kept while its servers' times stay what they were; servers of equal
+        times, such as all idle ones, share one.
         """
+        self._loads.update(loads or {})
+        if not servers:
+            return []
         known = self._clients[client]
-        server_s = self._server_times(server, known.graph)
-        key = tuple(server_s.tolist())
-        cached = known.plans.get(server)
-        if cached is None or cached.server_s != key:
-            same = [plan for plan in known.plans.values() if plan.server_s == key]
-            cached = same[0] if same else self._make_plan(known, server_s)
-            known.plans[server] = cached
-        return cached
+        stats = [self._loads.get(server, IDLE) for server in servers]
+        server_s = self._server_times(known.graph, stats)
+        keys = [times_s.tobytes() for times_s in server_s]
+        made = dict(known.plans.values())
+        new = {key: times_s for key, times_s in zip(keys, server_s, strict=True) if key not in made}
+        if new:
+            made |= self._make_plans(known, new)
+        found = [(key, made[key]) for key in keys]
+        known.plans.update(zip(servers, found, strict=True))
+        return [current for _, current in found]
 
-    def _make_plan(self, client: _Client, server_s: npt.NDArray[np.float64]) -> CurrentPlan:
-        up_bps, down_bps = self._rates_bps
-        costs = Costs(client.client_s, server_s, up_bps, down_bps)
-        plan = shortest_path(client.graph, costs)
-        groups = upload_order(client.graph, costs, plan.mask)
-        weight_bytes = client.graph.weight_bytes
-        upload = tuple(layer for group in groups for layer in group if weight_bytes[layer])
-        return CurrentPlan(plan, upload, tuple(server_s.tolist()))
+    def _make_plans(
+        self, client: _Client, server_s: Mapping[bytes, Floats]
+    ) -> dict[bytes, CurrentPlan]:
+        rates_bps = self._rates_bps
+        times_s = np.array([*server_s.values()])
+        plans = best_plans(client.graph, client.client_s, times_s, *rates_bps)
+        return {
+            key: CurrentPlan(client.graph, Costs(client.client_s, its_s, *rates_bps), plan)
+            for (key, its_s), plan in zip(server_s.items(), plans, strict=True)
+        }

@@ -17,7 +17,7 @@ import numpy as np
 
 from testbed.config import Migration
 from testbed.errors import ConfigurationError, unknown_name
-from testbed.values import AccessPoint, Offer, Prediction
+from testbed.values import AccessPoint, Offer, Prediction, names_around
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Policy:
 
     def __init__(self, settings: Migration) -> None:
         self.settings = settings
+
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers that `offers` will plan for; the master asks their load before.
+
+        Where a policy does not say, it plans with the loads that the master last heard of.
+        """
+        return ()
 
     def offers(self, situation: Situation) -> list[Offer]:
         """Return the layers to be held, by which servers, sent from the current one."""
@@ -68,8 +75,13 @@ class PerDnn(Policy):
     many megabytes (section IV.B.5); with no crowded server named, the limit holds everywhere.
     """
 
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers around the predicted position but the current one, nearest first."""
+        around = servers_around(situation, self.settings.radius_m)
+        return [server for server in around if server != situation.current]
+
     def offers(self, situation: Situation) -> list[Offer]:
-        """Return one offer for each server around the predicted position but the current one."""
+        """Return one offer for each of the destinations."""
         return [
             Offer(
                 client=situation.prediction.client,
@@ -79,8 +91,7 @@ class PerDnn(Policy):
                 ends_s=situation.ends_s,
                 until_s=situation.until_s,
             )
-            for server in servers_around(situation, self.settings.radius_m)
-            if server != situation.current
+            for server in self.destinations(situation)
         ]
 
     def _fraction(self, situation: Situation, destination: str) -> tuple[int, ...]:
@@ -99,11 +110,7 @@ POLICIES: Mapping[str, type[Policy]] = {"ionn": Ionn, "perdnn": PerDnn, "optimal
 def servers_around(situation: Situation, radius_m: float) -> list[str]:
     """Return the servers within `radius_m` of the predicted position, nearest first."""
     predicted = situation.prediction
-    distance_m = np.array(
-        [np.hypot(ap.x_m - predicted.x_m, ap.y_m - predicted.y_m) for ap in situation.access_points]
-    )
-    nearest = np.argsort(distance_m, kind="stable")
-    return [situation.access_points[i].name for i in nearest if distance_m[i] <= radius_m]
+    return names_around(situation.access_points, predicted.x_m, predicted.y_m, radius_m)
 
 
 def find_policy(name: str) -> type[Policy]:

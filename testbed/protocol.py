@@ -16,6 +16,7 @@ cause of every byte and Wireshark filters it with `tcp.port == 7003`.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TypeAlias
 
@@ -23,6 +24,7 @@ import msgspec
 
 from testbed.dnn.graph import LayerGraph
 from testbed.errors import ProtocolError
+from testbed.gpu.stats import ServerStats
 
 PORTS = {"control": 7000, "query": 7001, "upload": 7002, "migration": 7003}
 
@@ -76,9 +78,13 @@ class Report(Message, frozen=True, tag="report"):
 
 
 class Attach(Message, frozen=True, tag="attach"):
-    """The client is now associated with this access point and asks for its plan."""
+    """The client is now associated with this access point; unless `planned`, it asks for its plan.
+
+    It has a plan already where the master chose the access point.
+    """
 
     access_point: str
+    planned: bool = False
 
 
 class PlanReply(Message, frozen=True, tag="plan"):
@@ -88,6 +94,47 @@ class PlanReply(Message, frozen=True, tag="plan"):
     on_server: tuple[bool, ...]  # where each layer shall run, (n_layers,)
     upload: tuple[int, ...]  # the server's layers with weights, most efficient first
     server_s: tuple[float, ...]  # estimated time of each layer on the server, (n_layers,)
+
+
+class Choose(Message, frozen=True, tag="choose"):
+    """The client sees these access points, nearest first: at whose server is it answered soonest?
+
+    `number` comes back with the choice.
+    """
+
+    number: int
+    access_points: tuple[str, ...]
+
+
+class Choice(Message, frozen=True, tag="choice"):
+    """The access point that the client shall associate with, and its plan there."""
+
+    number: int
+    plan: PlanReply
+
+
+class LoadRequest(Message, frozen=True, tag="load_request"):
+    """The master asks an edge server for its present load (section III.C.1)."""
+
+
+class Load(Message, frozen=True, tag="load"):
+    """The edge server's statistics; shares and temperature are NaN where nothing measures them.
+
+    Raises:
+        ValueError: a count below 0, a share below 0 or above 1, an infinite temperature.
+    """
+
+    stats: ServerStats
+
+    def __post_init__(self) -> None:
+        stats = self.stats
+        shares = stats.kernel_utilisation, stats.memory_utilisation
+        if (
+            min(stats.clients, stats.memory_used_bytes) < 0
+            or any(share < 0 or share > 1 for share in shares)
+            or math.isinf(stats.temperature_c)
+        ):
+            raise ValueError(f"no edge server has such a load: {stats}")
 
 
 class Migrate(Message, frozen=True, tag="migrate"):
@@ -147,10 +194,11 @@ class Stored(Message, frozen=True, tag="stored"):
 
 
 class Query(Message, frozen=True, tag="query"):
-    """Execute layers `first` to `last` (inclusive) of the client's model.
+    """Execute layers `first` to `last` (inclusive) of the client's model: a segment of a query.
 
     The body holds the outputs of `producers` (layer indices, -1 for the query's input), ascending,
-    as raw bytes whose shapes the DNN profile tells.
+    as raw bytes whose shapes the DNN profile tells. What else the layers read, the server has kept
+    since an earlier segment of this query.
     """
 
     client: str
@@ -158,15 +206,16 @@ class Query(Message, frozen=True, tag="query"):
     first: int
     last: int
     producers: tuple[int, ...]
+    returns: tuple[int, ...]  # whose outputs the answer shall hold, ascending
+    keeps: tuple[int, ...]  # what the server shall hold for later segments, and nothing else
     input_key: int  # which of the client's distinct inputs this is
     verify: bool  # execute again in full and compare
 
 
 class Answer(Message, frozen=True, tag="answer"):
-    """The outputs of `producers` that are needed next; `late_s` beyond the device's time."""
+    """The body holds what the query `returns`; `late_s` is the time beyond the device's."""
 
     query: int
-    producers: tuple[int, ...]
     late_s: float
 
 
@@ -184,6 +233,10 @@ AnyMessage: TypeAlias = (
     | Report
     | Attach
     | PlanReply
+    | Choose
+    | Choice
+    | LoadRequest
+    | Load
     | Migrate
     | Wanted
     | MigrationOffer

@@ -67,7 +67,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _flag("cold_start", "raised while the attached server lacked some of the plan's layers"),
         _text("outcome", "remote, local, or fallback: the server failed, the client finished it"),
         _text("compute", "how layers were computed: real, memo or profile"),
-        _real("late_s", "s", "how much later than the device profile computations ended, summed"),
+        _real("late_s", "s", "how much later than the device's time computations ended, summed"),
         _flag(
             "verified",
             "output equals a full execution's; null when not compared",

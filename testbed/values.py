@@ -5,6 +5,9 @@ traces -> Fix -> Handover -> (master) Prediction, Offer -> transfers and queries
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import hypot
+
 import msgspec
 
 
@@ -14,6 +17,15 @@ class AccessPoint(msgspec.Struct, frozen=True):
     name: str
     x_m: float
     y_m: float
+
+
+def names_around(
+    access_points: Iterable[AccessPoint], x_m: float, y_m: float, radius_m: float
+) -> list[str]:
+    """Return the access points within `radius_m` of a position, nearest first."""
+    distances = [(hypot(ap.x_m - x_m, ap.y_m - y_m), ap.name) for ap in access_points]
+    near = [(distance_m, name) for distance_m, name in distances if distance_m <= radius_m]
+    return [name for _, name in sorted(near, key=lambda each: each[0])]
 
 
 class Fix(msgspec.Struct, frozen=True):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+import testbed.coordinator
 from testbed.config import Migration
-from testbed.coordinator import Coordinator
+from testbed.coordinator import Coordinator, Floats
 from testbed.dnn.graph import Layer, LayerGraph, TensorSpec
+from testbed.dnn.partition import Plan
+from testbed.dnn.partitioner import best_plans
+from testbed.gpu.stats import ServerStats
 from testbed.mobility.predictors import Stay
-from testbed.policies import Ionn, PerDnn, Policy
-from testbed.values import AccessPoint, Fix
+from testbed.policies import Ionn, PerDnn, Policy, Situation
+from testbed.values import AccessPoint, Fix, Offer
 
 #: A convolution, an activation without weights, and a large last layer.
 LAYERS = (
@@ -24,24 +30,21 @@ CLIENT_S = (1.0, 0.1, 1.0)
 PLACES = tuple(AccessPoint(f"ap{i}", 60.0 * i, 0.0) for i in range(4))
 
 
-class Times:
-    """The server's estimated times, which a test may change as a server gets busy."""
-
-    def __init__(self) -> None:
-        self.server_s: dict[str, float] = {}
-        self.asked = 0
-
-    def __call__(self, server: str, graph: LayerGraph) -> npt.NDArray[np.float64]:
-        self.asked += 1
-        return np.full(len(graph), self.server_s.get(server, 0.001))
+def busy(clients: int) -> ServerStats:
+    return ServerStats("modelled", clients, min(1.0, 0.1 * clients), 0.0, 0, 40.0)
 
 
-def build(times: Times | None = None, policy: type[Policy] = PerDnn, n: int = 3) -> Coordinator:
+def times(graph: LayerGraph, stats: Sequence[ServerStats]) -> npt.NDArray[np.float64]:
+    """Every layer takes 1 ms on an idle server, and 1 ms more for each client."""
+    return np.outer([0.001 * (1 + load.clients) for load in stats], np.ones(len(graph)))
+
+
+def build(policy: type[Policy] = PerDnn, n: int = 3) -> Coordinator:
     return Coordinator(
         access_points=PLACES,
         predictor=Stay(n),
         policy=policy(Migration(radius_m=70.0)),
-        server_times=times or Times(),
+        server_times=times,
         rates_bps=(35e6, 50e6),
         trajectory_length=n,
         interval_s=30.0,
@@ -93,7 +96,7 @@ def test_the_predictor_reads_the_latest_positions_oldest_first() -> None:
         access_points=PLACES,
         predictor=Recording(2),
         policy=Ionn(Migration()),
-        server_times=Times(),
+        server_times=times,
         rates_bps=(1e6, 1e6),
         trajectory_length=2,
         interval_s=30.0,
@@ -144,26 +147,46 @@ def test_the_upload_order_names_each_weighted_server_layer_once() -> None:
 
 
 def test_a_server_slower_than_the_client_gets_nothing() -> None:
-    times = Times()
-    times.server_s = {"ap1": 50.0}
-    coordinator = build(times)
+    coordinator = build()
     coordinator.register("walker", GRAPH, CLIENT_S, ())
-    current = coordinator.attach("walker", "ap1")
+    current = coordinator.attach("walker", "ap1", {"ap1": busy(50_000)})
     assert not any(current.plan.on_server)
     assert current.upload == ()
 
 
 def test_plans_are_kept_and_shared_while_the_times_stay_the_same() -> None:
-    times = Times()
-    coordinator = build(times)
+    coordinator = build()
     coordinator.register("walker", GRAPH, CLIENT_S, ())
     first = coordinator.plan("walker", "ap0")
     assert coordinator.plan("walker", "ap0") is first
     assert coordinator.plan("walker", "ap3") is first
-    times.server_s["ap0"] = 50.0
-    busy = coordinator.plan("walker", "ap0")
-    assert busy is not first and busy.upload == ()
+    crowded = coordinator.plan("walker", "ap0", {"ap0": busy(50_000)})
+    assert crowded is not first and crowded.upload == ()
     assert coordinator.plan("walker", "ap3") is first
+    assert coordinator.plan("walker", "ap0") is crowded  # until another load is heard of
+    assert coordinator.plan("walker", "ap0", {"ap0": busy(0)}) is first
+
+
+def test_the_plans_of_all_servers_that_are_asked_for_are_made_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def counting(
+        graph: LayerGraph, client_s: Floats, server_s: Floats, *rates: float
+    ) -> list[Plan]:
+        made.append(len(server_s))
+        return best_plans(graph, client_s, server_s, *rates)
+
+    monkeypatch.setattr(testbed.coordinator, "best_plans", counting)
+    coordinator = build(n=1)
+    coordinator.register("walker", GRAPH, CLIENT_S, ())
+    loads = {"ap0": busy(2), "ap1": busy(3), "ap2": busy(2)}
+    coordinator.choose("walker", ["ap0", "ap1", "ap2", "ap3"], loads)
+    assert made == [3]  # two servers are equally busy
+    coordinator.attach("walker", "ap0")
+    coordinator.report(Fix("walker", 0.0, 60.0, 0.0))
+    assert made == [3]  # ap1 and ap2 are as they were
 
 
 def test_clients_have_plans_of_their_own() -> None:
@@ -185,3 +208,61 @@ def test_registering_again_starts_over() -> None:
 def test_an_unknown_client_is_an_error_not_a_new_client() -> None:
     with pytest.raises(KeyError):
         build().report(Fix("stranger", 0.0, 0.0, 0.0))
+
+
+def chooser() -> Coordinator:
+    coordinator = build(n=1)
+    coordinator.register("walker", GRAPH, CLIENT_S, ())
+    return coordinator
+
+
+def test_a_crowded_server_loses_to_an_idle_one_farther_away() -> None:
+    loads = {"ap1": busy(30), "ap0": busy(0), "ap2": busy(0)}
+    chosen, current = chooser().choose("walker", ["ap1", "ap2", "ap0"], loads)
+    assert chosen == "ap2"
+    assert current.server_s == (0.001, 0.001, 0.001)
+    assert current.plan.latency_s < chooser().plan("walker", "ap1", loads).plan.latency_s
+
+
+def test_among_equals_the_nearest_is_chosen() -> None:
+    for loads in ({}, {"ap2": busy(4), "ap1": busy(4), "ap0": busy(4)}):
+        assert chooser().choose("walker", ["ap2", "ap1", "ap0"], loads)[0] == "ap2"
+
+
+def test_choosing_moves_nobody() -> None:
+    coordinator = chooser()
+    coordinator.attach("walker", "ap3")
+    coordinator.choose("walker", ["ap0", "ap1"])
+    assert coordinator.current("walker") == "ap3"
+
+
+def test_where_no_server_is_worth_it_the_nearest_is_chosen_with_nothing_to_upload() -> None:
+    loads = {"ap0": busy(50_000), "ap1": busy(60_000)}
+    chosen, current = chooser().choose("walker", ["ap1", "ap0"], loads)
+    assert (chosen, current.upload) == ("ap1", ())
+
+
+def test_future_plans_are_for_the_servers_present_loads() -> None:
+    coordinator = chooser()
+    coordinator.attach("walker", "ap1")
+    situation = coordinator.predict(Fix("walker", 0.0, 60.0, 0.0))
+    assert situation is not None
+    assert list(coordinator.destinations(situation)) == ["ap0", "ap2"]
+    offers = coordinator.offers(situation, {"ap0": busy(50_000), "ap2": busy(1)})
+    assert {offer.destination: offer.layers for offer in offers} == {"ap0": (), "ap2": (0, 2)}
+
+
+def test_a_policy_that_names_no_destinations_plans_with_the_last_known_loads() -> None:
+    class Own(Policy):
+        def offers(self, situation: Situation) -> list[Offer]:
+            client, until_s = situation.prediction.client, situation.until_s
+            return [
+                Offer(client, situation.current, to, tuple(situation.plan(to)), 0.0, until_s)
+                for to in ("ap2", "ap3")
+            ]
+
+    coordinator = build(policy=Own, n=1)
+    coordinator.register("walker", GRAPH, CLIENT_S, ())
+    coordinator.attach("walker", "ap1", {"ap1": busy(1), "ap2": busy(50_000)})
+    _, offers = coordinator.report(Fix("walker", 0.0, 60.0, 0.0))
+    assert [offer.layers for offer in offers] == [(), (0, 2)]

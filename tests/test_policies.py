@@ -9,7 +9,7 @@ import pytest
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
 from testbed.policies import POLICIES, Ionn, PerDnn, Policy, Situation, find_policy, servers_around
-from testbed.values import AccessPoint, Prediction
+from testbed.values import AccessPoint, Offer, Prediction
 
 ON_A_LINE = tuple(AccessPoint(name, x, 0.0) for name, x in (("far", 90.0), ("here", 0.0)))
 ON_A_LINE += (AccessPoint("near", 40.0, 0.0), AccessPoint("beside", 40.0, 30.0))
@@ -90,6 +90,27 @@ def test_ionn_and_the_bound_migrate_nothing_and_only_the_bound_is_preloaded() ->
     assert {name for name, policy in POLICIES.items() if policy.preloaded} == {"optimal"}
 
 
+def test_perdnn_names_the_servers_that_it_will_offer_to() -> None:
+    policy = PerDnn(Migration(radius_m=50.0))
+    assert policy.destinations(situation()) == ["near", "beside", "far"]
+    assert policy.destinations(situation(current="near")) == ["beside", "here", "far"]
+    for name in ("ionn", "optimal"):
+        assert list(find_policy(name)(Migration()).destinations(situation())) == []
+
+
+class NearestOnly(PerDnn):
+    """A user's policy that overrides only what is offered."""
+
+    def offers(self, situation: Situation) -> list[Offer]:
+        return super().offers(situation)[:1]
+
+
+def test_a_policy_that_overrides_offers_alone_still_names_destinations() -> None:
+    policy = NearestOnly(Migration(radius_m=50.0))
+    assert [offer.destination for offer in policy.offers(situation())] == ["near"]
+    assert "near" in policy.destinations(situation())
+
+
 class Everywhere(Policy):
     """A user's own policy."""
 
@@ -100,6 +121,7 @@ def test_a_policy_of_ones_own_is_found_by_module_and_class() -> None:
 
 
 def test_a_policy_without_offers_says_so() -> None:
+    assert list(Everywhere(Migration()).destinations(situation())) == []
     with pytest.raises(NotImplementedError):
         Everywhere(Migration()).offers(situation())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import tracemalloc
 
@@ -12,6 +13,7 @@ import pytest
 from testbed import protocol
 from testbed.dnn.graph import Layer, LayerGraph, TensorSpec
 from testbed.errors import ProtocolError
+from testbed.gpu.stats import ServerStats
 from testbed.protocol import (
     MAGIC,
     MAX_BODY_BYTES,
@@ -20,10 +22,14 @@ from testbed.protocol import (
     Answer,
     AnyMessage,
     Attach,
+    Choice,
+    Choose,
     EdgeHello,
     Holding,
     LayerPiece,
     LayerRef,
+    Load,
+    LoadRequest,
     Migrate,
     MigrationOffer,
     PlanReply,
@@ -51,21 +57,28 @@ GRAPH = LayerGraph(
     (1,),
 )
 
+PLAN = PlanReply("ap7", (True, False), (0,), (0.001, 0.002))
+STATS = ServerStats("modelled", 3, 0.25, 0.125, 500_000_000, 61.5)
+
 MESSAGES: tuple[AnyMessage, ...] = (
     EdgeHello("ap7"),
     Register("walker", GRAPH, (REF,), (0.1, 0.2), ((-30.0, 1.0, 2.0),)),
     Registered(),
     Report(30.0, -1.5, 2.5),
-    Attach("ap7"),
-    PlanReply("ap7", (True, False), (0,), (0.001, 0.002)),
+    Attach("ap7", planned=True),
+    PLAN,
+    Choose(5, ("ap7", "ap8")),
+    Choice(5, PLAN),
+    LoadRequest(),
+    Load(STATS),
     Migrate("walker", "ap8", "10.0.0.8", (REF,), 60.0, 180.0),
     Wanted("walker", (REF, REF)),
     MigrationOffer("walker", "ap7", (REF,), float("inf")),
     Holding((0, 500)),
     LayerPiece("ab" * 32, 500),
     Stored("ab" * 32),
-    Query("walker", 4, 0, 1, (-1,), 0, True),
-    Answer(4, (1,), 0.003),
+    Query("walker", 4, 0, 1, (-1,), (1,), (0,), 0, True),
+    Answer(4, 0.003),
     Refused(4, "layer 0 is not here"),
 )
 
@@ -139,6 +152,9 @@ def encoded(value: object) -> bytes:
         encoded({"type": "report", "time_s": "soon", "x_m": 0.0, "y_m": 0.0}),
         encoded({"type": "wanted", "client": "a", "layers": [{"layer": 1}]}),
         encoded({"type": "wanted", "client": "a", "layers": 3}),
+        encoded({"type": "choose", "number": 1, "access_points": "ap7"}),
+        encoded({"type": "choice", "number": 1, "plan": {"type": "stored", "digest": "ab"}}),
+        encoded({"type": "load"}),
         encoded({"type": "stored", "digest": "ab"})[:-1],
         encoded({"type": "stored", "digest": "ab"}) + b"\x00",
         b"\x82\xa4type\xaaedge_hello\xa6server\xa2\xff\xff",
@@ -168,6 +184,42 @@ def test_an_impossible_dnn_profile_is_refused(layers: list[Layer]) -> None:
     good["graph"]["outputs"] = [max(0, len(layers) - 1)]
     with pytest.raises(ProtocolError):
         parse_header(encoded(good))
+
+
+def load(**changes: object) -> bytes:
+    return encoded({"type": "load", "stats": msgspec.to_builtins(STATS) | changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": "rumour"},
+        {"clients": -1},
+        {"clients": 1.5},
+        {"clients": None},
+        {"kernel_utilisation": 1.001},
+        {"kernel_utilisation": -0.001},
+        {"memory_utilisation": float("inf")},
+        {"memory_used_bytes": -1},
+        {"temperature_c": float("-inf")},
+        {"temperature_c": "warm"},
+    ],
+    ids=str,
+)
+def test_a_load_that_no_server_can_have_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError, match="does not fit the protocol"):
+        parse_header(load(**changes))
+
+
+def test_loads_at_their_bounds_are_understood_and_some_may_be_unknown() -> None:
+    for share in (0.0, 1.0):
+        message = parse_header(load(clients=0, kernel_utilisation=share))
+        assert isinstance(message, Load)
+        assert message.stats.kernel_utilisation == share
+    unknown = {"memory_utilisation": math.nan, "temperature_c": math.nan, "memory_used_bytes": 0}
+    message = parse_header(load(**unknown))
+    assert isinstance(message, Load)
+    assert math.isnan(message.stats.temperature_c) and math.isnan(message.stats.memory_utilisation)
 
 
 @pytest.mark.parametrize("start", [b"\xdd", b"\xdf", b"\xdb", b"\xc6"])

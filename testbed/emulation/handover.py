@@ -3,20 +3,23 @@
 A handover breaks before it makes, as Wi-Fi does: the radio leaves one access point's BSS and joins
 another's, the switches send the client's address to its new place, and the client is told. Four
 clocks time it: the trace's, the link's move, the switches' confirmation (barrier), and the first
-byte that the client hears from the new edge server.
+byte that the client hears from the new edge server. Where a client goes, `association` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Executor
+from itertools import count
 from typing import Any, TypeVar
 
 from controllers.northbound import Northbound
 from nodes.control import Associated, Attached, Position
 from testbed.clock import RunClock
+from testbed.config import Wireless
+from testbed.emulation.association import Association
 from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.processes import Nodes
 from testbed.records import RecordWriter
@@ -33,7 +36,7 @@ class Handovers:
         network: whose air the clients' radios are in.
         thread: the one that touches the network.
         northbound: of the controller that routes the backhaul.
-        association_delay_s: emulated time without a link at each handover.
+        wireless: who is associated where, and how long a handover takes.
         records: where the rows go.
     """
 
@@ -43,15 +46,17 @@ class Handovers:
         network: EmulatedNetwork,
         thread: Executor,
         northbound: Northbound,
-        association_delay_s: float,
+        wireless: Wireless,
         records: RecordWriter,
     ) -> None:
         self._schedule = schedule
         self._network = network
         self._thread = thread
         self._northbound = northbound
-        self._association_delay_s = association_delay_s
+        self._association_delay_s = wireless.association_delay_s
         self._records = records
+        self._numbers = count(len(schedule.handovers))  # of those that the schedule has not
+        self.association = Association(wireless, schedule.access_points)
         self._rows: dict[int, dict[str, Any]] = {}
         self.late_s: list[float] = []
         self.done = 0
@@ -65,34 +70,43 @@ class Handovers:
     async def replay(self, nodes: Nodes, clock: RunClock, moved: Callable[[], None]) -> None:
         """Do at each step of the schedule first the handovers, then tell the positions."""
         fixes = [fix for fix in self._schedule.fixes if fix.time_s >= 0]
-        handovers = list(enumerate(self._schedule.handovers))
-        steps = sorted({fix.time_s for fix in fixes} | {item.time_s for _, item in handovers})
-        for step_s in steps:
+        handovers = {
+            (item.client, item.time_s): (number, item)
+            for number, item in enumerate(self._schedule.handovers)
+        }
+        for step_s in sorted({fix.time_s for fix in fixes}):
             self.late_s.append(await clock.sleep_until(step_s))
-            here = [(number, item) for number, item in handovers if item.time_s == step_s]
-            moving = {
-                item.client: self._hand_over(number, item, nodes, clock) for number, item in here
-            }
-            at_step = [fix for fix in fixes if fix.time_s == step_s]
-            await asyncio.gather(*(self._step(fix, moving, nodes) for fix in at_step))
+            await asyncio.gather(
+                *(
+                    self._step(fix, handovers.get((fix.client, step_s)), nodes, clock)
+                    for fix in fixes
+                    if fix.time_s == step_s
+                )
+            )
             moved()
 
     async def _step(
-        self, fix: Fix, moving: dict[str, Coroutine[Any, Any, None]], nodes: Nodes
+        self, fix: Fix, scheduled: tuple[int, Handover] | None, nodes: Nodes, clock: RunClock
     ) -> None:
         """Move a client that changes its access point, then tell it where it is."""
-        if fix.client in moving:
-            await moving[fix.client]
+        number, item = scheduled or (next(self._numbers), None)
+        handover = await self.association.next(fix, item, number, nodes, clock)
+        if handover is not None:
+            await self._hand_over(number, handover, nodes, clock)
         nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
 
-    def attached(self, message: Attached) -> None:
-        """Complete a handover's row with what the client found at its new server."""
+    def attached(self, message: Attached) -> bool:
+        """Complete a handover's row with what the client found at its new server.
+
+        Returns whether it moved there, which a first attachment is not.
+        """
         row = self._rows[message.handover]
         row["first_byte_s"] = message.first_byte_s
         row["present_bytes"] = message.present_bytes
         row["wanted_bytes"] = message.wanted_bytes
         row["hit"] = message.hit
         self._write(message.handover)
+        return row["from_ap"] is not None
 
     def close(self) -> None:
         """Write the rows of clients that moved on before they heard their new server."""
@@ -118,6 +132,7 @@ class Handovers:
             "wanted_bytes": 0,
             "hit": False,
         }
+        self.association.associated(handover.client, handover.to_ap)
         address = self._network.address(handover.to_ap)
         nodes.tell(handover.client, Associated(handover.to_ap, address, number))
         self.done += handover.from_ap is not None

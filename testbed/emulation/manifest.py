@@ -16,6 +16,10 @@ from testbed import __version__
 from testbed.config import Experiment
 
 _PACKAGES = ("mininet", "os-ken", "torch", "scikit-learn", "numpy", "pandas", "pyroute2")
+_ACCELERATORS = {
+    "modelled": "modelled: an edge server's clients share it; nothing of it was measured",
+    "exclusive": "exclusive: an edge server's clients use it one at a time",
+}
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -40,6 +44,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
         "congestion_control": CONGESTION_CONTROL,
         "link_delay": "not emulated: links have rate and queue, no added propagation delay",
         "wireless_sharing": "each client has its own rate; layers and the rest share it equally",
+        "accelerator": _ACCELERATORS[settings.server.accelerator],
         "cpu": _cpu(),
         "processors": os.cpu_count(),
     }

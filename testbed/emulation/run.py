@@ -25,7 +25,16 @@ from mininet.log import setLogLevel
 from rich.console import Console
 
 from controllers.northbound import Counters
-from nodes.control import Answered, Attached, Compared, FromNode, Preload, Start, Transferred
+from nodes.control import (
+    Answered,
+    Attached,
+    Chosen,
+    Compared,
+    FromNode,
+    Preload,
+    Start,
+    Transferred,
+)
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
 from testbed.config import Experiment
@@ -108,7 +117,7 @@ class EmulatedRun:
                 network,
                 thread,
                 controller.northbound,
-                self._settings.wireless.association_delay_s,
+                self._settings.wireless,
                 records,
             )
             stack.callback(handovers.close)
@@ -223,9 +232,9 @@ class EmulatedRun:
         if isinstance(said, Answered):
             counts.queries += 1
         elif isinstance(said, Attached):
-            handovers.attached(said)
-            moved = self._schedule.handovers[said.handover].from_ap is not None
-            counts.hits += moved and said.hit
+            counts.hits += handovers.attached(said) and said.hit
+        elif isinstance(said, Chosen):
+            handovers.association.chosen(said)
         elif isinstance(said, Transferred) and said.cause == "migration":
             counts.migrated_bytes += said.sent_bytes
         elif isinstance(said, Compared):

@@ -12,11 +12,13 @@ import numpy as np
 
 from nodes.compute import Computer, Job, Outputs
 from nodes.connection import Connection
-from nodes.control import Answered, Failed
+from nodes.control import Answered, Chosen, Failed
 from testbed.dnn.devices import device_profile
 from testbed.protocol import (
     AnyMessage,
     Attach,
+    Choice,
+    Choose,
     Holding,
     PlanReply,
     Query,
@@ -37,12 +39,18 @@ async def as_master(connection: Connection, message: AnyMessage) -> None:
         graph = message.graph
         as_master.graph = graph  # type: ignore[attr-defined]
         await connection.send(Registered())
-    elif isinstance(message, Attach):
-        graph = as_master.graph  # type: ignore[attr-defined]
-        weighted = tuple(i for i, size in enumerate(graph.weight_bytes.tolist()) if size)
-        server_s = tuple(device_profile("titan-xp").layer_times(graph).tolist())
-        reply = PlanReply(message.access_point, (True,) * len(graph), weighted, server_s)
-        await connection.send(reply)
+    elif isinstance(message, Attach) and not message.planned:
+        await connection.send(all_at_server(message.access_point))
+    elif isinstance(message, Choose):
+        farthest = message.access_points[-1]
+        await connection.send(Choice(message.number, all_at_server(farthest)))
+
+
+def all_at_server(access_point: str) -> PlanReply:
+    graph = as_master.graph  # type: ignore[attr-defined]
+    weighted = tuple(i for i, size in enumerate(graph.weight_bytes.tolist()) if size)
+    server_s = tuple(device_profile("titan-xp").layer_times(graph).tolist())
+    return PlanReply(access_point, (True,) * len(graph), weighted, server_s)
 
 
 def holding(*layers: int) -> Reaction:
@@ -100,6 +108,30 @@ def test_the_master_hears_of_a_move_before_it_hears_where_that_was(tmp_path: Pat
             await until(lambda: len(master.heard) >= 3, "three messages")
             kinds = [type(message) for message in master.heard[:3]]
             assert kinds == [Register, Attach, Report]
+
+    asyncio.run(run())
+
+
+def test_a_client_lets_the_master_choose_and_goes_there_with_the_plan(tmp_path: Path) -> None:
+    async def run() -> None:
+        edges = {name: (holding(), hang_up) for name in ("ap0", "ap1", "ap2")}
+        async with client_of(tmp_path, edges) as (nodes, master, _):
+            await nodes.move(ALICE, "ap0")
+            number = nodes.in_range(ALICE, "ap1", "ap2")
+            chosen = await nodes.says(ALICE, Chosen)
+            assert chosen == Chosen(number, "ap2")
+            assert (await nodes.move(ALICE, "ap2", number)).hit
+            assert master.heard[1:] == [
+                Attach("ap0"),
+                Choose(number, ("ap1", "ap2")),
+                Attach("ap2", planned=True),
+            ]
+            # A choice counts for its own handover and access point alone
+            late = nodes.in_range(ALICE, "ap0", "ap1")
+            await nodes.says(ALICE, Chosen, lambda said: said == Chosen(late, "ap1"))
+            await nodes.move(ALICE, "ap0", late)
+            await nodes.move(ALICE, "ap1")
+            assert master.heard[-2:] == [Attach("ap0"), Attach("ap1")]
 
     asyncio.run(run())
 

@@ -166,7 +166,14 @@ def test_tensors_of_another_number_or_length_are_refused(tmp_path: Path) -> None
     computer, job = case.computer("memo"), case.job()
     body = bytes(case.outputs[INPUT])
     assert computer.unpack((INPUT,), body, job)[INPUT] == body
-    for producers, data in (((), b""), ((0,), body), ((INPUT, 0), body), ((INPUT,), body[:-1])):
+    for producers, data in (
+        ((), body),
+        ((0,), body),
+        ((INPUT, 0), body),
+        ((INPUT, INPUT), body + body),
+        ((INPUT,), body[:-1]),
+        ((10_000,), body),
+    ):
         with pytest.raises(ProtocolError):
             computer.unpack(producers, data, job)
     with pytest.raises(ProtocolError, match="bytes, not"):

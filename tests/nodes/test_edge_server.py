@@ -7,13 +7,10 @@ import hashlib
 import random
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nodes.connection import Connection
-from nodes.model import build_client_model
-from testbed.errors import ProtocolError
 from testbed.protocol import (
     MAGIC,
     MAX_BODY_BYTES,
@@ -26,96 +23,13 @@ from testbed.protocol import (
     LayerRef,
     Migrate,
     MigrationOffer,
-    Query,
     Refused,
     Stored,
     Wanted,
     frame_head,
 )
+from tests.nodes.lone_edge import ALICE, ask, hung_up, in_world, upload, whole_query
 from tests.nodes.world import Peer, World, address, make_setup, until, world
-
-ALICE = "walker"
-
-
-async def lone_edge(nodes: World) -> None:
-    """Start ap0 under a master that the test plays, with the walker's model at hand."""
-    await nodes.start_edge("ap0")
-    nodes.models[ALICE] = build_client_model(nodes.setup, ALICE, nodes.computer("odroid-xu4"))
-    nodes.start()
-
-
-async def upload(nodes: World, *layers: int) -> Connection:
-    """Upload layers (all if none are named) to ap0 as the walker does; stay attached."""
-    model = nodes.models[ALICE]
-    refs = [ref for ref in model.weights if not layers or ref.layer in layers]
-    connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS["upload"])
-    await connection.send(Wanted(ALICE, tuple(refs)))
-    holding = await connection.receive()
-    assert holding is not None and isinstance(holding[0], Holding)
-    missing = {
-        ref.digest: (ref, present)
-        for ref, present in zip(refs, holding[0].present_bytes, strict=True)
-        if present < ref.size_bytes
-    }
-    for ref, present in missing.values():
-        data = model.store.read(ref.digest)[present:]
-        await connection.send(LayerPiece(ref.digest, present), data)
-    for _ in missing:
-        stored = await connection.receive()
-        assert stored is not None and isinstance(stored[0], Stored)
-    return connection
-
-
-async def ask(nodes: World, **changes: Any) -> AnyMessage | None:
-    """Send ap0 a query of the whole model, changed as told; return its answer, None for none."""
-    model = nodes.models[ALICE]
-    whole: dict[str, Any] = {
-        "client": ALICE,
-        "query": 1,
-        "first": 0,
-        "last": len(model.graph) - 1,
-        "producers": (-1,),
-        "input_key": 0,
-        "verify": False,
-    }
-    connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS["query"])
-    try:
-        await connection.send(Query(**whole | changes), model.inputs[0])
-        received = await connection.receive(1 << 20)
-    except (OSError, ProtocolError):
-        return None
-    finally:
-        connection.abort()
-    return None if received is None else received[0]
-
-
-async def hung_up(connection: Connection) -> bool:
-    """Read until the server ends the connection."""
-    try:
-        while await asyncio.wait_for(connection.receive_head(), 5) is not None:
-            pass
-    except (OSError, ProtocolError):
-        pass
-    connection.abort()
-    return True
-
-
-def in_world(tmp_path: Path, test: Any, mode: Any = "real", **settings: Any) -> None:
-    async def run() -> None:
-        setup = make_setup(tmp_path, **settings)
-        async with world(setup, mode, edges=(), master=False) as nodes:
-            master = Peer()
-            async with master.listening(nodes.setup.addresses["master"], "control"):
-                await lone_edge(nodes)
-                await until(lambda: bool(master.heard), "the edge server's hello")
-                await test(nodes, master)
-                # Whatever happened, the server lives and serves
-                (await upload(nodes)).abort()
-                attached = await upload(nodes)
-                assert isinstance(await ask(nodes), Answer)
-                attached.abort()
-
-    asyncio.run(asyncio.wait_for(run(), 30))
 
 
 @pytest.mark.parametrize("port", ["query", "upload", "migration"])
@@ -142,7 +56,7 @@ def test_a_huge_announced_body_is_refused_before_it_comes(
     tmp_path: Path, port: str, body_bytes: int
 ) -> None:
     async def test(nodes: World, master: Peer) -> None:
-        query = Query(ALICE, 1, 0, 0, (-1,), 0, False)
+        query = whole_query(nodes, last=0)
         header = frame_head({"query": query}.get(port, Wanted(ALICE, ())))[PREAMBLE.size :]
         connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS[port])
         connection._writer.write(PREAMBLE.pack(MAGIC, len(header), body_bytes) + header)
@@ -235,7 +149,14 @@ def test_a_query_that_cannot_be_executed_is_refused_with_its_reason(tmp_path: Pa
         ):
             refused = await ask(nodes, **changes)
             assert isinstance(refused, Refused) and reason in refused.reason
-        assert await ask(nodes, producers=(0,)) is None
+        for wrong in (
+            {"producers": (0,)},
+            {"producers": (-1, -1)},
+            {"returns": (3,)},
+            {"returns": (-1,)},
+            {"keeps": (0,)},
+        ):
+            assert await ask(nodes, **wrong) is None
         assert await ask(nodes, client="stranger") is None
         assert await ask(nodes, client="../../stranger", first=2, last=2) is None
         attached.abort()
@@ -330,7 +251,7 @@ def test_a_query_under_way_is_answered_though_its_client_moves_on(tmp_path: Path
         attached = await upload(nodes)
         model = nodes.models[ALICE]
         connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS["query"])
-        query = Query(ALICE, 1, 0, len(model.graph) - 1, (-1,), 0, False)
+        query = whole_query(nodes)
         await connection.send(query, model.inputs[0])
         assert (await connection.receive(1 << 20) or [None])[0] is not None
         head = frame_head(query, len(model.inputs[0]))

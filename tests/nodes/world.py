@@ -28,6 +28,7 @@ from nodes.control import (
     Control,
     ExperimentSide,
     FromNode,
+    InRange,
     NodeSide,
     Position,
     Ready,
@@ -40,7 +41,7 @@ from nodes.master import Master
 from nodes.model import ClientModel, build_client_model, structure
 from nodes.setup import MASTER, ComputeMode, NodeSetup
 from testbed.clock import RunClock
-from testbed.config import Compute, Experiment, Migration, Model, Traces, Wireless
+from testbed.config import Compute, Experiment, Migration, Model, Server, Traces, Wireless
 from testbed.dnn.devices import device_profile
 from testbed.protocol import PORTS, AnyMessage
 from testbed.records import TABLES, collect, read_table
@@ -49,6 +50,8 @@ from testbed.values import AccessPoint
 MODEL = "tests.nodes.tiny_model:factory"
 DEADLINE_S = 10.0
 INTERVAL_S = 0.4
+FAST = Wireless(up_bps=1e9, down_bps=1e9)
+SHARED = Server()
 PLACES = tuple(AccessPoint(f"ap{i}", 40.0 * i, 0.0) for i in range(3))
 
 Said = TypeVar("Said", bound=Control)
@@ -65,13 +68,16 @@ def make_setup(
     folder: Path,
     clients: Sequence[str] = ("walker",),
     model: dict[str, Any] | None = None,
+    wireless: Wireless = FAST,
+    server: Server = SHARED,
     **migration: Any,
 ) -> NodeSetup:
     """Settings of a run with transfers so cheap that everything is best executed at the server."""
     settings = Experiment(
         name="loopback",
         traces=Traces(interval_s=INTERVAL_S),
-        wireless=Wireless(up_bps=1e9, down_bps=1e9),
+        wireless=wireless,
+        server=server,
         model=Model(name=MODEL, **{"query_gap_s": 0.01, "distinct_inputs": 2} | (model or {})),
         migration=Migration(**{"predictor": "stay", "trajectory_length": 1} | migration),
         compute=Compute(verify_share=1.0),
@@ -121,9 +127,9 @@ class World:
     async def start_master(self) -> None:
         await self._start(MASTER, lambda control: Master(self.setup, control))
 
-    async def start_edge(self, name: str) -> None:
-        computer = self.computer("titan-xp")
-        await self._start(name, lambda control: EdgeServer(self.setup, name, control, computer))
+    async def start_edge(self, name: str, computer: Computer | None = None) -> None:
+        device = computer or self.computer("titan-xp")
+        await self._start(name, lambda control: EdgeServer(self.setup, name, control, device))
 
     async def start_client(self, name: str, computer: Computer | None = None) -> None:
         computer = computer or self.computer("odroid-xu4")
@@ -136,15 +142,22 @@ class World:
         for side in self._sides.values():
             side.tell(Start(self.clock.origin_s, 1.0))
 
-    def associate(self, client: str, access_point: str) -> int:
-        number, self._associations = self._associations, self._associations + 1
+    def associate(self, client: str, access_point: str, number: int | None = None) -> int:
+        if number is None:
+            number, self._associations = self._associations, self._associations + 1
         where = self.setup.addresses[access_point]
         self._sides[client].tell(Associated(access_point, where, number))
         return number
 
-    async def move(self, client: str, access_point: str) -> Attached:
+    def in_range(self, client: str, *access_points: str) -> int:
+        """Tell a client what it sees; return the number of the handover that this is for."""
+        number, self._associations = self._associations, self._associations + 1
+        self._sides[client].tell(InRange(number, access_points))
+        return number
+
+    async def move(self, client: str, access_point: str, number: int | None = None) -> Attached:
         """Associate a client and wait until it has heard its new server."""
-        number = self.associate(client, access_point)
+        number = self.associate(client, access_point, number)
         return await self.says(client, Attached, lambda said: said.handover == number)
 
     def position(self, client: str, x_m: float, y_m: float = 0.0) -> None:

@@ -1,0 +1,138 @@
+"""An edge server's queries: segments of clients' models, executed on its accelerator.
+
+Between two segments of a query the server keeps the tensors that a later one reads, so none crosses
+twice. It keeps them for one query a client, and no more bytes than are live at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from nodes.compute import Computer, Job, Outputs
+from nodes.connection import Connection
+from nodes.control import Compared, NodeSide
+from nodes.gpu import EmulatedGpu
+from testbed.errors import ProtocolError
+from testbed.protocol import Answer, Query, Refused
+
+_log = logging.getLogger(__name__)
+
+
+class _Kept(NamedTuple):
+    """The tensors that one query left here."""
+
+    query: int
+    values: dict[int, memoryview]
+
+
+class Answering:
+    """Answers the queries of one edge server's clients.
+
+    Args:
+        server: its name.
+        computer: executes layers.
+        gpu: says how long that takes.
+        control: hears of comparisons.
+        distinct_inputs: how many inputs a client has.
+        has_layer: whether a client's layer is here, with all of its weights.
+        spawn: runs a comparison in the background.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        computer: Computer,
+        gpu: EmulatedGpu,
+        control: NodeSide,
+        distinct_inputs: int,
+        has_layer: Callable[[str, int], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._server = server
+        self._computer = computer
+        self._gpu = gpu
+        self._control = control
+        self._distinct_inputs = distinct_inputs
+        self._has_layer = has_layer
+        self._spawn = spawn
+        self._kept: dict[str, _Kept] = {}
+        self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
+
+    async def answer(self, connection: Connection, query: Query, body: bytes) -> None:
+        """Execute a segment and send what it returns, or the reason why that cannot be.
+
+        Raises:
+            ProtocolError: the tensors in it, or those that it asks for, are not the segment's.
+        """
+        kept = self._kept.pop(query.client, None)  # a new query, or a last segment, frees them
+        reason = self._missing(query)
+        if reason is None:
+            values = dict(kept.values) if kept is not None and kept.query == query.query else {}
+            job = Job(query.client, query.input_key, query.first, query.last)
+            values |= self._computer.unpack(query.producers, body, job)
+            self._check(query, job)
+            reason = self._lacking(query, job, values)
+        if reason is not None:
+            await connection.send(Refused(query.query, reason))
+            return
+        inputs = {p: values[p] for p in self._computer.graph.reads(job.first, job.last)}
+        outputs, late_s = await self._gpu.execute(
+            query.client,
+            self._computer.duration_s(job),
+            lambda: self._computer.execute(job, inputs),
+        )
+        values |= outputs
+        if query.keeps:  # copies: a part of a body would hold the whole of it
+            copies = {producer: memoryview(bytes(values[producer])) for producer in query.keeps}
+            self._kept[query.client] = _Kept(query.query, copies)
+        answer = b"".join(values[producer] for producer in query.returns)
+        await connection.send(Answer(query.query, late_s), answer)
+        if query.verify:
+            self._spawn(self._compare(job, inputs, outputs))
+
+    def forget(self, client: str) -> None:
+        """The client has left: free what its query has left here."""
+        self._kept.pop(client, None)
+
+    def _missing(self, query: Query) -> str | None:
+        """Return why a segment cannot be executed here, or None when it can."""
+        graph = self._computer.graph
+        if not 0 <= query.first <= query.last < len(graph):
+            return f"no layers {query.first} to {query.last}"
+        if not 0 <= query.input_key < self._distinct_inputs:
+            return f"no input {query.input_key}"
+        for layer in range(query.first, query.last + 1):
+            if not self._has_layer(query.client, layer):
+                return f"layer {layer} is not here"
+        return None
+
+    def _check(self, query: Query, job: Job) -> None:
+        """Refuse to return what the segment does not make, or to keep what nothing reads later."""
+        live = self._computer.graph.live(job.last + 1)
+        for named, known in (
+            (query.returns, self._computer.outputs_of(job)),
+            (query.keeps, live),
+        ):
+            if not (_ascends(named) and set(named) <= set(known)):
+                raise ProtocolError(f"{job}: the outputs of {named} are not among {known}")
+
+    def _lacking(self, query: Query, job: Job, values: Outputs) -> str | None:
+        """Return which tensor should have been kept here and was not, or None."""
+        earlier = (p for p in query.keeps if p < job.first)
+        for producer in (*self._computer.graph.reads(job.first, job.last), *earlier):
+            if producer not in values:
+                return f"the output of layer {producer} is not here"
+        return None
+
+    async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
+        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
+        if not equal:
+            _log.error("%s: %s differs when repeated", self._server, job)
+        self._control.tell(Compared(equal))
+
+
+def _ascends(producers: Sequence[int]) -> bool:
+    return all(one < next_one for one, next_one in pairwise(producers))

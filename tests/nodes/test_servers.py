@@ -1,0 +1,265 @@
+"""What the master asks edge servers, and what it makes of it; the test plays the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nodes.connection import Connection
+from testbed.config import Server
+from testbed.dnn.devices import device_profile
+from testbed.dnn.graph import LayerGraph
+from testbed.gpu.stats import ServerStats
+from testbed.protocol import (
+    PORTS,
+    AnyMessage,
+    Attach,
+    Choice,
+    Choose,
+    EdgeHello,
+    LayerRef,
+    Load,
+    LoadRequest,
+    Migrate,
+    PlanReply,
+    Register,
+    Registered,
+    Report,
+    Stored,
+)
+from tests.nodes.world import World, make_setup, until, world
+
+IDLE = ServerStats("modelled", 0, 0.0, 0.0, 500_000_000, 35.0)
+BUSY = ServerStats("modelled", 12, 1.0, 0.4, 800_000_000, 80.0)
+
+
+class PlayedEdge:
+    """An edge server at the master: it tells this load when asked, or nothing."""
+
+    def __init__(self, connection: Connection, load: ServerStats | None) -> None:
+        self.connection = connection
+        self.load = load
+        self.heard: list[AnyMessage] = []
+
+    async def listen(self) -> None:
+        while (received := await self.connection.receive()) is not None:
+            self.heard.append(received[0])
+            if isinstance(received[0], LoadRequest) and self.load is not None:
+                await self.connection.send(Load(self.load))
+
+    def asked(self) -> int:
+        return sum(isinstance(message, LoadRequest) for message in self.heard)
+
+
+class Stage:
+    """A master, and who talks to it."""
+
+    def __init__(self, nodes: World) -> None:
+        self.nodes = nodes
+        self.graph: LayerGraph = nodes._captured.graph
+        self._tasks: list[asyncio.Task[None]] = []
+        self._connections: list[Connection] = []
+
+    async def edge(self, name: str, load: ServerStats | None) -> PlayedEdge:
+        played = PlayedEdge(await self._connect(), load)
+        await played.connection.send(EdgeHello(name))
+        self._tasks.append(asyncio.create_task(played.listen()))
+        return played
+
+    async def client(self, name: str = "walker") -> Connection:
+        weights = tuple(
+            LayerRef(i, f"{i:064x}", size)
+            for i, size in enumerate(self.graph.weight_bytes.tolist())
+            if size
+        )
+        client_s = tuple(device_profile("odroid-xu4").layer_times(self.graph).tolist())
+        connection = await self._connect()
+        await connection.send(Register(name, self.graph, weights, client_s, ()))
+        assert await connection.receive() == (Registered(), b"")
+        return connection
+
+    async def _connect(self) -> Connection:
+        connection = await Connection.open(self.nodes.setup.addresses["master"], PORTS["control"])
+        self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for connection in self._connections:
+            connection.abort()
+
+
+@contextlib.asynccontextmanager
+async def stage(tmp_path: Path, load_wait_s: float) -> AsyncIterator[Stage]:
+    server = Server(load_wait_s=load_wait_s)
+    setup = make_setup(tmp_path, clients=("walker", "runner"), server=server)
+    async with world(setup, "profile", edges=(), master=False) as nodes:
+        await nodes.start_master()
+        nodes.start()
+        on_stage = Stage(nodes)
+        try:
+            yield on_stage
+        finally:
+            on_stage.close()
+
+
+def play(
+    tmp_path: Path, test: Callable[[Stage], Awaitable[None]], load_wait_s: float = 20.0
+) -> None:
+    async def run() -> None:
+        async with stage(tmp_path, load_wait_s) as on_stage:
+            await test(on_stage)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+async def ask(client: Connection, question: Attach | Choose) -> AnyMessage:
+    await client.send(question)
+    received = await client.receive()
+    assert received is not None
+    return received[0]
+
+
+async def plan(client: Connection, access_point: str) -> PlanReply:
+    reply = await ask(client, Attach(access_point))
+    assert isinstance(reply, PlanReply) and reply.access_point == access_point
+    return reply
+
+
+def test_the_master_asks_a_server_for_its_load_before_it_plans(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        edge = await on_stage.edge("ap0", IDLE)
+        client = await on_stage.client()
+        idle = await plan(client, "ap0")
+        assert edge.asked() == 1
+        profile = device_profile("titan-xp").layer_times(on_stage.graph)
+        assert idle.server_s == tuple(profile.tolist())
+        edge.load = BUSY
+        busy = await plan(client, "ap0")
+        assert edge.asked() == 2
+        assert sum(busy.server_s) > 2 * sum(idle.server_s)
+
+    play(tmp_path, test)
+
+
+def test_a_loaded_server_is_avoided_and_the_choice_comes_with_its_plan(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        edges = {"ap0": BUSY, "ap1": IDLE, "ap2": IDLE}
+        played = {name: await on_stage.edge(name, load) for name, load in edges.items()}
+        client = await on_stage.client()
+        choice = await ask(client, Choose(41, ("ap0", "ap1", "ap2")))
+        assert isinstance(choice, Choice)
+        assert (choice.number, choice.plan.access_point) == (41, "ap1")
+        assert [edge.asked() for edge in played.values()] == [1, 1, 1]
+        await client.send(Attach("ap1", planned=True))  # no plan is sent again
+        played["ap1"].load = BUSY
+        played["ap0"].load = IDLE
+        choice = await ask(client, Choose(42, ("ap1", "ap0")))
+        assert isinstance(choice, Choice)
+        assert (choice.number, choice.plan.access_point) == (42, "ap0")
+        assert choice.plan.upload and len(choice.plan.on_server) == len(on_stage.graph)
+
+    play(tmp_path, test)
+
+
+def test_a_server_that_is_gone_is_no_candidate_while_another_is_there(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        await on_stage.edge("ap1", BUSY)
+        client = await on_stage.client()
+        choice = await ask(client, Choose(1, ("ap0", "ap1")))
+        assert isinstance(choice, Choice) and choice.plan.access_point == "ap1"
+        choice = await ask(client, Choose(2, ("ap2", "ap0")))
+        assert isinstance(choice, Choice) and choice.plan.access_point == "ap2"
+
+    play(tmp_path, test)
+
+
+def test_future_plans_are_made_for_the_loads_of_the_destinations(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        here = await on_stage.edge("ap0", IDLE)
+        there = await on_stage.edge("ap1", IDLE)
+        elsewhere = await on_stage.edge("ap2", IDLE)
+        client = await on_stage.client()
+        await plan(client, "ap0")
+        await client.send(Report(0.0, 25.0, 0.0))
+        await until(lambda: any(isinstance(m, Migrate) for m in here.heard), "an order")
+        assert (here.asked(), there.asked(), elsewhere.asked()) == (1, 1, 0)
+        order = next(message for message in here.heard if isinstance(message, Migrate))
+        assert order.destination == "ap1" and order.layers
+
+    play(tmp_path, test)
+
+
+def test_a_mute_server_delays_its_own_client_by_the_bound_and_no_other(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        mute, quick = await on_stage.edge("ap0", None), await on_stage.edge("ap1", BUSY)
+        waiting, other = await on_stage.client("walker"), await on_stage.client("runner")
+        for _ in range(3):
+            first = asyncio.create_task(plan(waiting, "ap0"))
+            await until(lambda: mute.asked() == 1, "the request")
+            await plan(other, "ap1")
+            assert not first.done()
+            await first
+        assert (mute.asked(), quick.asked()) == (1, 3)  # unanswered, one request is enough
+        choice = await ask(waiting, Choose(1, ("ap0", "ap1")))
+        assert isinstance(choice, Choice)
+        assert choice.plan.access_point == "ap0"  # nothing else is known of it
+
+    play(tmp_path, test, load_wait_s=0.3)
+
+
+def test_a_late_load_counts_for_the_next_plan(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        mute = await on_stage.edge("ap0", None)
+        client = await on_stage.client()
+        unknown = await plan(client, "ap0")
+        await mute.connection.send(Load(BUSY))
+        known = await plan(client, "ap0")
+        assert sum(known.server_s) > 2 * sum(unknown.server_s)
+
+    play(tmp_path, test, load_wait_s=0.2)
+
+
+@pytest.mark.parametrize(
+    "said", [Load(IDLE), Stored("ab"), Registered()], ids=lambda said: type(said).__name__
+)
+def test_a_server_that_speaks_unasked_is_hung_up_on(tmp_path: Path, said: AnyMessage) -> None:
+    async def test(on_stage: Stage) -> None:
+        edge = await on_stage.edge("ap0", None)
+        await edge.connection.send(said)
+        again = await on_stage.edge("ap0", IDLE)  # and may come back
+        client = await on_stage.client()
+        assert (await plan(client, "ap0")).upload
+        await until(lambda: again.asked() == 1, "the request")
+
+    play(tmp_path, test)
+
+
+def test_statistics_of_another_source_are_no_load(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        other = msgspec.structs.replace(BUSY, source="nvml")
+        edge = await on_stage.edge("ap0", other)
+        client = await on_stage.client()
+        assert (await plan(client, "ap0")).upload  # as if it were idle
+        await until(lambda: edge.asked() == 1, "the request")
+
+    play(tmp_path, test)
+
+
+@pytest.mark.parametrize("visible", [(), ("ap9",), ("master",), ("ap0", "walker")], ids=str)
+def test_a_choice_among_what_is_no_edge_server_is_refused(
+    tmp_path: Path, visible: tuple[str, ...]
+) -> None:
+    async def test(on_stage: Stage) -> None:
+        client = await on_stage.client()
+        await client.send(Choose(1, visible))
+        assert await client.receive() is None
+        assert (await plan(await on_stage.client(), "ap0")).upload
+
+    play(tmp_path, test)
