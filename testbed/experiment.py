@@ -48,14 +48,19 @@ def parse(experiment: Experiment, arguments: list[str] | None) -> tuple[Experime
     Raises:
         ConfigurationError: an unknown setting, a wrong type or a value out of its bounds.
     """
-    parser = Parser(
+    given = parser(experiment).parse_args(arguments)
+    return with_options(experiment, given), given.out
+
+
+def parser(experiment: Experiment) -> Parser:
+    """Return the parser of an experiment's command line, with every setting."""
+    made = Parser(
         description=sys.modules["__main__"].__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_settings(parser, experiment)
-    given = parser.parse_args(arguments)
-    return with_options(experiment, given), given.out
+    add_settings(made, experiment)
+    return made
 
 
 def run(experiment: Experiment, out: Path | None) -> int:
@@ -71,23 +76,40 @@ def run(experiment: Experiment, out: Path | None) -> int:
         ConfigurationError: something in the settings cannot be used; nothing has been created.
     """
     check(experiment, out)
-    from testbed.emulation import doctor, sandbox
+    if experiment.engine != "emulate":
+        raise ConfigurationError(f"engine: {experiment.name} can only be emulated")
+    from testbed.emulation import sandbox
     from testbed.movement import prepare
 
     movement = prepare(experiment)
     _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
-    findings = doctor.examine()
-    if doctor.unfit(findings):
-        doctor.print_findings(findings, Console(stderr=True))
+    if not machine_fit():
         return EXIT_MACHINE_UNFIT
+    folder = new_folder(experiment, out)
+    folder.write_schedule(movement.schedule)
+    sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
+
+
+def machine_fit() -> bool:
+    """Have the doctor look at the machine; say what it found where that rules out a run."""
+    from testbed.emulation import doctor
+
+    findings = doctor.examine()
+    unfit = doctor.unfit(findings)
+    if unfit:
+        doctor.print_findings(findings, Console(stderr=True))
+    return not unfit
+
+
+def new_folder(experiment: Experiment, out: Path | None) -> RunFolder:
+    """Make the folder of a run, of its own under `results/` where none is named."""
     folder = (
         RunFolder.create(_REPOSITORY / "results", experiment.name, experiment.seed)
         if out is None
         else RunFolder.at(out)
     )
     folder.write_json("config", to_dict(experiment))
-    folder.write_schedule(movement.schedule)
-    sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
+    return folder
 
 
 def check(experiment: Experiment, out: Path | None = None) -> None:

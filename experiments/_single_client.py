@@ -1,0 +1,140 @@
+"""One client at an edge server and then the next (section IV.A): what Table II and Fig. 7 share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import asdict, replace
+
+from testbed.commands.output import add_json, print_json
+from testbed.config import Experiment
+from testbed.config import Model as ModelSettings
+from testbed.dnn.devices import device_profile
+from testbed.dnn.graph import LayerGraph
+from testbed.dnn.partition import Costs
+from testbed.dnn.published import MODELS, published_graph
+from testbed.errors import ConfigurationError
+from testbed.experiment import check, new_folder, parser
+from testbed.options import with_options
+from testbed.runfolder import RunFolder
+from testbed.simulation.attachment import Attachment, Sharing, Stay, simulate
+from testbed.simulation.offloading import Offloading
+
+Row = dict[str, Any]
+Groups = Sequence[tuple[int, ...]]
+
+#: 2**20 bit/s over 10**6: what the paper's "Mbps" turn out to be (see `table2_throughput.py`).
+MEBI = 2**20 / 1e6
+
+_SET_HERE = ("traces", "replay", "migration")  # the sections of settings that the walk decides
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for: settings, models, folder, and whether as JSON."""
+
+    settings: Experiment
+    models: tuple[str, ...]
+    out: Path | None
+    json: bool
+
+    def for_model(self, model: str) -> Experiment:
+        """Return the settings with one of the models."""
+        return replace(self.settings, model=replace(self.settings.model, name=model))
+
+    def folder(self) -> RunFolder:
+        """Make the folder for what comes out."""
+        return new_folder(self.settings, self.out)
+
+
+def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str] = ()) -> Asked:
+    """Read and check the command line; it may name one model instead of all.
+
+    Raises:
+        ConfigurationError: an unknown or wrong setting, or one that the walk decides and that is
+            not among the paths `settable`.
+    """
+    made = parser(experiment)
+    add_json(made)
+    given = made.parse_args()
+    settings = with_options(experiment, given)
+    for section in _SET_HERE:
+        for name, value in asdict(getattr(settings, section)).items():
+            path = f"{section}.{name}"
+            if path not in settable and value != getattr(getattr(experiment, section), name):
+                raise ConfigurationError(
+                    f"{path}: decided by the scripted walk of {experiment.name}; cannot be set"
+                )
+    one = given.model is not None or settings.model.name != experiment.model.name
+    asked = Asked(settings, (settings.model.name,) if one else tuple(models), given.out, given.json)
+    for model in asked.models:
+        check(asked.for_model(model), asked.out)
+    return asked
+
+
+def deliver(folder: RunFolder, rows: list[Row], as_json: bool, **more: list[Row]) -> None:
+    """Keep rows in the folder, and print them if they are asked for as JSON."""
+    content = {"rows": rows} | more
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    (folder.path / "rows.json").write_text(text, encoding="utf-8")
+    if as_json:
+        print_json(content)
+
+
+def offloading(settings: Experiment, rate: float = 1.0) -> Offloading:
+    """Return the settings' model between client and edge server, at `rate` times their rates."""
+    graph, wireless = layer_graph(settings.model), settings.wireless
+    costs = Costs(
+        client_s=device_profile(settings.model.client_device).layer_times(graph),
+        server_s=device_profile(settings.model.server_device).layer_times(graph),
+        up_bps=wireless.up_bps * rate,
+        down_bps=wireless.down_bps * rate,
+    )
+    return Offloading(graph, costs)
+
+
+def rate_text(bps: float) -> str:
+    """Return "35 * 10^6", or "35 * 2^20" where that is the rounder number."""
+    mebi = bps / 2**20
+    return f"{mebi:g} * 2^20" if abs(mebi - round(mebi)) < 1e-9 else f"{bps / 1e6:g} * 10^6"
+
+
+def layer_graph(model: ModelSettings) -> LayerGraph:
+    """Return the layers of a published model, or of any other once it is captured."""
+    if model.name in MODELS and model.input_shape == ModelSettings().input_shape:
+        return published_graph(model.name)
+    from testbed.dnn.capture import capture
+    from testbed.dnn.models import build_model
+
+    return capture(*build_model(model.name, None, model.input_shape), model.name).graph
+
+
+def one_by_one(runs: Groups) -> Groups:
+    """Return the layers of runs in their order, each of use by itself."""
+    return [(layer,) for run in runs for layer in run]
+
+
+def whole(graph: LayerGraph, groups: Groups) -> dict[int, float]:
+    """Return all layers of the groups as present."""
+    return {layer: float(graph.layers[layer].weight_bytes) for run in groups for layer in run}
+
+
+def stay(
+    model: Offloading, groups: Groups, sharing: Sharing, first_query_s: float, **more: Any
+) -> Stay:
+    """Let a client attach, for as long as an upload can take unless `duration_s` is named."""
+    longest_s = 16 * model.plan.upload_bytes / model.costs.up_bps + 1  # half the rate throughout
+    settings = {"duration_s": longest_s} | more
+    return simulate(
+        model, Attachment(upload=groups, sharing=sharing, first_query_s=first_query_s, **settings)
+    )
+
+
+def say(text: str) -> None:
+    """Tell people something beside the rows."""
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,80 @@
+"""Several emulated runs, one after the other: what an experiment that compares them consists of."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+from rich.console import Console
+
+from testbed.config import Experiment, to_dict
+from testbed.emulation.namespaces import die_with_parent
+from testbed.errors import EXIT_COMPLETE
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def command(config: Path, out: Path) -> list[str]:
+    """Return what runs a config.json."""
+    return [sys.executable, "-m", "testbed.cli", "run", str(config), "--out", str(out)]
+
+
+class Series:
+    """Runs in subfolders of one folder, each a process of its own (`testbed run`).
+
+    A signal that asks this process to end is passed on to the run under way, which keeps what it
+    has recorded; those before it are complete.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ended_by = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self, runs: Mapping[str, Experiment]) -> int:
+        """Run all, by the name of their folder; return the first status that is not 0, else 0."""
+        console = Console(stderr=True)
+        with self._forwarding():
+            for number, (name, settings) in enumerate(runs.items(), start=1):
+                console.print(f"run {number} of {len(runs)}: {name}", highlight=False, style="bold")
+                config = self.folder / f"{name}.json"
+                content = msgspec.json.format(msgspec.json.encode(to_dict(settings)), indent=2)
+                config.write_bytes(content + b"\n")
+                status = self._run(config, self.folder / name)
+                if status != EXIT_COMPLETE:
+                    return status
+        return EXIT_COMPLETE
+
+    def _run(self, config: Path, out: Path) -> int:
+        if self._ended_by:
+            return 128 + self._ended_by
+        child = self._child = subprocess.Popen(
+            command(config, out),
+            start_new_session=True,  # Ctrl-C reaches it once, through this process
+            preexec_fn=die_with_parent,  # noqa: PLW1509  there are no threads yet
+        )
+        if self._ended_by:
+            child.send_signal(self._ended_by)
+        status = child.wait()
+        self._child = None
+        return 128 + self._ended_by if self._ended_by else abs(status) + 128 * (status < 0)
+
+    @contextmanager
+    def _forwarding(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._end) for number in _FORWARDED}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ended_by = number
+        if self._child is not None:
+            self._child.send_signal(number)

@@ -1,0 +1,91 @@
+"""How a client's queries execute with the layers that a server has, and what each step costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from testbed.dnn.crossings import Crossing, crossings
+from testbed.dnn.graph import LayerGraph
+from testbed.dnn.partition import Costs, Segment
+from testbed.dnn.partitioner import best_plan
+from testbed.dnn.upload_order import available_layers, upload_order
+
+
+class Step(NamedTuple):
+    """A segment of a query: tensors go up, it executes, and the outputs `returned` come down.
+
+    At the client nothing crosses.
+    """
+
+    segment: Segment
+    up_bytes: int
+    execution_s: float
+    down_bytes: int
+    returned: tuple[int, ...]
+
+    @property
+    def on_server(self) -> bool:
+        """Whether it executes at the server."""
+        return self.segment.on_server
+
+    @property
+    def layers(self) -> range:
+        """The layers that it executes."""
+        return range(self.segment.first, self.segment.last + 1)
+
+
+class Offloading:
+    """A model between one client and servers of one kind: plan, order of upload, queries.
+
+    It remembers every set of layers that it has planned for: keep one for many attachments.
+
+    Args:
+        graph: the model.
+        costs: times on both sides, and the rates of the link when nothing else uses it.
+    """
+
+    def __init__(self, graph: LayerGraph, costs: Costs) -> None:
+        self.graph = graph
+        self.costs = costs
+        self.plan = best_plan(graph, costs)
+        self._on_server = self.plan.mask
+        self._known: dict[frozenset[int], tuple[Step, ...]] = {}
+
+    def runs(self) -> list[tuple[int, ...]]:
+        """Return the plan's layers with weights in the order of upload, run by run."""
+        order = upload_order(self.graph, self.costs, self._on_server)
+        runs = (tuple(layer for layer in run if self.graph.weight_bytes[layer]) for run in order)
+        return [run for run in runs if run]
+
+    def steps(self, present: Collection[int]) -> tuple[Step, ...]:
+        """Return the fastest way to execute a query where the server has these layers' weights."""
+        key = frozenset(present)
+        if key not in self._known:
+            available = available_layers(self.graph, key, self._on_server)
+            self._known[key] = self.steps_of(
+                best_plan(self.graph, self.costs, available).segments()
+            )
+        return self._known[key]
+
+    def steps_of(self, segments: Sequence[Segment]) -> tuple[Step, ...]:
+        """Return what these segments cost, each tensor crossing once a direction."""
+        return tuple(self._step(crossing) for crossing in crossings(self.graph, segments))
+
+    def latency_s(self, steps: Collection[Step]) -> float:
+        """Return the seconds of a query when nothing else uses the link."""
+        up_bytes = sum(step.up_bytes for step in steps)
+        down_bytes = sum(step.down_bytes for step in steps)
+        crossing_s = 8 * (up_bytes / self.costs.up_bps + down_bytes / self.costs.down_bps)
+        return sum(step.execution_s for step in steps) + crossing_s
+
+    def _step(self, crossing: Crossing) -> Step:
+        segment = crossing.segment
+        layer_s = self.costs.server_s if segment.on_server else self.costs.client_s
+        return Step(
+            segment=segment,
+            up_bytes=sum(map(self.graph.bytes_of, crossing.sent)),
+            execution_s=float(layer_s[segment.first : segment.last + 1].sum()),
+            down_bytes=sum(map(self.graph.bytes_of, crossing.returned)),
+            returned=crossing.returned,
+        )
