@@ -18,12 +18,13 @@ LINES = (
     ("testbed.errors",),
     ("testbed.units", "testbed.values", "testbed.clock", "testbed.presence", "testbed.layerstore"),
     ("testbed.dnn", "testbed.mobility"),
+    ("testbed.gpu",),
     ("testbed.config", "testbed.protocol", "testbed.runfolder"),
     ("testbed.policies", "testbed.records"),
-    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
+    ("testbed.coordinator", "testbed.movement", "testbed.simulation", "testbed.analysis"),
     ("testbed.options",),
     ("testbed.emulation",),
-    ("testbed.experiment",),
+    ("testbed.experiment", "testbed.series"),
     ("testbed.commands",),
     ("testbed.cli",),
 )
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "topologies": ("testbed.errors", "testbed.values"),
     "controllers": ("testbed.errors",),
     "nodes": (
-        *(entry for line in LINES[:5] for entry in line),
+        *(entry for line in LINES[:6] for entry in line),
         "testbed.coordinator",
         "testbed.emulation.namespaces",
     ),
@@ -49,8 +50,9 @@ MAY_IMPORT = {
 
 #: Each heavy dependency has few owners; nothing else imports it.
 OWNERS = {
-    "torch": ("testbed.dnn", "nodes"),
-    "sklearn": ("testbed.mobility", "nodes.nursery"),
+    "torch": ("testbed.dnn", "testbed.gpu", "nodes"),
+    "sklearn": ("testbed.mobility", "testbed.gpu", "nodes.nursery"),
+    "igraph": ("testbed.dnn.minimum_cut",),
     "mininet": ("topologies", "testbed.emulation"),
     "pyroute2": ("testbed.emulation",),
     "os_ken": ("controllers.framework",),
@@ -62,6 +64,8 @@ OWNERS = {
 #: What decides, in the emulator and elsewhere alike, knows no network and needs no root.
 CORE = (
     "testbed.dnn",
+    "testbed.gpu",
+    "testbed.simulation",
     "testbed.mobility",
     "testbed.policies",
     "testbed.presence",
