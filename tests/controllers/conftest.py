@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from private_switches import PROGRAMS, SCHEMA, PrivateSwitches, RunningController
 
 from controllers.routes import Network
+from tests.controllers.private_switches import PROGRAMS, SCHEMA, PrivateSwitches, RunningController
 
 
 @pytest.fixture

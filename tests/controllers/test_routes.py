@@ -4,17 +4,6 @@ import random
 
 import msgspec
 import pytest
-from fake_flow_tables import (
-    Delivery,
-    FakeFlowTables,
-    LoopError,
-    deep_tree,
-    mesh,
-    network_of,
-    pairs,
-    ring,
-    tree,
-)
 
 from controllers.routes import (
     FlowAction,
@@ -27,6 +16,17 @@ from controllers.routes import (
     neighbours,
 )
 from testbed.errors import ConfigurationError, TopologyError
+from tests.controllers.fake_flow_tables import (
+    Delivery,
+    FakeFlowTables,
+    LoopError,
+    deep_tree,
+    mesh,
+    network_of,
+    pairs,
+    ring,
+    tree,
+)
 
 NETWORKS = pytest.mark.parametrize("network", [tree(), deep_tree(), ring(5), ring(6), mesh()])
 

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fake_flow_tables import FakeFlowTables, ring, tree
-from private_switches import PREFIX, PrivateSwitches, RunningController, wait_until
 
 from controllers.library import find_controller
 from controllers.northbound import PortCounters
 from controllers.routes import Network, changes, flow_tables, move
 from testbed.errors import EmulationError
+from tests.controllers.fake_flow_tables import FakeFlowTables, ring, tree
+from tests.controllers.private_switches import (
+    PREFIX,
+    PrivateSwitches,
+    RunningController,
+    wait_until,
+)
 
 StartController = Callable[[Network], RunningController]
 
