@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.inspection import permutation_importance
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from testbed.dnn.estimator import LayerTimeEstimator, Work
 from testbed.gpu.boosting import Boosting, IdleTimesSlowdown
