@@ -140,6 +140,7 @@ def decoys() -> Iterator[Decoys]:
 @pytest.mark.emulation
 @pytest.mark.timeout(60)
 def test_a_sandbox_that_lost_its_launcher_is_ended(decoys: Decoys) -> None:
+    call_clean()  # what earlier runs on this machine left
     scratch = SCRATCH_ROOT / "999999999-abcdefgh"
     scratch.mkdir(parents=True)
     parent = subprocess.Popen(
