@@ -5,6 +5,7 @@ The decisions are `testbed.coordinator`'s; this process only carries them over t
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -37,6 +38,8 @@ from testbed.protocol import (
     Report,
 )
 from testbed.values import Fix, Offer, Prediction
+
+_log = logging.getLogger(__name__)
 
 
 class Master:
@@ -101,6 +104,16 @@ class Master:
         candidates = self._servers.reachable(visible) or visible
         loads = await self._loads(candidates)
         access_point, current = self._coordinator.choose(client, candidates, loads)
+        _log.info(
+            "%s goes to %s, expecting %.0f ms a query; it sees %s",
+            client,
+            access_point,
+            current.plan.latency_s * 1e3,
+            ", ".join(
+                f"{name} ({loads[name].clients} clients)" if name in loads else f"{name} (mute)"
+                for name in candidates
+            ),
+        )
         return Choice(asked.number, plan_reply(access_point, current))
 
     async def _attach(self, client: str, attach: Attach, connection: Connection) -> None:

@@ -50,6 +50,8 @@ _SUMMARY = (
     ("servers_under_100mbps_share", "Edge servers under 100 Mbit/s", "%"),
 )
 
+_LONGEST = 300  # characters of a value; the files beside the report have it whole
+
 
 def write_report(folder: RunFolder) -> Path:
     """Write a run's report.html from its documents and figures; return its path."""
@@ -106,12 +108,16 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Yield a document's values with their dotted names; lists as JSON."""
+    """Yield a document's values with their dotted names; lists as JSON, long ones cut."""
     for key, value in document.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, float):
+            yield f"{prefix}{key}", f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
         else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            cut = f"{text[:_LONGEST]} ... ({len(value)} in all)" if len(text) > _LONGEST else text
+            yield f"{prefix}{key}", cut
 
 
 def _table(rows: Iterable[tuple[str, str]], css_class: str = "") -> str:

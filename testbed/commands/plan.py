@@ -96,6 +96,12 @@ def _print(plan: dict[str, Any]) -> None:
         ("query, all at the client", f"{plan['local_latency_s'] * 1e3:,.1f} ms"),
         ("upload", f"{format_size(plan['upload_bytes'])} in {len(plan['upload'])} runs of layers"),
     ]
+    for side, layers in plan.get("estimated", {}).items():
+        if layers:
+            of = len(plan["location"])
+            rows.append(
+                (f"times at the {side}", f"{layers} of {of} layers estimated, not measured")
+            )
     print_table(("", ""), rows)
     sides = [list(run) for _, run in groupby(plan["location"].items(), key=lambda item: item[1])]
     print_table(

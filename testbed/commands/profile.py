@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 HELP = "measure a model's layers on this machine, or show a device's profile"
 
 _SLOWEST = 12  # layers that are printed
+_LOOK_S, _IDLE_SHARE = 0.5, 0.1  # how long the processors are looked at, what is idle enough
 _BUSY = 1.5  # the slow passes over the fast ones, from which the machine was not idle
 
 
@@ -65,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Measure and write a profile, or show one."""
     if given.show is not None:
+        for option in ("model", "runs", "threads", "out"):
+            if getattr(given, option) is not None:
+                raise ConfigurationError(f"--{option} goes with --device, not with --show")
         content = describe(given.show)
         print_json(content) if given.json else _print_profile(content)
     else:
@@ -116,11 +121,15 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
         count = getattr(given, option)
         if count is not None and count < 1:
             raise ConfigurationError(f"--{option} {count}: must be at least 1")
+    processors = len(os.sched_getaffinity(0))
+    if given.threads is not None and given.threads > processors:
+        raise ConfigurationError(f"--threads {given.threads}: there are {processors} processors")
     shape = parse_shape(given.input_shape)
     from testbed.dnn.measuring import machine, measure
 
     metadata = machine(given.device, given.accelerator, given.threads)
     with_measured(path, metadata, ())  # refused before it is measured
+    _warn_of_other_work()
     measurement = measure(
         given.model,
         input_shape=shape,
@@ -132,6 +141,18 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     profile = with_measured(path, metadata, measurement.layers)
     write_profile(path, profile.metadata, profile.layers)
     return {"file": str(path), **metadata, "model": given.model, **_summary(measurement)}
+
+
+def _warn_of_other_work() -> None:
+    """Look at the processors for a moment, before this process uses them itself."""
+    import psutil
+
+    busy_share = psutil.cpu_percent(_LOOK_S) / 100
+    if busy_share > _IDLE_SHARE:
+        _say(
+            f"the processors are {busy_share:.0%} busy with other work: the times will be too long;"
+            " measure again when they are idle"
+        )
 
 
 def _path(given: argparse.Namespace) -> Path:

@@ -58,16 +58,29 @@ class DeviceProfile:
         Raises:
             ConfigurationError: too few layers were measured to estimate another's time from them.
         """
-        measured = {layer.layer: layer for layer in self.models.get(graph.model, ())}
-        times = []
-        for index, layer in enumerate(graph.layers):
-            work, known = work_of(graph, index), measured.get(layer.name)
-            times.append(
-                known.time_s
-                if known is not None and _same(work, known.work)
-                else self._estimate(layer.name, work, graph.model)
+        times = [
+            self._estimate(layer.name, work_of(graph, index), graph.model)
+            if known is None
+            else known.time_s
+            for index, (layer, known) in enumerate(
+                zip(graph.layers, self._measured(graph), strict=True)
             )
+        ]
         return np.array(times)
+
+    def estimated(self, graph: LayerGraph) -> tuple[str, ...]:
+        """Return the layers whose times are estimated, not measured."""
+        pairs = zip(graph.layers, self._measured(graph), strict=True)
+        return tuple(layer.name for layer, known in pairs if known is None)
+
+    def _measured(self, graph: LayerGraph) -> list[ProfiledLayer | None]:
+        """Each layer's measurement, where there is one of the same work."""
+        measured = {layer.layer: layer for layer in self.models.get(graph.model, ())}
+        found = [measured.get(layer.name) for layer in graph.layers]
+        return [
+            known if known is not None and _same(work_of(graph, index), known.work) else None
+            for index, known in enumerate(found)
+        ]
 
     def _estimate(self, layer: str, work: Work, model: str) -> float:
         if len(self.layers) < MIN_SAMPLES:

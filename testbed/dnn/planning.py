@@ -75,6 +75,9 @@ def plan_for_model(
 ) -> dict[str, Any]:
     """Return the plan for a model between two devices (`testbed plan --model`).
 
+    Beside the keys of `plan`, `estimated` says how many layers' times were not measured on the
+    client's and on the server's device.
+
     Raises:
         ModelError: no such model, or it cannot be captured.
         ConfigurationError: no such device, or a rate that is not above 0.
@@ -86,7 +89,9 @@ def plan_for_model(
     module, examples = build_model(model, seed=None, input_shape=input_shape)
     graph = capture(module, examples, model).graph
     costs = Costs(client.layer_times(graph), server.layer_times(graph), up_bps, down_bps)
-    return plan(graph, costs)
+    sides = {"client": client, "server": server}
+    estimated = {side: len(device.estimated(graph)) for side, device in sides.items()}
+    return plan(graph, costs) | {"estimated": estimated}
 
 
 def plan(graph: LayerGraph, costs: Costs) -> dict[str, Any]:

@@ -121,7 +121,12 @@ def test_a_measured_device_is_one_to_plan_with(profile: Any, folder: Path) -> No
     assert json.loads(out)["local_latency_s"] == pytest.approx(summary["sum_s"])
 
 
-def test_further_models_join_the_profile(profile: Any, folder: Path) -> None:
+def test_further_models_join_the_profile(
+    profile: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, _, err = profile("--device", "here", "--model", UNET, "--threads", "100000")
+    assert (status, "processors" in err) == (2, True)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64))
     for model, runs in ((UNET, "2"), (CHAIN, "3"), (UNET, "4")):
         status, out, _ = profile("--device", "here", "--model", model, "--runs", runs)
         assert status == 0

@@ -66,6 +66,7 @@ def test_a_plan_for_a_model() -> None:
     assert transfer_s + 2e-3 < found["latency_s"] < transfer_s + 6e-3
     assert set(found["location"].values()) == {"server"}
     assert sum(map(len, found["upload"])) == 111
+    assert found["estimated"] == {"client": 0, "server": 111}  # none was published for it
 
 
 def test_planning_does_not_load_torch() -> None:
