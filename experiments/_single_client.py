@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import asdict, replace
 
-from testbed.commands.output import add_json, print_json
+from testbed.commands.output import add_json, print_json, print_table
 from testbed.config import Experiment
 from testbed.config import Model as ModelSettings
 from testbed.dnn.devices import device_profile
@@ -27,6 +27,7 @@ from testbed.simulation.offloading import Offloading
 
 Row = dict[str, Any]
 Groups = Sequence[tuple[int, ...]]
+Column = tuple[str, str]  # heading, and the format of numbers (".1f")
 
 #: 2**20 bit/s over 10**6: what the paper's "Mbps" turn out to be (see `table2_throughput.py`).
 MEBI = 2**20 / 1e6
@@ -57,7 +58,7 @@ def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str]
 
     Raises:
         ConfigurationError: an unknown or wrong setting, or one that the walk decides and that is
-            not among the paths `settable`.
+            not among the paths `settable`; or nothing to upload, where that is to be emulated.
     """
     made = parser(experiment)
     add_json(made)
@@ -74,6 +75,11 @@ def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str]
     asked = Asked(settings, (settings.model.name,) if one else tuple(models), given.out, given.json)
     for model in asked.models:
         check(asked.for_model(model), asked.out)
+        if not offloading(asked.for_model(model)).plan.upload_bytes:
+            text = f"{model}: at these rates nothing is worth offloading"
+            if settings.engine == "emulate":
+                raise ConfigurationError(text)
+            say(text)
     return asked
 
 
@@ -99,7 +105,9 @@ def offloading(settings: Experiment, rate: float = 1.0) -> Offloading:
 
 
 def rate_text(bps: float) -> str:
-    """Return "35 * 10^6", or "35 * 2^20" where that is the rounder number."""
+    """Return "35 * 10^6", or "35 * 2^20" where that is the rounder number; "1" as it is."""
+    if bps < 1e5:
+        return f"{bps:g}"
     mebi = bps / 2**20
     return f"{mebi:g} * 2^20" if abs(mebi - round(mebi)) < 1e-9 else f"{bps / 1e6:g} * 10^6"
 
@@ -138,3 +146,30 @@ def stay(
 def say(text: str) -> None:
     """Tell people something beside the rows."""
     sys.stderr.write(text + "\n")
+
+
+def remark(text: str) -> None:
+    """Explain a table below it."""
+    sys.stdout.write(text + "\n")
+
+
+def print_fixed(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], title: str | None = None
+) -> None:
+    """Print a table with each column's numbers in one format; text in it stays as it is."""
+    shown = [
+        [
+            value if isinstance(value, str) else format(value, form)
+            for value, (_, form) in zip(row, columns, strict=True)
+        ]
+        for row in rows
+    ]
+    headings = [heading for heading, _ in columns]
+    for index, (heading, form) in enumerate(columns):
+        if form:  # what is text already would stand on the left
+            lines = heading.split("\n")
+            width = max(map(len, [*lines, *(row[index] for row in shown)]))
+            headings[index] = "\n".join(line.rjust(width) for line in lines)
+            for row in shown:
+                row[index] = row[index].rjust(width)
+    print_table(headings, shown, title)

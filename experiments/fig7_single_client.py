@@ -9,7 +9,7 @@ of the model in advance (the baseline IONN), a part of it, or all. The part is t
 MB of 10^6 bytes. What the second server lacks is uploaded there, the most efficient layers first.
 
 Simulated, the client moves when it raises its first query after the upload. The figure is that of
-the settings' rates with upload and queries apart (`separate`); the rows also say what comes of a
+the settings' rates with upload and queries apart (`separate`); the tables also say what comes of a
 `shared` uplink, and of the paper's rates, 35 * 2^20 bit/s (see `table2_throughput.py`). Emulated,
 each amount is a run; what a simulation of the same links expects is drawn as a line beside it.
 """
@@ -19,6 +19,7 @@ from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 from _emulated_walk import Measured, completed, expected, walk
+from _fig7_tables import print_measured, print_simulated
 from _single_client import (
     MEBI,
     Asked,
@@ -27,15 +28,13 @@ from _single_client import (
     deliver,
     offloading,
     one_by_one,
-    rate_text,
     say,
     stay,
     whole,
 )
-from paper import FIG7_INCEPTION_MIGRATED_MB, FIG7_INCEPTION_SPEEDUP, MODELS, TABLE_1
+from paper import FIG7_INCEPTION_MIGRATED_MB, MODELS, TABLE_1
 
 from testbed.analysis.single_client_figure import Curve, Panel, draw_single_client
-from testbed.commands.output import print_table
 from testbed.config import Experiment, Replay
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.upload_order import fraction
@@ -84,14 +83,12 @@ def _simulated(asked: Asked) -> int:
                 if rate == 1.0 and sharing == "separate":
                     panels.append(panel)
     folder = asked.folder()
-    figure = draw_single_client(panels, folder.figures, EXPERIMENT.name)
+    figure = draw_single_client(panels, folder.figures, EXPERIMENT.name, "separate")
     deliver(folder, rows, asked.json)
     if not asked.json:
-        rates = dict.fromkeys(row["up_bps"] for row in rows)
-        for up_bps in rates:
-            shown = [row for row in rows if row["up_bps"] == up_bps and row["uplink"] == "separate"]
-            _print(shown, f"Fig. 7, simulated, {rate_text(up_bps)} bit/s")
+        print_simulated(rows)
     say(f"figure: {figure}")
+    say(f"files: {folder.path}")
     return EXIT_COMPLETE
 
 
@@ -144,7 +141,8 @@ def migrated(settings: Experiment, model: Offloading) -> dict[str, tuple[int, ..
 
 def _amount(model: Offloading, layers: tuple[int, ...]) -> Row:
     count = int(sum(model.graph.weight_bytes[list(layers)]))
-    return {"migrated_bytes": count, "migrated_share": count / model.plan.upload_bytes}
+    share = count / max(1, model.plan.upload_bytes)
+    return {"migrated_bytes": count, "migrated_share": share}
 
 
 def _peak_s(answers: Sequence[Answer]) -> float:
@@ -180,32 +178,6 @@ def _panel(rows: list[Row], before: Curve, handover_s: float, curves: Sequence[C
     return Panel(_NAMES.get(name, name), before, handover_s, curves, "".join(notes))
 
 
-def _print(rows: list[Row], title: str) -> None:
-    print_table(
-        ("model", "migrated", "MB", "%", "change, s", "peak, s", "lower by", "the paper"),
-        [
-            (
-                row["model"],
-                row["migrated"],
-                round(row["migrated_bytes"] / 1e6, 2),
-                round(100 * row["migrated_share"], 1),
-                round(row["handover_s"], 1),
-                round(row["peak_s"], 3),
-                round(row["peak_speedup"], 2),
-                _paper(row),
-            )
-            for row in rows
-        ],
-        title,
-    )
-
-
-def _paper(row: Row) -> str:
-    if (row["model"], row["migrated"]) != ("inception", "part"):
-        return ""
-    return f"{FIG7_INCEPTION_SPEEDUP} with {FIG7_INCEPTION_MIGRATED_MB} MB"
-
-
 # Emulated
 
 
@@ -238,9 +210,9 @@ def _emulated(asked: Asked) -> int:
             panels.append(panel)
     deliver(folder, rows, asked.json)
     if rows:
-        figure = draw_single_client(panels, folder.figures, EXPERIMENT.name)
+        figure = draw_single_client(panels, folder.figures, EXPERIMENT.name, "shared")
         if not asked.json:
-            _print_measured(rows)
+            print_measured(rows)
         say(f"figure: {figure}")
     say(f"files: {folder.path}")
     return status
@@ -283,26 +255,6 @@ def _measured_walk(
     first, second = next(iter(done.values()))
     handover_s = second.started_s - first.started_s
     return with_speedup(rows), _panel(rows, _curve("before", first.answers), handover_s, curves)
-
-
-def _print_measured(rows: list[Row]) -> None:
-    print_table(
-        ("model", "migrated", "MB", "peak, s", "simulated", "lower by", "the paper", "fidelity"),
-        [
-            (
-                row["model"],
-                row["migrated"],
-                round(row["present_bytes"] / 1e6, 2),
-                round(row["peak_s"], 3),
-                round(row["simulated_peak_s"], 3),
-                round(row["peak_speedup"], 2),
-                _paper(row),
-                row["fidelity"],
-            )
-            for row in rows
-        ],
-        f"Fig. 7, emulated, {rate_text(rows[0]['up_bps'])} bit/s",
-    )
 
 
 if __name__ == "__main__":

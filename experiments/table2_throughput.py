@@ -29,14 +29,15 @@ from _single_client import (
     deliver,
     offloading,
     one_by_one,
+    print_fixed,
     rate_text,
+    remark,
     say,
     stay,
     whole,
 )
 from paper import MODELS, TABLE_2
 
-from testbed.commands.output import print_table
 from testbed.config import Experiment, Replay
 from testbed.emulation.shaping import TCP_GOODPUT_SHARE
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
@@ -71,9 +72,11 @@ def _simulated(asked: Asked) -> int:
                 for usable in USABLE
                 for name, model in models.items()
             ]
-    deliver(asked.folder(), rows["separate"], asked.json, with_shared_uplink=rows["shared"])
+    folder = asked.folder()
+    deliver(folder, rows["separate"], asked.json, with_shared_uplink=rows["shared"])
     if not asked.json:
         _print_simulated(rows["separate"], rows["shared"], asked.models)
+    say(f"files: {folder.path}")
     return EXIT_COMPLETE
 
 
@@ -127,13 +130,20 @@ def _print_simulated(rows: list[Row], shared: list[Row], models: tuple[str, ...]
             for row in rows
             if row["model"] == model
         ]
-    print_table(
-        ("model", "uplink, bit/s", "usable", "uploading, s", "miss", "hit"),
+    print_fixed(
+        [("model", ""), ("uplink, bit/s", ""), ("usable", ""), *_COUNTS],
         shown,
-        "Table II, simulated: queries answered during the upload",
+        "Table II, simulated, uplink separate: queries answered",
     )
-    print_table(
-        ("model", "uplink", "usable", "first query", "uploading, s", "miss", "hit"),
+    remark(
+        "usable: a layer can be executed once it is there, or once its whole run of layers is.\n"
+        "separate: queries and upload do not share the uplink; shared: by halves, as emulated.\n"
+    )
+    print_fixed(
+        [
+            *(("model", ""), ("uplink", ""), ("usable", ""), ("first query", "")),
+            *(("uploading, s", ".2f"), ("miss", ""), ("hit", "")),
+        ],
         [
             (model, row["uplink"], row["usable"], when, *_answered_and_raised(counts))
             for model in models
@@ -141,7 +151,11 @@ def _print_simulated(rows: list[Row], shared: list[Row], models: tuple[str, ...]
             if row["model"] == model and row["up_bps"] == rows[-1]["up_bps"]
             for when, counts in (("after a gap", row), ("at once", row["first_query_at_once"]))
         ],
-        f"\nanswered / raised during the upload, at {rate_text(rows[-1]['up_bps'])} bit/s",
+        f"Queries answered / raised, at {rate_text(rows[-1]['up_bps'])} bit/s",
+    )
+    remark(
+        "answered by the upload's end / raised before it; the first query is raised a gap after\n"
+        "the client attached, or at once."
     )
 
 
@@ -212,28 +226,24 @@ def _print_measured(rows: list[Row]) -> None:
         model, simulated = row["model"], {name: row[f"simulated_{name}"] for name in _COUNTED}
         if model in TABLE_2:
             shown.append((model, "the paper", *TABLE_2[model], ""))
-        shown.append((model, "simulated, same sharing", *_counts(simulated), ""))
+        shown.append((model, "simulated", *_counts(simulated), ""))
         shown.append((model, "emulated", *_counts(row), row["fidelity"]))
-    print_table(
-        (
-            "model",
-            f"{rate_text(rows[0]['up_bps'])} bit/s",
-            "uploading, s",
-            "miss",
-            "hit",
-            "fidelity",
-        ),
+    print_fixed(
+        [("model", ""), ("what", ""), *_COUNTS, ("fidelity", "")],
         shown,
-        "Table II: queries answered while a model is uploaded (emulated)",
+        f"Table II, emulated, {rate_text(rows[0]['up_bps'])} bit/s, uplink shared: "
+        "queries answered during the upload",
     )
-    print_table(
-        ("model", "bytes / rate", "+ headers", "+ queries", "+ rest", "= uploading", "TCP, %"),
+    print_fixed(
+        [("model", ""), *((part, ".2f") for part in _PARTS)],
         [_parts(row) for row in rows],
         "\nWhat the upload takes, s, and the bytes that TCP, IP and Ethernet add to the layers'",
     )
 
 
 _COUNTED = ("uploading_s", "miss_queries", "hit_queries")
+_COUNTS = (("uploading, s", ".2f"), ("miss", "d"), ("hit", "d"))
+_PARTS = ("bytes / rate", "+ headers", "+ queries", "+ rest", "= uploading", "TCP, %")
 
 
 def _parts(row: Row) -> tuple[object, ...]:
@@ -242,7 +252,7 @@ def _parts(row: Row) -> tuple[object, ...]:
     queries_s = row["simulated_uploading_s"] - bytes_s / TCP_GOODPUT_SHARE
     rest_s = row["uploading_s"] - frames_s - queries_s
     parts = (bytes_s, frames_s - bytes_s, queries_s, rest_s, row["uploading_s"])
-    return row["model"], *(round(part, 2) for part in parts), round(100 * row["tcp_overhead"], 2)
+    return row["model"], *parts, 100 * row["tcp_overhead"]
 
 
 if __name__ == "__main__":

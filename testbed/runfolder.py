@@ -24,7 +24,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, results: Path, name: str, seed: int) -> RunFolder:
-        """Make a new folder for a run of experiment `name`; RUN-ID is UTC time and seed."""
+        """Make a new folder for a run of experiment `name`; RUN-ID is UTC time and seed.
+
+        Raises:
+            ConfigurationError: it cannot be made there.
+        """
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         run_id = f"{now}-seed{seed}"
         attempt = 1
@@ -34,6 +38,10 @@ class RunFolder:
                 path.mkdir(parents=True)
             except FileExistsError:
                 attempt += 1
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{path}: cannot be made: {error.strerror}; name another folder with --out"
+                ) from error
             else:
                 return cls(path)
 

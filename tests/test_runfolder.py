@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from testbed.errors import ConfigurationError, TestbedError
@@ -60,3 +62,9 @@ def test_a_missing_or_damaged_document_is_named(tmp_path, content):
         folder.read_json("manifest")
     with pytest.raises(TestbedError, match=r"schedule\.json"):
         folder.read_schedule()
+
+
+def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    with pytest.raises(ConfigurationError, match="--out"):
+        RunFolder.create(tmp_path / "results", "name", 1)

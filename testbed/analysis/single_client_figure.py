@@ -60,20 +60,24 @@ class Panel:
     note: str  # about the part
 
 
-def draw_single_client(panels: Sequence[Panel], folder: Path, name: str) -> Path:
-    """Draw the figure as NAME.png and NAME.svg into a folder; return the PNG's path."""
+def draw_single_client(panels: Sequence[Panel], folder: Path, name: str, uplink: str) -> Path:
+    """Draw the figure as NAME.png and NAME.svg into a folder; return the PNG's path.
+
+    `uplink` says how queries and upload use it: separate or shared.
+    """
     with matplotlib.rc_context(SETTINGS):
-        return save(single_client(panels), folder, name)
+        return save(single_client(panels, uplink), folder, name)
 
 
-def single_client(panels: Sequence[Panel]) -> Figure:
+def single_client(panels: Sequence[Panel], uplink: str) -> Figure:
     """Draw query time over time, one panel a model, the change of server as a vertical line."""
     figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(grid, panels, strict=True):
         _draw(axes, panel)
     grid[0].set_ylabel("Query time (s)")
-    figure.supxlabel("Time since the client attached to the first server (s)", fontsize=8)
+    label = f"Time since the client attached to the first server (s); uplink {uplink}"
+    figure.supxlabel(label, fontsize=8)
     amounts = [amount for amount in _LABELS if any(_has(panel, amount) for panel in panels)]
     handles = [
         Line2D([], [], color=BLACK, marker="o", markersize=2.2, linewidth=0.9, label="first server")

@@ -78,7 +78,7 @@ def _read(path: Path) -> object:
         return msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: is no JSON: {error}") from error
 
 

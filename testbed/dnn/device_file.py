@@ -31,7 +31,7 @@ REQUIRED_METADATA = ("device", "framework", "source")
 Text = Annotated[str, Meta(min_length=1, pattern="^[^#\r\n]*$")]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 Positive = Annotated[int, Meta(ge=1, le=2**62)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Seconds = Annotated[float, Meta(ge=1e-12, le=86_400)]
 
 
 class ProfiledLayer(msgspec.Struct, frozen=True, kw_only=True, rename={"kind": "type"}):
@@ -112,10 +112,20 @@ def _parse(path: Path, text: str) -> tuple[dict[str, str], tuple[ProfiledLayer, 
     lines = text.split("\n")
     start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     metadata = _metadata(path, lines[:start])
-    reader = csv.DictReader(lines[start:])
-    missing = [name for name in REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
+    reader = csv.DictReader(lines[start:], strict=True)
+    try:
+        return metadata, _layers(path, start, reader)
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}, line {start + reader.line_num}: {error}") from error
+
+
+def _layers(path: Path, start: int, reader: csv.DictReader[str]) -> tuple[ProfiledLayer, ...]:
+    """Read the layers of a file whose line of names is number `start`, counted from 0."""
+    names = list(reader.fieldnames or ())
+    if missing := [name for name in REQUIRED_COLUMNS if name not in names]:
         raise ConfigurationError(f"{path}, line {start + 1}: no column {', '.join(missing)}")
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"{path}, line {start + 1}: a column stands there twice")
     layers: dict[tuple[str, str], ProfiledLayer] = {}
     for row in reader:
         place = f"{path}, line {start + reader.line_num}"
@@ -126,7 +136,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, str], tuple[ProfiledLayer, 
             )
     if not layers:
         raise ConfigurationError(f"{path}: holds no layers")
-    return metadata, tuple(layers.values())
+    return tuple(layers.values())
 
 
 def _metadata(path: Path, lines: Iterable[str]) -> dict[str, str]:

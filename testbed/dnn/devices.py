@@ -123,7 +123,9 @@ def device_profile(name: str) -> DeviceProfile:
 
 def measured_path(name: str) -> Path | None:
     """Return where the profile of a measured device lies, None if it cannot be a device's name."""
-    valid = re.fullmatch(r"\w[\w.-]*", name) and name not in DEVICES and not name.endswith(".csv")
+    valid = (
+        re.fullmatch(r"\w[\w.-]{0,99}", name) and name not in DEVICES and not name.endswith(".csv")
+    )
     return MEASURED_FOLDER / f"{name}.csv" if valid else None
 
 

@@ -19,12 +19,12 @@ from math import ceil, log2
 
 import igraph
 import numpy as np
-import numpy.typing as npt
 
 from testbed.dnn.graph import INPUT, LayerGraph
 from testbed.dnn.partition import Costs, Mask, Plan, plan_of
 
 _DOUBLE_BITS = 53  # integers up to 2**53 are exact in a double
+_NOTHING_S = 1e-200  # a model that takes no longer at the client has nothing to gain
 
 
 def minimum_cut(graph: LayerGraph, costs: Costs, available: Mask | None = None) -> Plan:
@@ -60,7 +60,8 @@ class CutNetwork:
         self._graph = igraph.Graph(self._nodes, edges, directed=True)
         self._up_bits = np.array([8.0 * size for *_, size in self._up])
         self._down_bits = np.array([8.0 * size for *_, size in self._down])
-        # All capacities are integers, and no sum of them exceeds what a double holds exactly
+        # All capacities are integers, and no sum of them exceeds what a double holds exactly; what
+        # exceeds the cost of staying at the client is never cut
         self._local_units = 2.0 ** (_DOUBLE_BITS - 1 - ceil(log2(2 * len(edges))))
         self._uncuttable = 2 * self._local_units
 
@@ -78,20 +79,14 @@ class CutNetwork:
         if available is not None:
             seconds[: self._layers][~available] = np.inf
         local_s = float(costs.client_s.sum())
-        units = self._capacities(seconds, local_s)
+        if local_s <= _NOTHING_S:
+            return np.zeros(self._layers, dtype=bool)
+        units = np.rint(np.minimum(seconds * (self._local_units / local_s), self._uncuttable))
         cut = self._graph.mincut(self._client, self._server, units.tolist())
         at_client = np.array(cut.partition[0])
         on_server = np.ones(self._layers, dtype=bool)
         on_server[at_client[at_client < self._layers]] = False
         return on_server
-
-    def _capacities(
-        self, seconds: npt.NDArray[np.float64], local_s: float
-    ) -> npt.NDArray[np.float64]:
-        """Return whole units; what exceeds the cost of staying at the client is never cut."""
-        scale = self._local_units / local_s if local_s > 0 else 1.0
-        units: npt.NDArray[np.float64] = np.rint(np.minimum(seconds * scale, self._uncuttable))
-        return units
 
     def _connect(self, producer: int, readers: set[int], size: int) -> None:
         """Add what one tensor costs; readers are nodes, the client among them for the answer."""

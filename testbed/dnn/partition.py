@@ -94,7 +94,7 @@ def latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> float:
     sent = {False: 0, True: 0}  # bytes by the side that they come from
     for producer in set(producers[crosses].tolist()):
         sent[producer != INPUT and bool(on_server[producer])] += graph.bytes_of(producer)
-    execution_s = costs.client_s.sum() + (costs.server_s - costs.client_s) @ on_server
+    execution_s = np.where(on_server, costs.server_s, costs.client_s).sum()
     return float(execution_s) + 8.0 * (sent[False] / costs.up_bps + sent[True] / costs.down_bps)
 
 

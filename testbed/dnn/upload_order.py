@@ -19,7 +19,7 @@ from testbed.dnn.graph import LayerGraph, stretches
 from testbed.dnn.partition import Costs, Mask, crossing_s
 
 NO_CARRIER = -1
-NOTHING_SAVED_S = 1e-12  # below what sums of doubles resolve for queries of seconds
+NOTHING_SAVED = 1e-12  # of the local latency, if that exceeds 1 s: what sums of doubles resolve
 EQUAL_EFFICIENCY = 1e-9  # relative; runs closer than this tie, and the earliest, shortest one goes
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +61,11 @@ def available_layers(graph: LayerGraph, present: Collection[int], on_server: Mas
         ],
         dtype=bool,
     )
+
+
+def nothing_saved_s(costs: Costs) -> float:
+    """Return the seconds up to which a saving is rounding."""
+    return NOTHING_SAVED * max(1.0, float(costs.client_s.sum()))
 
 
 def upload_order(graph: LayerGraph, costs: Costs, on_server: Mask) -> list[list[int]]:
@@ -131,6 +136,7 @@ class _RunSearch:
         n = len(units)
         self._up_s, self._down_s = crossing_s(graph, costs)
         self._client_s, self._server_s = costs.client_s.tolist(), costs.server_s.tolist()
+        self._nothing_saved_s = nothing_saved_s(costs)
         self._pending = np.array([unit.offloaded for unit in units])
         self._uploaded = np.zeros(n, dtype=bool)
         # How much later than at the client the data is at the server before a unit, and how much
@@ -186,7 +192,7 @@ class _RunSearch:
         saved_s = local_s - np.minimum(at_client_s, at_server_s)
         size = self._sent_bytes[1:][lasts, None] - self._sent_bytes[:-1][firsts]
         with np.errstate(divide="ignore", invalid="ignore"):  # what costs no bytes goes first
-            efficiency = np.where(saved_s > NOTHING_SAVED_S, saved_s / size, 0.0)
+            efficiency = np.where(saved_s > self._nothing_saved_s, saved_s / size, 0.0)
         self._efficiency[firsts, lasts] = efficiency.T
 
     def _matrix(self, unit: _Unit) -> _Matrix:

@@ -8,7 +8,7 @@ import numpy as np
 
 from testbed.dnn.graph import INPUT, Layer, LayerGraph, TensorSpec
 from testbed.dnn.partition import Costs, Mask
-from testbed.dnn.upload_order import EQUAL_EFFICIENCY, NOTHING_SAVED_S, carriers
+from testbed.dnn.upload_order import EQUAL_EFFICIENCY, carriers, nothing_saved_s
 
 
 def random_graph(rng: np.random.Generator, n: int, *, chain: bool) -> LayerGraph:
@@ -121,7 +121,7 @@ def plain_upload_order(graph: LayerGraph, costs: Costs, on_server: Mask) -> list
                 mask = np.array([i in sent or i in run for i in range(len(graph))])
                 saved = before - plain_shortest(graph, costs, mask)
                 size = sum(graph.layers[i].weight_bytes for i in run)
-                if saved > NOTHING_SAVED_S:
+                if saved > nothing_saved_s(costs):
                     found.append((saved / size if size else float("inf"), run))
         if not found:
             break

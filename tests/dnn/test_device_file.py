@@ -63,7 +63,10 @@ def test_a_profile_written_by_hand(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("2.5e-3", "fast", "line 6, column time_s: .*'fast'"),
-        ("2.5e-3", "0", "line 6, column time_s: .*> 0"),
+        ("2.5e-3", "0", "line 6, column time_s: .*>= 1e-12"),
+        ("2.5e-3", "1e-320", "line 6, column time_s: .*>= 1e-12"),
+        ("m,b", '"m,b', "line [56].*(unexpected end of data|columns)"),
+        ("time_s", "time_s,time_s", "line 4: a column stands there twice"),
         ("2.5e-3", "nan", "line 6, column time_s"),
         ("2.5e-3", "inf", "line 6, column time_s"),
         ("2.5e-3", "", "line 6.*time_s"),

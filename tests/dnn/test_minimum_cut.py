@@ -86,7 +86,14 @@ def test_a_skipped_tensor_is_sent_once() -> None:
     assert shortest_path(graph, costs).latency_s == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("local_s", [0.0, 1e-12, 1e6])
+def test_a_latency_of_nanoseconds_beside_a_local_one_of_days() -> None:
+    layers = (Layer("only", "layer", (INPUT,), 0, 0),)
+    graph = LayerGraph("only", layers, (TensorSpec("x", (0,), "uint8"),), 0, (0,))
+    plan = minimum_cut(graph, Costs(np.array([1e6]), np.array([1e-9]), 35e6, 50e6))
+    assert plan.latency_s == 1e-9
+
+
+@pytest.mark.parametrize("local_s", [0.0, 1e-320, 1e-12, 1e6])
 def test_times_of_any_magnitude(local_s: float) -> None:
     graph = random_graph(np.random.default_rng(4), 6, chain=False)
     costs = Costs(np.full(6, local_s), np.full(6, local_s / 100), 35e6, 50e6)

@@ -42,12 +42,21 @@ def test_figure_5s_example() -> None:
         ({"inputs": [1]}, "layer 'B' reads 1"),
         ({"name": "A"}, "two layers are called 'A'"),
         ({"server_s": None}, r"layer 'B'.*server_s"),
+        ({"client_s": 1.7e308}, r"layer 'B'.*client_s"),
+        ({"weight_bytes": 2**63}, r"layer 'B'.*weight_bytes"),
     ],
 )
 def test_a_malformed_layer_is_named(change: dict[str, Any], message: str) -> None:
     content = copy.deepcopy(FIGURE_5)
     content["layers"][1].update(change)
     with pytest.raises(ConfigurationError, match=message):
+        plan_from_graph_json(content, 50e6, 35e6)
+
+
+def test_too_many_layers_are_refused() -> None:
+    content = copy.deepcopy(FIGURE_5)
+    content["layers"] = [content["layers"][0]] * 5000
+    with pytest.raises(ConfigurationError, match="more than 4000 layers"):
         plan_from_graph_json(content, 50e6, 35e6)
 
 

@@ -138,6 +138,33 @@ def test_another_part_can_be_migrated(tmp_path: Path) -> None:
     assert 50e6 < part["migrated_bytes"] <= 56e6
 
 
+def test_people_see_both_uplinks_and_the_papers_figures(tmp_path: Path) -> None:
+    process = ended("fig7_single_client", "--model", "inception", "--out", str(tmp_path))
+    assert process.returncode == 0, process.stderr
+    assert f"files: {tmp_path}" in process.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    lower = {r["uplink"]: r["peak_speedup"] for r in rows[:6] if r["migrated"] == "part"}
+    (line,) = [
+        line.split() for line in process.stdout.splitlines() if f"{lower['separate']:.2f}" in line
+    ]
+    assert line[:4] == ["inception", "part", "12.3", "9.1"]
+    assert f"{lower['shared']:.2f}" in line
+    assert "2.8 (12 MB)" in process.stdout
+    assert "~30" in process.stdout
+
+
+@pytest.mark.parametrize("name", ["table2_throughput", "fig7_single_client"])
+def test_rates_that_are_too_low_are_said_to_be(name: str, tmp_path: Path) -> None:
+    slow = ("--model", "mobilenet", "--set", "wireless.up_bps=1", "--out", str(tmp_path / "out"))
+    process = ended(name, *slow)
+    assert process.returncode == 0, process.stderr
+    assert "mobilenet: at these rates nothing is worth offloading" in process.stderr
+    emulated = ended(name, *slow[:-1], str(tmp_path / "other"), "--engine", "emulate")
+    assert emulated.returncode == 2
+    assert "nothing is worth offloading" in emulated.stderr
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
