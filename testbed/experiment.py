@@ -153,7 +153,7 @@ def _check_model(experiment: Experiment) -> None:
     from testbed.dnn.capture import capture
     from testbed.dnn.models import build_model
 
-    module, examples = build_model(name, None, experiment.model.input_shape)
+    module, examples = build_model(name, 0, experiment.model.input_shape)  # weights: verified
     capture(module, examples, name)
 
 

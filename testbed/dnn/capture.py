@@ -9,6 +9,7 @@ symbols through the model, which fails wherever a size decides something; this r
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from testbed.dnn.graph import INPUT, Layer, LayerGraph
 from testbed.dnn.recorder import Recorder, Step
-from testbed.dnn.tensors import spec_of
+from testbed.dnn.tensors import Values, spec_of
 from testbed.errors import ModelError
 
 
@@ -46,8 +47,16 @@ class CapturedModel:
 
     def without_weights(self) -> CapturedModel:
         """Return the same model, to be filled layer by layer, with no memory spent on weights."""
-        empty = _copy_with(self.module, lambda t: torch.empty_like(t, device="meta"))
-        return replace(self, module=empty)
+        return replace(self, module=without_weights(self.module))
+
+
+def without_weights(module: nn.Module) -> nn.Module:
+    """Return a copy of a module on PyTorch's "meta" device; tied weights stay tied.
+
+    Raises:
+        ModelError: the module holds what cannot be copied.
+    """
+    return _copy_with(module, lambda tensor: torch.empty_like(tensor, device="meta"))
 
 
 def capture(module: nn.Module, example_inputs: Sequence[Tensor], name: str) -> CapturedModel:
@@ -140,16 +149,41 @@ def _check_other_query(captured: CapturedModel, example_inputs: Sequence[Tensor]
     """Compare with the module on a query that was not recorded: nothing may have been frozen."""
     from testbed.dnn.execute import Executor
 
-    flipped = [example.flip(tuple(range(example.dim()))) for example in example_inputs]
-    with torch.inference_mode():
-        expected = captured.module(*flipped)
-    found = Executor(captured).query(*flipped)
-    pairs = zip(tree_leaves(found), tree_leaves(expected), strict=True)
-    if not all(torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True) for a, b in pairs):
+    model, layers = captured.graph.model, captured.graph.layers
+    flipped = tuple(example.flip(tuple(range(example.dim()))) for example in example_inputs)
+    executor = Executor(captured)
+    try:
+        with torch.inference_mode():
+            expected = captured.module(*(query.clone() for query in flipped))
+        values: Values = {INPUT: flipped}
+        for index, layer in enumerate(layers):
+            values = executor.run(index, index, values)
+            if tuple(spec_of("output", tensor) for tensor in values[index]) != layer.outputs:
+                raise ModelError(
+                    f"model {model!r} cannot be captured: the shape or element type of what layer "
+                    f"{layer.name!r} returns depends on the query"
+                )
+        found = executor.answer({INPUT: flipped, **values})
+    except ModelError:
+        raise
+    except Exception as error:
         raise ModelError(
-            f"model {captured.graph.model!r} cannot be captured: its recorded layers give another "
+            f"model {model!r} cannot be captured: it fails on a second query: {error}"
+        ) from error
+    pairs = itertools.zip_longest(tree_leaves(found), tree_leaves(expected))
+    if not all(_agree(*pair) for pair in pairs):
+        raise ModelError(
+            f"model {model!r} cannot be captured: its recorded layers give another "
             f"answer than the module; it computes outside of PyTorch's functions or at random"
         )
+
+
+def _agree(found: Any, expected: Any) -> bool:
+    if not (isinstance(found, Tensor) and isinstance(expected, Tensor)):
+        return False
+    return spec_of("", found) == spec_of("", expected) and torch.allclose(
+        found, expected, rtol=1e-4, atol=1e-6, equal_nan=True
+    )
 
 
 def _zeros_without_memory(like: Tensor) -> Tensor:
@@ -164,4 +198,7 @@ def _copy_with(module: nn.Module, make: Callable[[Tensor], Tensor]) -> nn.Module
         memo[id(parameter)] = nn.Parameter(make(parameter.detach()), requires_grad=False)
     for buffer in module.buffers():
         memo[id(buffer)] = make(buffer)
-    return copy.deepcopy(module, memo)
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as error:
+        raise ModelError(f"a {type(module).__name__} cannot be copied: {error}") from error

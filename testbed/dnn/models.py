@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from testbed.dnn.caffe_layers import BatchNorm, Scale
+from testbed.dnn.capture import without_weights
 from testbed.dnn.inception import Inception
 from testbed.dnn.mobilenet import MobileNet
 from testbed.dnn.resnet import ResNet
@@ -49,6 +51,8 @@ def build_model(
     else:
         module, examples = _call_factory(name, _factory(name), seed)
     module.eval().requires_grad_(False)
+    if seed is None:
+        module = without_weights(module)
     return module, examples or (_example(input_shape),)
 
 
@@ -130,6 +134,9 @@ def _call_factory(
             f"model {name!r}: its factory must return an nn.Module or (nn.Module, example inputs), "
             f"not {type(built).__name__}"
         )
-    return (module if seed is not None else module.to("meta")), (
-        tuple(examples) if examples else None
-    )
+    for path, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise ModelError(
+                f"model {name!r}: {path!r} has no shape yet; its factory must call the module once"
+            )
+    return module, tuple(examples) if examples else None

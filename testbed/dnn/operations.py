@@ -1,12 +1,14 @@
-"""What a PyTorch operation is called, what its hyperparameters are, and how much it computes."""
+"""What a PyTorch operation is called, whether it can be a layer, and how much it computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from testbed.dnn.graph import Hyperparameter
 
@@ -73,6 +75,13 @@ _HYPERPARAMETERS = {
 }
 _AT_ONE = ("dilation",)  # left out where they have no effect
 
+# These make Python values of a tensor's elements: what follows would depend on the query
+_LEAVES_TORCH = {"item", "tolist", "numpy", "array", "bool", "int", "float", "index", "complex"}
+_LEAVES_TORCH |= {"contains", "equal", "allclose", "is_nonzero"}
+# The shape of what these return depends on the query
+_SHAPED_BY_DATA = {"nonzero", "argwhere", "masked_select", "unique", "unique_consecutive"}
+_SHAPED_BY_DATA |= {"bincount"}
+
 
 def operation_name(operation: Operation) -> str:
     """Return PyTorch's name: the class of a module, the bare name of a function."""
@@ -83,6 +92,52 @@ def operation_name(operation: Operation) -> str:
         name = getattr(getattr(operation, "__self__", None), "__name__", name)
     name = name.strip("_") if name.startswith("__") else name
     return name.removeprefix("r") if name in ("radd", "rmul", "rsub") else name
+
+
+def obstacle(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    varies: Callable[[Tensor], bool],
+) -> str | None:
+    """Return why a call cannot be a layer, or None if nothing in its arguments forbids it.
+
+    `varies` says whether a tensor's elements differ between queries or between clients.
+    """
+    name = operation_name(function)
+    if name in _LEAVES_TORCH:
+        return "turns a tensor into a Python value, so the layers would depend on the query"
+    if name in _SHAPED_BY_DATA or _is_shaped_by_arguments(name, args, kwargs, varies):
+        return "returns a tensor whose shape depends on the query"
+    if name in ("getitem", "setitem"):
+        index = tree_leaves(args[1])
+        if name == "getitem" and any(i.dtype == torch.bool for i in tensors_in(index)):
+            return "selects by a mask, so the shape of its result depends on the query"
+        slices = [(i.start, i.stop, i.step) for i in index if isinstance(i, slice)]
+        if any(varies(bound) for bound in tensors_in(slices)):
+            return "takes a slice whose bounds depend on the query"
+    if kwargs.get("out") is not None:
+        return "writes into its argument out=, which a layer cannot; use what it returns"
+    return None
+
+
+def _is_shaped_by_arguments(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], varies: Callable[[Tensor], bool]
+) -> bool:
+    """Whether an operation that may have a fixed shape has none with these arguments."""
+    if name == "where":
+        return len(args) + len(kwargs) == 1
+    if name == "one_hot":
+        return bool(kwargs.get("num_classes", args[1] if len(args) > 1 else -1) == -1)
+    if name == "repeat_interleave" and kwargs.get("output_size") is None:
+        repeats = kwargs.get("repeats", args[:2][-1] if args else None)  # may be the only argument
+        return isinstance(repeats, Tensor) and varies(repeats)
+    return False
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Return the tensors in nested tuples, lists and dictionaries."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def kind_of(operation: Operation) -> str:

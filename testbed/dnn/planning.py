@@ -87,9 +87,10 @@ def plan_for_model(
     """
     client, server = device_profile(client_device), device_profile(server_device)
     from testbed.dnn.capture import capture  # PyTorch is loaded only where a model is asked for
-    from testbed.dnn.models import build_model
+    from testbed.dnn.models import NETWORKS, build_model
 
-    module, examples = build_model(model, seed=None, input_shape=input_shape)
+    seed = None if model in NETWORKS else 0  # with weights, a user's model is verified
+    module, examples = build_model(model, seed, input_shape)
     graph = capture(module, examples, model).graph
     costs = Costs(client.layer_times(graph), server.layer_times(graph), up_bps, down_bps)
     sides = {"client": client, "server": server}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from testbed.dnn import caffe_layers
 from testbed.dnn.graph import Layer
@@ -19,16 +19,12 @@ from testbed.dnn.operations import (
     hyperparameters_of,
     kind_of,
     multiply_adds,
+    obstacle,
     operation_name,
+    tensors_in,
 )
 from testbed.dnn.tensors import spec_of
 from testbed.errors import ModelError
-
-# These make Python values of a tensor's elements: what follows would depend on the query
-_LEAVES_TORCH = {"item", "tolist", "numpy", "array", "bool", "int", "float", "index", "complex"}
-_LEAVES_TORCH |= {"contains", "equal", "allclose", "is_nonzero"}
-# The shape of what these return depends on the query
-_SHAPED_BY_DATA = {"nonzero", "argwhere", "masked_select", "unique", "unique_consecutive"}
 
 _CAFFE_LAYERS = (
     caffe_layers.BatchNorm,
@@ -118,12 +114,13 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function that the module calls; record it if it computes from query or weights."""
         kwargs = kwargs or {}
-        known = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
+        known = [t for t in tensors_in((args, kwargs)) if id(t) in self._nodes]
         if self._in_leaf:
             return func(*args, **kwargs)
         if not known:
             return self._call(func, args, kwargs)
-        self._check_capturable(func, args)
+        if why := obstacle(func, args, kwargs, self._varies):
+            self._refuse(func, why)
         target = args[0] if args and isinstance(args[0], Tensor) else known[0]
         original = target if id(target) in self._nodes else target.clone()
         version = target._version
@@ -134,7 +131,7 @@ class Recorder(TorchFunctionMode):
             self._record(
                 func, "call_function", on_copy, args=arguments, kwargs=kwargs, result=target
             )
-        elif any(id(t) not in self._nodes for t in _tensors(result)):
+        elif any(id(t) not in self._nodes for t in tensors_in(result)):
             self._record(func, "call_function", func, args=args, kwargs=kwargs, result=result)
         return result
 
@@ -186,7 +183,7 @@ class Recorder(TorchFunctionMode):
         """Append a step to the graph and to `steps`; its results are known from now on."""
         node_args, node_kwargs = tree_map(self._argument, (tuple(args), kwargs))
         node = self._graph.create_node(op, target, node_args, node_kwargs)
-        read = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
+        read = [t for t in tensors_in((args, kwargs)) if id(t) in self._nodes]
         weights = [t for t in read if self._nodes[id(t)][1].op == "get_attr"]
         inputs = [t for t in read if self._nodes[id(t)][1].op != "get_attr"]
         if isinstance(operation, nn.Module):
@@ -198,7 +195,11 @@ class Recorder(TorchFunctionMode):
                 if self._nodes[id(t)][1].target in self.weight_paths
             )
         )
-        outputs = _tensors(result)
+        outputs = tensors_in(result)
+        if any(tensor.layout != torch.strided for tensor in outputs):
+            self._refuse(operation, "returns a sparse tensor, which cannot travel")
+        if any(torch.is_autocast_enabled(tensor.device.type) for tensor in outputs):
+            self._refuse(operation, "is called under torch.autocast, which layers do not keep")
         specs = tuple(spec_of("output", tensor) for tensor in outputs)
         layer = Layer(
             name=self._layer_name(operation, target),
@@ -253,28 +254,23 @@ class Recorder(TorchFunctionMode):
         self._names.add(unique)
         return unique
 
-    def _check_capturable(self, func: Callable[..., Any], args: Sequence[Any]) -> None:
-        name = operation_name(func)
-        masked = name in ("getitem", "setitem") and any(
-            index.dtype == torch.bool for index in _tensors(args[1])
+    def _varies(self, tensor: Tensor) -> bool:
+        """Whether a tensor's elements differ between queries or between clients."""
+        _, node = self._nodes.get(id(tensor), (None, None))
+        return node is not None and str(node.target) not in self.constants
+
+    def _refuse(self, operation: Operation, why: str) -> NoReturn:
+        raise ModelError(
+            f"model {self._model!r} cannot be captured: operation "
+            f"{operation_name(operation)!r} {why}"
         )
-        if name in _LEAVES_TORCH:
-            problem = "turns a tensor into a Python value, so the layers would depend on the query"
-        elif name in _SHAPED_BY_DATA or (name == "where" and len(args) == 1):
-            problem = "returns a tensor whose shape depends on the query"
-        elif masked and name == "getitem":
-            problem = "selects by a mask, so the shape of its result depends on the query"
-        else:
-            return
-        raise ModelError(f"model {self._model!r} cannot be captured: operation {name!r} {problem}")
 
     def _check_no_chance(self, operation: Operation, before: Tensor) -> None:
         """Raise if PyTorch's generator is no longer in the state `before` the operation."""
         if not torch.equal(before, torch.get_rng_state()):
-            raise ModelError(
-                f"model {self._model!r} cannot be captured: operation "
-                f"{operation_name(operation)!r} draws random numbers, so the answer to a query "
-                f"would never be the same"
+            self._refuse(
+                operation,
+                "draws random numbers, so the answer to a query would never be the same",
             )
 
     def _check_not_shared(self, func: Callable[..., Any], target: Tensor) -> None:
@@ -286,12 +282,8 @@ class Recorder(TorchFunctionMode):
             if tensor is not target and not tensor.is_meta
         )
         if any(tensor.untyped_storage().data_ptr() == storage for tensor in others):
-            raise ModelError(
-                f"model {self._model!r} cannot be captured: operation {operation_name(func)!r} "
+            self._refuse(
+                func,
                 f"changes a tensor of shape {tuple(target.shape)} in place, and others are views "
-                f"of the same memory"
+                f"of the same memory",
             )
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]

@@ -145,6 +145,90 @@ class RandomOutsideTorch(nn.Module):
         return x * float(np.random.default_rng().random())
 
 
+class WithLinear(nn.Module):
+    """What follows differ in what they do with a linear layer's output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+
+class ChangesItsInput(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        x -= 0.5
+        return self.linear(x)
+
+
+class SlicedByData(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : (self.linear(x) > 0).sum()]
+
+
+class CountedUp(nn.Module):
+    """As many elements as the place of the greatest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.arange(x.argmax() + 1)
+
+
+class IntoOut(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        z = torch.zeros_like(y)
+        torch.add(y, 1, out=z)
+        return z
+
+
+class RepeatedByData(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).repeat_interleave((x[0] > 0.5).long() + 1, dim=1)
+
+
+class RepeatedByConstant(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        repeats = torch.tensor([1, 2, 1])
+        for _ in range(2):
+            x = torch.repeat_interleave(self.linear(x[:, :3]), repeats, dim=1)
+        return x.repeat_interleave(2, dim=0)
+
+
+class OneHot(WithLinear):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.one_hot(self.linear(x).argmax(dim=1), self.num_classes)
+
+
+class Counted(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bincount(self.linear(x).argmax(dim=1))
+
+
+class Autocast(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.linear(x)
+
+
+class Sparse(WithLinear):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).to_sparse()
+
+
+class FailsOnOthers(nn.Module):
+    """Its second query is none that it takes."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls > 1:
+            raise ValueError("only once")
+        return x + 1
+
+
 def chain() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return Chain(), (torch.rand(1, 3, 8, 8),)
 
@@ -167,6 +251,27 @@ def tuples() -> tuple[nn.Module, tuple[Tensor, ...]]:
 
 def tied() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return Tied(), (torch.arange(5)[None],)
+
+
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyLinear(4))
+
+
+def sliced_by_data() -> nn.Module:
+    return SlicedByData()
+
+
+def random_outside_torch() -> nn.Module:
+    return RandomOutsideTorch()
+
+
+class NotCopied(Chain):
+    def __deepcopy__(self, memo: object) -> NotCopied:
+        raise TypeError("it holds a lock")
+
+
+def not_copied() -> nn.Module:
+    return NotCopied()
 
 
 def transformer() -> tuple[nn.Module, tuple[Tensor, ...]]:

@@ -99,6 +99,13 @@ def test_a_structure_without_weights_has_the_same_graph() -> None:
     assert capture(module, examples, "mobilenet").graph == captured("mobilenet")[0].graph
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_a_factorys_structure_has_the_graph_of_its_weights(name: str) -> None:
+    module, examples = build_model(SAMPLES + name, seed=None)
+    assert all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+    assert capture(module, examples, name).graph == captured(name)[0].graph
+
+
 def test_a_layer_without_its_weights_does_not_run() -> None:
     model, examples = captured("chain")
     server = Executor(model.without_weights())
@@ -165,12 +172,44 @@ def test_a_unets_skip_is_live_across_all_coarser_layers() -> None:
         (sample_models.Masked(), "getitem", "selects by a mask"),
         (sample_models.Random(), "randn", "draws random numbers"),
         (sample_models.RandomLayer(), "FractionalMaxPool2d", "draws random numbers"),
+        (sample_models.SlicedByData(), "getitem", "takes a slice whose bounds depend"),
+        (sample_models.IntoOut(), "add", "writes into its argument out="),
+        (sample_models.RepeatedByData(), "repeat_interleave", "returns a tensor whose shape"),
+        (sample_models.OneHot(-1), "one_hot", "returns a tensor whose shape"),
+        (sample_models.Counted(), "bincount", "returns a tensor whose shape"),
+        (sample_models.Autocast(), "Linear", "is called under torch.autocast"),
+        (sample_models.Sparse(), "to_sparse", "returns a sparse tensor"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_what_cannot_be_captured_is_named(module: nn.Module, operation: str, reason: str) -> None:
     with pytest.raises(ModelError, match=f"operation '{operation}' {reason}"):
         capture(module, (torch.rand(1, 3),), "mine")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        sample_models.ChangesItsInput(),
+        sample_models.RepeatedByConstant(),
+        sample_models.OneHot(3),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_what_only_looks_like_it_cannot_be_captured_is(module: nn.Module) -> None:
+    model, query = capture(module, (torch.rand(1, 3),), "mine"), torch.rand(1, 3)
+    found = Executor(model).query(query)
+    torch.testing.assert_close(found, module(query.clone()))
+
+
+def test_a_layer_whose_shape_differs_for_a_second_query_is_named() -> None:
+    with pytest.raises(ModelError, match="layer 'arange_1' returns depends on the query"):
+        capture(sample_models.CountedUp(), (torch.tensor([[0.1, 0.2, 0.9]]),), "mine")
+
+
+def test_a_model_that_fails_on_a_second_query_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match="fails on a second query: only once"):
+        capture(sample_models.FailsOnOthers(), (torch.rand(1, 3),), "mine")
 
 
 def test_randomness_that_pytorch_does_not_see_is_found_by_a_second_query() -> None:

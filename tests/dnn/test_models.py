@@ -3,10 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from testbed.config import Experiment, Model
 from testbed.dnn.capture import capture
 from testbed.dnn.models import build_model
+from testbed.dnn.planning import plan_for_model
 from testbed.dnn.published import MODELS, caffe_layer_count, published_graph
 from testbed.errors import ModelError
+from testbed.experiment import check
 
 SAMPLES = "tests.dnn.sample_models:"
 
@@ -69,8 +72,27 @@ def test_a_factory_may_leave_the_examples_to_the_input_shape() -> None:
         ("no.such.package:model", "cannot be imported"),
         (SAMPLES + "missing", "cannot be imported"),
         (SAMPLES + "no_module", "must return an nn.Module"),
+        (SAMPLES + "lazy", r"'0\.weight' has no shape yet"),
     ],
 )
 def test_a_model_that_cannot_be_built_says_why(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         build_model(name)
+
+
+def test_a_model_that_cannot_be_copied_has_no_structure() -> None:
+    with pytest.raises(ModelError, match="NotCopied cannot be copied: it holds a lock"):
+        build_model(SAMPLES + "not_copied", seed=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("sliced_by_data", "takes a slice"), ("random_outside_torch", "at random")],
+)
+def test_plan_and_experiment_verify_a_users_model(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        plan_for_model(
+            SAMPLES + name, "odroid-xu4", "titan-xp", down_bps=5e7, up_bps=3e7, input_shape=(1, 3)
+        )
+    with pytest.raises(ModelError, match=message):
+        check(Experiment(name="mine", model=Model(name=SAMPLES + name, input_shape=(1, 3))))
