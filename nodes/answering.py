@@ -20,6 +20,8 @@ from testbed.protocol import Answer, Query, Refused
 
 _log = logging.getLogger(__name__)
 
+_MOST_COMPARISONS = 16  # under way at a time; each holds a segment's inputs and outputs
+
 
 class _Kept(NamedTuple):
     """The tensors that one query left here."""
@@ -59,6 +61,7 @@ class Answering:
         self._has_layer = has_layer
         self._spawn = spawn
         self._kept: dict[str, _Kept] = {}
+        self._comparing = 0
         self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
 
     async def answer(self, connection: Connection, query: Query, body: bytes) -> None:
@@ -90,7 +93,8 @@ class Answering:
             self._kept[query.client] = _Kept(query.query, copies)
         answer = b"".join(values[producer] for producer in query.returns)
         await connection.send(Answer(query.query, late_s), answer)
-        if query.verify:
+        if query.verify and self._comparing < _MOST_COMPARISONS:
+            self._comparing += 1
             self._spawn(self._compare(job, inputs, outputs))
 
     def forget(self, client: str) -> None:
@@ -128,7 +132,10 @@ class Answering:
         return None
 
     async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
-        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
+        try:
+            equal = await self._computer.repeat_and_compare(job, inputs, outputs)
+        finally:
+            self._comparing -= 1
         if not equal:
             _log.error("%s: %s differs when repeated", self._server, job)
         self._control.tell(Compared(equal))

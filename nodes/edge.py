@@ -57,7 +57,7 @@ class EdgeServer:
             retain_uploads=setup.experiment.migration.retain_uploads
         )
         self._expiry_changed = asyncio.Event()
-        self._receiver = LayerReceiver(self._presence, self._layer_stored)
+        self._receiver = LayerReceiver(self._presence, self._is_named, self._layer_stored)
         self._stores: dict[str, LayerStore] = {}
         self._layers: dict[str, dict[int, LayerRef]] = defaultdict(dict)
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
@@ -176,9 +176,9 @@ class EdgeServer:
     async def _take_layers(
         self, connection: Connection, client: str, layers: tuple[LayerRef, ...]
     ) -> None:
-        self._check(layers)
+        self._check(client, layers)
         for ref in layers:
-            self._layers[client][ref.layer] = ref
+            self._name_layer(client, ref)
             if self._is_here(client, ref):  # perhaps as another layer of equal bytes
                 self._load(client, ref)
         self._listeners[client].add(connection)
@@ -189,9 +189,23 @@ class EdgeServer:
         finally:
             self._listeners[client].discard(connection)
 
-    def _check(self, layers: tuple[LayerRef, ...]) -> None:
+    def _name_layer(self, client: str, ref: LayerRef) -> None:
+        """A client has one version of each layer: discard the bytes of an earlier one."""
+        earlier = self._layers[client].get(ref.layer, ref)
+        self._layers[client][ref.layer] = ref
+        if not self._is_named(client, earlier.digest):
+            self._presence.forget(client, earlier.digest)
+            self._store(client).discard(earlier.digest)
+
+    def _is_named(self, client: str, digest: str) -> bool:
+        return any(ref.digest == digest for ref in self._layers[client].values())
+
+    def _check(self, client: str, layers: tuple[LayerRef, ...]) -> None:
         graph = self._computer.graph
+        if len({ref.layer for ref in layers}) < len(layers):
+            raise ProtocolError(f"{client} names a layer twice")
         for ref in layers:
+            self._store(client).path(ref.digest)  # or it is no digest
             if (
                 not 0 <= ref.layer < len(graph)
                 or not graph.layers[ref.layer].weight_bytes == ref.size_bytes > 0

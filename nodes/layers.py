@@ -131,13 +131,18 @@ class LayerSender:
 class LayerReceiver:
     """Takes clients' layers off connections into their stores, verified, and keeps count.
 
-    `on_stored` is awaited with each layer that is here from now on; it tells the senders.
+    `is_wanted` says whether a client still has a layer of this digest. `on_stored` is awaited with
+    each layer that is here from now on; it tells the senders.
     """
 
     def __init__(
-        self, presence: Presence[str], on_stored: Callable[[str, LayerRef], Awaitable[None]]
+        self,
+        presence: Presence[str],
+        is_wanted: Callable[[str, str], bool],
+        on_stored: Callable[[str, LayerRef], Awaitable[None]],
     ) -> None:
         self._presence = presence
+        self._is_wanted = is_wanted
         self._on_stored = on_stored
         self._verifying: set[tuple[str, str]] = set()
 
@@ -174,18 +179,24 @@ class LayerReceiver:
                 f"layer {ref.layer}: bytes {frame.offset_bytes} to {end} do not continue the "
                 f"{present} of {ref.size_bytes} that are here"
             )
-        if present == ref.size_bytes:  # it has come by another way meanwhile
-            async for _ in connection.body(frame.body_bytes):
-                pass
-            return
-        with store.incoming(ref.digest, frame.offset_bytes) as incoming:
-            async for data in connection.body(frame.body_bytes):
-                incoming.write(data)
+        offset = frame.offset_bytes
+        async for data in connection.body(frame.body_bytes):
+            if not self._is_settled(client, ref):
+                self._check_continues(client, ref, offset)
+                store.write(ref.digest, offset, data)
                 # The last byte counts only once the layer is verified
-                arrived = min(incoming.end_bytes, ref.size_bytes - 1)
+                arrived = min(offset + len(data), ref.size_bytes - 1)
                 self._presence.add(client, ref.digest, arrived)
+            offset += len(data)
         if end == ref.size_bytes and not self._is_settled(client, ref):
+            self._check_continues(client, ref, end - 1)
             await self._verify(client, store, ref)
+
+    def _check_continues(self, client: str, ref: LayerRef, offset_bytes: int) -> None:
+        """Refuse bytes of a layer whose earlier ones were discarded, or that was replaced."""
+        present = self._presence.present_bytes(client, ref.digest)
+        if offset_bytes > present or not self._is_wanted(client, ref.digest):
+            raise ProtocolError(f"layer {ref.layer} was discarded as it came")
 
     def _is_settled(self, client: str, ref: LayerRef) -> bool:
         """Whether another sender's bytes are verified or about to be."""
@@ -201,5 +212,8 @@ class LayerReceiver:
             raise
         finally:
             self._verifying.discard((client, ref.digest))
+        if not self._is_wanted(client, ref.digest):
+            store.discard(ref.digest)
+            raise ProtocolError(f"layer {ref.layer} was discarded as it was verified")
         self._presence.add(client, ref.digest, ref.size_bytes)
         await self._on_stored(client, ref)

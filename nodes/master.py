@@ -99,8 +99,9 @@ class Master:
     async def _choose(self, client: str, asked: Choose) -> Choice:
         """Apply the partitioner to all visible servers and return the best (section III.C.2)."""
         visible = asked.access_points
-        if not visible or not set(visible) <= self._setup.addresses.keys() - {MASTER}:
-            raise ProtocolError(f"{client} cannot choose among {visible}")
+        if not visible:
+            raise ProtocolError(f"{client} cannot choose among no access points")
+        self._check_known(client, visible)
         candidates = self._servers.reachable(visible) or visible
         loads = await self._loads(candidates)
         access_point, current = self._coordinator.choose(client, candidates, loads)
@@ -117,11 +118,16 @@ class Master:
         return Choice(asked.number, plan_reply(access_point, current))
 
     async def _attach(self, client: str, attach: Attach, connection: Connection) -> None:
+        self._check_known(client, (attach.access_point,))
         self._coordinator.associate(client, attach.access_point)
         if not attach.planned:
             loads = await self._loads([attach.access_point])
             current = self._coordinator.plan(client, attach.access_point, loads)
             await connection.send(plan_reply(attach.access_point, current))
+
+    def _check_known(self, client: str, access_points: Sequence[str]) -> None:
+        if not set(access_points) <= self._setup.addresses.keys() - {MASTER}:
+            raise ProtocolError(f"{client} names access points that are not all known")
 
     async def _report(self, fix: Fix) -> None:
         situation = self._coordinator.predict(fix)

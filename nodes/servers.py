@@ -31,12 +31,16 @@ class EdgeServers:
         """Take what a server says until it ends the connection.
 
         Raises:
-            ProtocolError: it says anything but its load, or that unasked or of another source.
+            ProtocolError: it says anything but its load, or that unasked or of another source, or
+                over a connection that it has replaced.
         """
+        self._drop_request(server)  # it went over an earlier connection
         self._connections[server] = connection
         try:
             while (received := await connection.receive()) is not None:
                 message = received[0]
+                if self._connections.get(server) is not connection:
+                    raise ProtocolError(f"{server} has opened another connection since")
                 if not isinstance(message, Load) or server not in self._asked:
                     raise ProtocolError(f"{server} said {message!r}, unasked")
                 if message.stats.source != self._source:
@@ -46,8 +50,7 @@ class EdgeServers:
         finally:
             if self._connections.get(server) is connection:
                 del self._connections[server]
-                if asked := self._asked.pop(server, None):
-                    asked.cancel()
+                self._drop_request(server)
 
     def reachable(self, servers: Iterable[str]) -> list[str]:
         """Return those of the servers that are connected, in their order."""
@@ -73,6 +76,10 @@ class EdgeServers:
             await self._connections[server].send(order)
         except (KeyError, OSError) as error:
             _log.warning("%s takes no order to migrate: %r", server, error)
+
+    def _drop_request(self, server: str) -> None:
+        if asked := self._asked.pop(server, None):
+            asked.cancel()
 
     def _ask(self, server: str) -> asyncio.Future[None]:
         if server not in self._asked:

@@ -12,7 +12,6 @@ import hashlib
 import mmap
 import os
 from pathlib import Path
-from types import TracebackType
 
 from testbed.errors import ProtocolError
 
@@ -68,9 +67,17 @@ class LayerStore:
         self.path(digest).unlink(missing_ok=True)
         self._partial(digest).unlink(missing_ok=True)
 
-    def incoming(self, digest: str, offset_bytes: int) -> IncomingLayer:
-        """Return a writer for bytes of a layer from `offset_bytes` on."""
-        return IncomingLayer(self._partial(digest), offset_bytes)
+    def write(self, digest: str, offset_bytes: int, data: bytes) -> None:
+        """Write bytes of a layer on its way in; they stay in a partial file if the way is cut.
+
+        Several senders may write the same layer in turn: equal bytes to equal places. None keeps
+        the file open, and none may write while `accept` runs, so what is verified never changes.
+        """
+        file = os.open(self._partial(digest), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(file, data, offset_bytes)
+        finally:
+            os.close(file)
 
     def accept(self, digest: str) -> None:
         """Verify a layer that has arrived whole and take it in; takes 1 ms for each 1-2 MB.
@@ -103,30 +110,3 @@ class LayerStore:
 
     def _partial(self, digest: str) -> Path:
         return self.path(digest).with_suffix(".part")
-
-
-class IncomingLayer:
-    """A layer on its way in; what has arrived stays in a partial file if the way is cut.
-
-    Several senders may write the same layer at once: equal bytes to equal places.
-    """
-
-    def __init__(self, partial: Path, offset_bytes: int) -> None:
-        self.end_bytes = offset_bytes
-        self._file = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
-
-    def write(self, data: bytes) -> None:
-        """Write bytes behind the last ones."""
-        os.pwrite(self._file, data, self.end_bytes)
-        self.end_bytes += len(data)
-
-    def __enter__(self) -> IncomingLayer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self._file)

@@ -56,7 +56,12 @@ class EdgeHello(Message, frozen=True, tag="edge_hello"):
 
 
 class Register(Message, frozen=True, tag="register"):
-    """A client's DNN profile (no weights) and current trajectory (section III.B)."""
+    """A client's DNN profile (no weights) and current trajectory (section III.B).
+
+    Raises:
+        ValueError: sizes or work of a layer out of range, weights that are not exactly those of the
+            layers, times that are not one a layer, or positions or times that are not finite.
+    """
 
     client: str
     graph: LayerGraph
@@ -64,17 +69,40 @@ class Register(Message, frozen=True, tag="register"):
     client_s: tuple[float, ...]  # time of each layer on the client, (n_layers,)
     trajectory: tuple[tuple[float, float, float], ...]  # (time_s, x_m, y_m), oldest first
 
+    def __post_init__(self) -> None:
+        layers = self.graph.layers
+        sizes = (size for layer in layers for size in (layer.weight_bytes, layer.output_bytes))
+        if max(self.graph.input_bytes, *sizes) > MAX_BODY_BYTES:
+            raise ValueError(f"a layer of {self.graph.model} exceeds {MAX_BODY_BYTES} bytes")
+        if min(layer.multiply_adds for layer in layers) < 0:
+            raise ValueError(f"a layer of {self.graph.model} computes less than nothing")
+        weighty = [(i, layer.weight_bytes) for i, layer in enumerate(layers) if layer.weight_bytes]
+        if sorted((ref.layer, ref.size_bytes) for ref in self.weights) != weighty:
+            raise ValueError(f"the weights are not those of {self.graph.model}'s layers")
+        times_s = self.client_s
+        if len(times_s) != len(layers) or min(times_s) < 0 or not math.isfinite(sum(times_s)):
+            raise ValueError(f"{self.graph.model}'s {len(layers)} layers cannot take such times")
+        for position in self.trajectory:
+            _check_position(*position)
+
 
 class Registered(Message, frozen=True, tag="registered"):
     """The master knows the client."""
 
 
 class Report(Message, frozen=True, tag="report"):
-    """A client's position, sent every interval."""
+    """A client's position, sent every interval.
+
+    Raises:
+        ValueError: it is not finite.
+    """
 
     time_s: float
     x_m: float
     y_m: float
+
+    def __post_init__(self) -> None:
+        _check_position(self.time_s, self.x_m, self.y_m)
 
 
 class Attach(Message, frozen=True, tag="attach"):
@@ -286,6 +314,11 @@ def parse_header(header: bytes) -> AnyMessage:
         return _decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"header does not fit the protocol: {error}") from error
+
+
+def _check_position(time_s: float, x_m: float, y_m: float) -> None:
+    if not all(map(math.isfinite, (time_s, x_m, y_m))):
+        raise ValueError(f"nobody is at ({x_m}, {y_m}) at {time_s} s")
 
 
 def _check_lengths(header_bytes: int, body_bytes: int) -> None:

@@ -21,8 +21,7 @@ def store(tmp_path: Path) -> LayerStore:
 
 
 def arrive(store: LayerStore, data: bytes, offset_bytes: int = 0, digest: str = DIGEST) -> None:
-    with store.incoming(digest, offset_bytes) as incoming:
-        incoming.write(data)
+    store.write(digest, offset_bytes, data)
 
 
 def files(folder: Path) -> list[str]:
@@ -52,7 +51,7 @@ def test_what_is_no_digest_never_becomes_a_file_name(
         with pytest.raises(ProtocolError, match="is no SHA-256 digest"):
             use(digest)
     with pytest.raises(ProtocolError, match="is no SHA-256 digest"):
-        store.incoming(digest, 0)
+        store.write(digest, 0, b"x")
     assert files(tmp_path) == ["pool/ab"]
 
 
@@ -90,13 +89,21 @@ def test_a_layer_that_lacks_bytes_is_refused(store: LayerStore, tmp_path: Path) 
 
 
 def test_two_senders_of_one_layer_complete_it_together(store: LayerStore) -> None:
-    with store.incoming(DIGEST, 0) as one, store.incoming(DIGEST, 0) as other:
-        one.write(DATA[:3000])
-        other.write(DATA[:1000])
-        one.write(DATA[3000:])
-        other.write(DATA[1000:])
+    arrive(store, DATA[:3000])
+    arrive(store, DATA[:1000])
+    arrive(store, DATA[3000:], 3000)
+    arrive(store, DATA[1000:], 1000)
     store.accept(DIGEST)
     assert store.read(DIGEST)[:] == DATA
+
+
+def test_what_is_written_after_a_layer_was_verified_does_not_change_it(
+    store: LayerStore, tmp_path: Path
+) -> None:
+    arrive(store, DATA)
+    store.accept(DIGEST)
+    arrive(store, bytes(1000), 500)
+    assert store.read(DIGEST)[:] == (tmp_path / "pool" / DIGEST).read_bytes() == DATA
 
 
 def test_a_layer_discarded_as_it_is_verified_is_a_refusal(store: LayerStore) -> None:

@@ -62,7 +62,7 @@ STATS = ServerStats("modelled", 3, 0.25, 0.125, 500_000_000, 61.5)
 
 MESSAGES: tuple[AnyMessage, ...] = (
     EdgeHello("ap7"),
-    Register("walker", GRAPH, (REF,), (0.1, 0.2), ((-30.0, 1.0, 2.0),)),
+    Register("walker", GRAPH, (LayerRef(0, "ab" * 32, 10),), (0.1, 0.2), ((-30.0, 1.0, 2.0),)),
     Registered(),
     Report(30.0, -1.5, 2.5),
     Attach("ap7", planned=True),
@@ -184,6 +184,62 @@ def test_an_impossible_dnn_profile_is_refused(layers: list[Layer]) -> None:
     good["graph"]["outputs"] = [max(0, len(layers) - 1)]
     with pytest.raises(ProtocolError):
         parse_header(encoded(good))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_s": [0.1]},
+        {"client_s": []},
+        {"client_s": [0.1, 0.2, 0.3]},
+        {"client_s": [0.1, math.nan]},
+        {"client_s": [math.nan, 0.1]},
+        {"client_s": [0.1, math.inf]},
+        {"client_s": [1e308, 1e308]},
+        {"client_s": [0.1, -0.1]},
+        {"weights": []},
+        {"weights": [LayerRef(0, "ab" * 32, 11)]},
+        {"weights": [LayerRef(0, "ab" * 32, 10)] * 2},
+        {"weights": [LayerRef(0, "ab" * 32, 10), LayerRef(1, "ab" * 32, 0)]},
+        {"trajectory": [(0.0, 1.0, 2.0), (math.nan, 1.0, 2.0)]},
+        {"trajectory": [(0.0, math.inf, 2.0)]},
+    ],
+    ids=str,
+)
+def test_a_registration_that_fits_no_model_or_no_place_is_refused(
+    changes: dict[str, object],
+) -> None:
+    good = msgspec.to_builtins(MESSAGES[1])
+    assert parse_header(encoded(good)) == MESSAGES[1]
+    with pytest.raises(ProtocolError, match="does not fit the protocol"):
+        parse_header(encoded(good | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight_bytes": MAX_BODY_BYTES + 1},
+        {"output_bytes": MAX_BODY_BYTES + 1},
+        {"weight_bytes": 2**63},
+        {"multiply_adds": -1},
+    ],
+    ids=str,
+)
+def test_a_registered_layer_has_a_size_that_can_be_sent(changes: dict[str, int]) -> None:
+    good = msgspec.msgpack.decode(encoded(MESSAGES[1]))
+    good["graph"]["layers"][0] |= changes
+    size_bytes = good["graph"]["layers"][0]["weight_bytes"]
+    good["weights"] = [{"layer": 0, "digest": "ab" * 32, "size_bytes": size_bytes}]
+    with pytest.raises(ProtocolError, match="does not fit the protocol"):
+        parse_header(encoded(good))
+
+
+@pytest.mark.parametrize("field", ["time_s", "x_m", "y_m"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_report_from_nowhere_is_refused(field: str, value: float) -> None:
+    good = {"type": "report", "time_s": 1.0, "x_m": 2.0, "y_m": 3.0}
+    with pytest.raises(ProtocolError, match="nobody is at"):
+        parse_header(encoded(good | {field: value}))
 
 
 def load(**changes: object) -> bytes:

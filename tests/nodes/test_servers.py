@@ -16,7 +16,9 @@ from testbed.dnn.devices import device_profile
 from testbed.dnn.graph import LayerGraph
 from testbed.gpu.stats import ServerStats
 from testbed.protocol import (
+    MAGIC,
     PORTS,
+    PREAMBLE,
     AnyMessage,
     Attach,
     Choice,
@@ -248,6 +250,49 @@ def test_statistics_of_another_source_are_no_load(tmp_path: Path) -> None:
         client = await on_stage.client()
         assert (await plan(client, "ap0")).upload  # as if it were idle
         await until(lambda: edge.asked() == 1, "the request")
+
+    play(tmp_path, test)
+
+
+def test_a_server_that_reconnects_before_it_answered_is_asked_again(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        mute = await on_stage.edge("ap0", None)
+        client = await on_stage.client()
+        first = asyncio.create_task(plan(client, "ap0"))
+        await until(lambda: mute.asked() == 1, "the request")
+        again = await on_stage.edge("ap0", BUSY)
+        unknown = await first  # the request went with its connection
+        busy = await plan(client, "ap0")
+        assert again.asked() == 1
+        assert sum(busy.server_s) > 2 * sum(unknown.server_s)
+        await mute.connection.send(Load(IDLE))  # the connection that was replaced counts no more
+        assert await plan(client, "ap0") == busy
+
+    play(tmp_path, test)
+
+
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("access_point", ["ap9", "master", ""])
+def test_an_attachment_to_what_is_no_edge_server_is_refused(
+    tmp_path: Path, access_point: str, planned: bool
+) -> None:
+    async def test(on_stage: Stage) -> None:
+        other, client = await on_stage.client("runner"), await on_stage.client()
+        await client.send(Attach(access_point, planned))
+        assert await client.receive() is None
+        assert (await plan(other, "ap0")).upload
+
+    play(tmp_path, test)
+
+
+def test_a_client_that_is_nowhere_is_hung_up_on_and_others_go_on(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        other, client = await on_stage.client("runner"), await on_stage.client()
+        report = msgspec.to_builtins(Report(0.0, 1.0, 2.0)) | {"x_m": float("nan")}
+        header = msgspec.msgpack.encode(report)
+        client._writer.write(PREAMBLE.pack(MAGIC, len(header), 0) + header)
+        assert await client.receive() is None
+        assert (await plan(other, "ap0")).upload
 
     play(tmp_path, test)
 
