@@ -14,6 +14,7 @@ from sklearn.inspection import permutation_importance
 from threadpoolctl import threadpool_limits
 
 from testbed.dnn.estimator import LayerTimeEstimator, Work
+from testbed.errors import ConfigurationError
 from testbed.gpu.boosting import Boosting, IdleTimesSlowdown
 from testbed.gpu.contention import HYPERPARAMETERS, LOAD
 from testbed.gpu.estimators import Estimator, Forest, IdleProfile, LinearLogarithmic
@@ -91,11 +92,24 @@ def split_by_run(profile: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Runs count in the order of their mean gaps, so both have light and heavy loads; they never share
     a query or a load period.
+
+    Raises:
+        ConfigurationError: what is held out has layer types at numbers of clients that nothing is
+            learnt of, since too little was timed.
     """
     runs = profile.drop_duplicates("run").sort_values(["clients", "mean_gap_s"])
     held_out = runs.loc[runs.groupby("clients").cumcount() % 3 == 1, "run"]
     is_held_out = profile["run"].isin(held_out)
-    return profile[~is_held_out], profile[is_held_out]
+    training, testing = profile[~is_held_out], profile[is_held_out]
+    met = [set(zip(part["kind"], part["clients"], strict=True)) for part in (training, testing)]
+    unknown = met[1] - met[0]
+    if unknown or not met[1]:
+        what = ", ".join(f"{kind} at {clients} clients" for kind, clients in sorted(unknown)[:3])
+        raise ConfigurationError(
+            f"too little was timed to learn from and to test: {what or 'nothing is held out'}; give"
+            " more --seconds or --runs"
+        )
+    return training, testing
 
 
 def split_by_layer(

@@ -375,3 +375,17 @@ def test_experiment_refuses_wrong_settings(arguments: tuple[str, str], tmp_path:
     assert result.returncode == 2
     assert arguments[0] in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_too_little_to_learn_from_is_said() -> None:
+    """A layer type was met by two clients in the period that is held out, and in no other."""
+    rows = pd.DataFrame(
+        {
+            "run": [0, 1, 2],
+            "clients": [2, 2, 2],
+            "mean_gap_s": [0.1, 0.2, 0.3],
+            "kind": ["Convolution", "Concat", "Convolution"],
+        }
+    )
+    with pytest.raises(ConfigurationError, match=r"Concat at 2 clients.*--seconds"):
+        split_by_run(rows)
