@@ -27,19 +27,72 @@ class Traces(Section, frozen=True, kw_only=True):
     """Whose movement is replayed, and where access points stand."""
 
     path: Annotated[
-        str | None, Meta(description="folder of traces (none: KAIST, else synthetic)")
+        str | None, Meta(description="file or folder of traces (none: KAIST, else synthetic)")
     ] = None
-    format: Annotated[Literal["auto", "crawdad"], Meta(description="format of the traces")] = "auto"
-    window_m: Annotated[
-        tuple[float, float, float, float],
+    format: Annotated[
+        Literal[
+            "auto",
+            "crawdad",
+            "geolife",
+            "bonnmotion",
+            "ns2",
+            "sumo",
+            "gpx",
+            "csv",
+            "parquet",
+            "synthetic",
+        ],
         Meta(
-            description="rectangle x_min, y_min, x_max, y_max that is kept (paper: 1.5 km x 2 km)"
+            description="format of the traces (auto: found out by their content; synthetic: a"
+            " campus made here)"
         ),
-    ] = (-1100.0, -700.0, 400.0, 1300.0)
-    interval_s: Annotated[Positive, Meta(description="step between positions (KAIST: 30 s)")] = 30.0
+    ] = "auto"
+    skip_bad: Annotated[
+        bool, Meta(description="malformed lines are counted and skipped, not refused")
+    ] = False
+    backwards: Annotated[
+        Literal["drop", "refuse"],
+        Meta(description="samples not later than the one before are left out, or refused"),
+    ] = "drop"
+    duplicates: Annotated[
+        Literal["drop", "keep"],
+        Meta(description="files that copy another file are left out, or kept"),
+    ] = "drop"
+    window_m: Annotated[
+        tuple[float, float, float, float] | None,
+        Meta(
+            description="rectangle x_min, y_min, x_max, y_max that is kept (none: the data set's"
+            " own, for KAIST 1.5 km x 2 km)"
+        ),
+    ] = None
+    window_deg: Annotated[
+        tuple[float, float, float, float] | None,
+        Meta(description="or, of geographic traces, lat_min, lon_min, lat_max, lon_max"),
+    ] = None
+    gap_s: Annotated[
+        Positive | None,
+        Meta(
+            description="more time than this between two samples cuts a trace (none: 1.5 times"
+            " the usual time, for Geolife 60 s)"
+        ),
+    ] = None
+    min_duration_s: Annotated[
+        NotNegative, Meta(description="shorter unbroken segments are dropped")
+    ] = 0.0
+    interval_s: Annotated[
+        Positive, Meta(description="step between positions (paper: KAIST 30 s, Geolife 20 s)")
+    ] = 30.0
+    between_samples: Annotated[
+        Literal["hold", "interpolate"],
+        Meta(description="positions step at the recorded samples, or move linearly between them"),
+    ] = "hold"
     test_people: Annotated[
         int, Meta(ge=1, description="people who are replayed; the rest train")
     ] = 31
+    test_segments: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="at most so many unbroken segments of theirs, drawn (none: all)"),
+    ] = None
     cell_circumradius_m: Annotated[Positive, Meta(description="hexagonal cells (section IV.B)")] = (
         50.0
     )
@@ -132,7 +185,8 @@ class Migration(Section, frozen=True, kw_only=True):
     """Prediction and proactive migration (sections III.B to III.D)."""
 
     policy: Annotated[
-        str, Meta(description="who gets layers: ionn, perdnn, optimal or package.module:Class")
+        str,
+        Meta(description="who gets layers: ionn, perdnn, visits, optimal or package.module:Class"),
     ] = "perdnn"
     radius_m: Annotated[
         Positive, Meta(description="servers this near to the predicted position get layers")
@@ -148,7 +202,22 @@ class Migration(Section, frozen=True, kw_only=True):
     retain_uploads: Annotated[
         bool, Meta(description="servers keep layers of clients that left")
     ] = False
-    predictor: Annotated[str, Meta(description="mobility predictor")] = "svr"
+    predictor: Annotated[
+        str,
+        Meta(
+            description="mobility predictor: svr, svr-polynomial, svr-rbf, markov, rnn, visits,"
+            " stay, velocity, ridge or package.module:Class"
+        ),
+    ] = "svr"
+    offer_probability: Annotated[
+        float,
+        Meta(
+            gt=0, le=1, description="policy visits: servers this probable within the TTL get layers"
+        ),
+    ] = 0.1
+    keep_probability: Annotated[
+        float, Meta(ge=0, le=1, description="policy visits: and those that have them keep them")
+    ] = 0.01
     trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
 
 
@@ -205,12 +274,20 @@ def from_dict(values: dict[str, Any]) -> Experiment:
     except msgspec.ValidationError as error:
         raise ConfigurationError(_readable(error, values)) from error
     _check_numbers(to_dict(experiment), "")
-    x_min, y_min, x_max, y_max = experiment.traces.window_m
-    if x_min >= x_max or y_min >= y_max:
-        raise ConfigurationError(
-            f"traces.window_m: {experiment.traces.window_m} is empty; write x_min y_min x_max y_max"
-        )
+    _check_window(experiment.traces)
     return experiment
+
+
+def _check_window(traces: Traces) -> None:
+    if traces.window_m is not None and traces.window_deg is not None:
+        raise ConfigurationError("give traces.window_m or traces.window_deg, not both")
+    for name, order in (
+        ("window_m", "x_min y_min x_max y_max"),
+        ("window_deg", "lat_min lon_min lat_max lon_max"),
+    ):
+        window = getattr(traces, name)
+        if window is not None and (window[0] >= window[2] or window[1] >= window[3]):
+            raise ConfigurationError(f"traces.{name}: {window} is empty; write {order}")
 
 
 def override(values: dict[str, Any], path: str, value: object) -> None:

@@ -5,28 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.config import Experiment
+import numpy as np
+
+from testbed.config import Experiment, Traces
 from testbed.values import AccessPoint, Schedule
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points
+from traces.datasets import own_rules
 from traces.library import find_traces
-from traces.prepare import crop, resample, split_people
+from traces.prepare import Preparation, split_people
+from traces.prepare import prepare as prepare_traces
+from traces.recording import Reading, Recording
 from traces.schedule import build_schedule
-from traces.trace import TraceSet
-from traces.window import Window
+from traces.trace import FloatArray, TraceSet
+from traces.window import GeographicWindow, Window
 
 
 @dataclass(frozen=True)
 class People:
     """Who walks where, and the access points of all cells that anyone visits."""
 
-    recorded: TraceSet
-    traces: TraceSet  # of those, what lies in the window, step by step
+    recorded: Recording
+    traces: TraceSet  # of that, what lies in the window, step by step
     access_points: tuple[AccessPoint, ...]
+
+    @property
+    def servers_m(self) -> FloatArray:
+        """Where the access points' edge servers stand, in metres, (s, 2)."""
+        return np.array([(each.x_m, each.y_m) for each in self.access_points])
 
     def split(self, settings: Experiment) -> tuple[TraceSet, TraceSet]:
         """Return the traces that train the predictor and those that may be replayed."""
-        return split_people(self.traces, settings.traces.test_people, seed=settings.seed)
+        wanted = settings.traces
+        return split_people(
+            self.traces,
+            wanted.test_people,
+            seed=settings.seed,
+            test_segments=wanted.test_segments,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,13 +61,51 @@ def load_people(settings: Experiment) -> People:
         TraceError: the traces cannot be read.
         ConfigurationError: nobody moves in the window.
     """
+    return place_people(record(settings), settings)
+
+
+def record(settings: Experiment) -> Recording:
+    """Load the traces as they are; TraceError if they cannot be read."""
     wanted = settings.traces
-    folder = None if wanted.path is None else Path(wanted.path)
-    recorded = find_traces(folder, settings.seed, wanted.format)
-    x_min, y_min, x_max, y_max = wanted.window_m
-    traces = resample(crop(recorded, Window(x_min, x_max, y_min, y_max)), wanted.interval_s)
+    path = None if wanted.path is None else Path(wanted.path)
+    reading = Reading(
+        skip_bad=wanted.skip_bad,
+        backwards=wanted.backwards,
+        duplicates=wanted.duplicates,
+        sample_s=wanted.interval_s,
+    )
+    return find_traces(path, settings.seed, wanted.format, reading)
+
+
+def place_people(recorded: Recording, settings: Experiment) -> People:
+    """Crop and resample traces, and place access points.
+
+    Raises:
+        ConfigurationError: nobody moves in the window.
+    """
+    wanted = settings.traces
+    own = own_rules(recorded)
+    preparation = Preparation(
+        window=_window(wanted) or own.window,
+        interval_s=wanted.interval_s,
+        gap_s=own.gap_s if wanted.gap_s is None else wanted.gap_s,
+        min_duration_s=wanted.min_duration_s,
+        between=wanted.between_samples,
+    )
+    traces = prepare_traces(recorded, preparation)
     grid = HexGrid(wanted.cell_circumradius_m)
     return People(recorded, traces, place_access_points(grid, traces.traces))
+
+
+def _window(wanted: Traces) -> Window | GeographicWindow | None:
+    """Return the window that is asked for, if one is."""
+    if wanted.window_m is not None:
+        x_min, y_min, x_max, y_max = wanted.window_m
+        return Window(x_min, x_max, y_min, y_max)
+    if wanted.window_deg is not None:
+        lat_min, lon_min, lat_max, lon_max = wanted.window_deg
+        return GeographicWindow(lat_min, lat_max, lon_min, lon_max)
+    return None
 
 
 def prepare(settings: Experiment) -> Movement:

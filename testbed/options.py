@@ -22,7 +22,7 @@ from testbed.units import parse_rate, parse_size, parse_time
 #: The common options: the setting that each stands for, and what its value is called in --help.
 OPTIONS = {
     "--engine": ("engine", "ENGINE"),
-    "--traces": ("traces.path", "DIR"),
+    "--traces": ("traces.path", "PATH"),
     "--trace-format": ("traces.format", "FORMAT"),
     "--clients": ("replay.clients", "N"),
     "--start": ("replay.start", "T"),
@@ -40,7 +40,7 @@ OPTIONS = {
     "--compute": ("compute.mode", "MODE"),
     "--tdf": ("compute.tdf", "FACTOR"),
 }
-_FLAGS = {"--retain-uploads": "migration.retain_uploads"}
+FLAGS = {"--skip-bad": "traces.skip_bad", "--retain-uploads": "migration.retain_uploads"}
 
 #: What the end of a setting's name says of its unit, and what reads a value that has one.
 _UNITS: dict[str, tuple[str, Callable[[str], float] | None]] = {
@@ -79,7 +79,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: Experiment | None) -
     for option, (path, metavar) in OPTIONS.items():
         text = f"{_meaning(fields[path])} ({_described(path, fields[path], values)})"
         parser.add_argument(option, metavar=metavar, help=text.replace("%", "%%"))
-    for option, path in _FLAGS.items():
+    for option, path in FLAGS.items():
         parser.add_argument(option, action="store_const", const="true", help=_meaning(fields[path]))
     parser.add_argument(
         "--set",
@@ -111,7 +111,7 @@ def with_options(experiment: Experiment, given: argparse.Namespace) -> Experimen
         ConfigurationError: an unknown setting, a wrong type or a value out of its bounds.
     """
     values = to_dict(experiment)
-    for option, path in {**{o: path for o, (path, _) in OPTIONS.items()}, **_FLAGS}.items():
+    for option, path in {**{o: path for o, (path, _) in OPTIONS.items()}, **FLAGS}.items():
         text = getattr(given, option.removeprefix("--").replace("-", "_"))
         if text is not None:
             override(values, path, _option_value(option, path, text))

@@ -61,6 +61,16 @@ def test_missing_sections_have_their_defaults() -> None:
         ("model.input_shape", "1x3"),
         ("traces.window_m", [0, 0, 1]),
         ("traces.window_m", [0, 0, 0, 10]),
+        ("traces.window_deg", [40, 116, 39, 117]),
+        ("traces.format", "shapefile"),
+        ("traces.skip_bad", "yes"),
+        ("traces.backwards", "keep"),
+        ("traces.duplicates", "refuse"),
+        ("traces.gap_s", 0),
+        ("traces.min_duration_s", -1),
+        ("traces.interval_s", 0),
+        ("traces.between_samples", "spline"),
+        ("traces.test_segments", 0),
         ("traces.path", 5),
         ("engine", "dream"),
         ("seed", -1),
@@ -69,6 +79,13 @@ def test_missing_sections_have_their_defaults() -> None:
 def test_a_value_out_of_bounds_is_refused_with_the_settings_path(path: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=path):
         changed(path, value)
+
+
+def test_one_window_is_enough() -> None:
+    values = to_dict(changed("traces.window_m", [0, 0, 10, 10]))
+    override(values, "traces.window_deg", [39, 116, 40, 117])
+    with pytest.raises(ConfigurationError, match=r"traces\.window_m or traces\.window_deg"):
+        from_dict(values)
 
 
 def test_an_unknown_section_or_setting_of_a_file_is_refused() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from testbed.errors import TraceError
 from traces.campus import synthetic_campus
-from traces.crawdad import load_folder, trace_files
-from traces.trace import TraceSet
+from traces.files import trace_files
+from traces.loading import load
+from traces.recording import Reading, Recording, recorded
+
+SYNTHETIC = "synthetic"  # the format of what is read from no file
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FOLDERS = (
@@ -15,21 +18,31 @@ DEFAULT_FOLDERS = (
     _REPOSITORY.parent / "shared" / "data" / "kaist",
 )
 
-#: By the name of a format; "auto" finds it out, among the one that there is.
-LOADERS: dict[str, Callable[[Path], TraceSet]] = {"auto": load_folder, "crawdad": load_folder}
 
+def find_traces(
+    path: Path | None, seed: int, trace_format: str = "auto", reading: Reading | None = None
+) -> Recording:
+    """Return the traces of `path`, or else KAIST's where found, or else the synthetic campus.
 
-def find_traces(folder: Path | None, seed: int, trace_format: str = "auto") -> TraceSet:
-    """Return the traces of `folder`, or else KAIST's where found, or else the synthetic campus.
-
-    The set's `source` says which it was; `seed` matters to the synthetic campus alone.
+    The recording's `source` says which it was. The format "synthetic" asks for the campus, and has
+    no path; `seed` matters to it alone.
 
     Raises:
         TraceError: the traces cannot be read.
     """
-    if folder is not None:
-        return LOADERS[trace_format](folder)
+    reading = reading or Reading()
+    if trace_format == SYNTHETIC:
+        if path is not None:
+            raise TraceError(f"{path}: the synthetic campus is not read from files; name no path")
+        return campus(seed, reading)
+    if path is not None:
+        return load(path, trace_format, reading)
     for default in DEFAULT_FOLDERS:
         if trace_files(default):
-            return load_folder(default)
-    return synthetic_campus(seed)
+            return load(default, "crawdad", reading)
+    return campus(seed, reading)
+
+
+def campus(seed: int, reading: Reading) -> Recording:
+    """Return the synthetic campus; what is read from no file is sampled as waypoints are."""
+    return recorded(synthetic_campus(seed, interval_s=reading.sample_s), SYNTHETIC)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from testbed.errors import ConfigurationError
-from traces.trace import FloatArray, Trace, TraceSet
-from traces.window import KAIST_WINDOW, Window
+from traces.projection import middle_deg, planar, project
+from traces.recording import Recording
+from traces.trace import Between, FloatArray, SamplesT, TraceSet
+from traces.window import KAIST_WINDOW, GeographicWindow, Window
 
 TEST_PEOPLE = 31  # section IV.B simulates 31 of KAIST's people; the others train the predictor
 
@@ -18,7 +21,58 @@ _GAP_INTERVALS = 1.5
 _ROUNDING = 1e-6
 
 
-def crop(traces: TraceSet, window: Window = KAIST_WINDOW) -> TraceSet:
+@dataclass(frozen=True)
+class Preparation:
+    """What becomes of a recording.
+
+    Args:
+        window: what is kept of the plane or of the Earth; None: everything.
+        interval_s: step of the traces afterwards.
+        gap_s: more time than this between two samples cuts a trace; None: 1.5 times the usual.
+        min_duration_s: shorter segments are dropped.
+        between: how a position between two samples is made of them.
+    """
+
+    window: Window | GeographicWindow | None
+    interval_s: float
+    gap_s: float | None = None
+    min_duration_s: float = 0.0
+    between: Between = "hold"
+
+
+def prepare(recording: Recording, how: Preparation) -> TraceSet:
+    """Return the recording cropped, cut into unbroken segments, in steps and in metres.
+
+    Geographic positions become metres east and north of the middle of a window in degrees, or else
+    of the recording's median position.
+
+    Raises:
+        ConfigurationError: nobody moves inside the window, or it is in degrees and the recording
+            is not.
+    """
+    window, tracks = how.window, recording.tracks
+    if isinstance(window, GeographicWindow) and not recording.geographic:
+        raise ConfigurationError(
+            f"{recording.source!r} has no latitudes and longitudes; give its window in metres"
+            " (traces.window_m)"
+        )
+    gap_s = _GAP_INTERVALS * recording.interval_s if how.gap_s is None else how.gap_s
+    if not recording.geographic:
+        traces = _stepped(planar(tracks), how, gap_s)
+    elif isinstance(window, Window):
+        traces = _stepped(project(tracks, middle_deg(tracks)), how, gap_s)
+    else:  # cropped before it is projected, which takes longer
+        centre_deg = middle_deg(tracks) if window is None else window.centre_deg
+        traces = project(_stepped(tracks, how, gap_s), centre_deg)
+    return TraceSet(traces, recording.source, how.interval_s)
+
+
+def _stepped(samples: tuple[SamplesT, ...], how: Preparation, gap_s: float) -> tuple[SamplesT, ...]:
+    segments = _unbroken(samples, how.window, gap_s, how.min_duration_s)
+    return _in_steps(segments, how.interval_s, how.between)
+
+
+def crop(traces: TraceSet, window: Window | None = KAIST_WINDOW) -> TraceSet:
     """Return the parts of the traces inside the window.
 
     A trace is cut where it leaves the window and where a sample is missing, never bridged; its
@@ -28,58 +82,99 @@ def crop(traces: TraceSet, window: Window = KAIST_WINDOW) -> TraceSet:
     Raises:
         ConfigurationError: nobody moves inside the window.
     """
-    gap_s = _GAP_INTERVALS * traces.interval_s
-    segments = tuple(part for trace in traces.traces for part in _segments(trace, window, gap_s))
-    if not segments:
-        raise ConfigurationError(f"none of {len(traces.traces)} traces moves inside {window}")
+    segments = _unbroken(traces.traces, window, _GAP_INTERVALS * traces.interval_s)
     return replace(traces, traces=segments)
 
 
-def _segments(trace: Trace, window: Window, gap_s: float) -> list[Trace]:
-    inside = np.flatnonzero(window.contains(trace.x_m, trace.y_m))
+def _unbroken(
+    samples: tuple[SamplesT, ...],
+    window: Window | GeographicWindow | None,
+    gap_s: float,
+    min_duration_s: float = 0.0,
+) -> tuple[SamplesT, ...]:
+    segments = tuple(part for each in samples for part in _segments(each, window, gap_s))
+    kept = tuple(part for part in segments if part.time_s[-1] - part.time_s[0] >= min_duration_s)
+    if not segments:
+        where = "at all" if window is None else f"inside {window}"
+        raise ConfigurationError(f"none of {len(samples)} traces moves {where}")
+    if not kept:
+        raise ConfigurationError(
+            f"none of {len(segments)} unbroken segments lasts {min_duration_s:g} s; set"
+            " traces.min_duration_s"
+        )
+    return kept
+
+
+def _segments(
+    samples: SamplesT, window: Window | GeographicWindow | None, gap_s: float
+) -> list[SamplesT]:
+    if window is None:
+        inside = np.arange(len(samples))
+    else:
+        east, north = (getattr(samples, axis) for axis in samples.AXES)
+        inside = np.flatnonzero(window.contains(east, north))
     left = np.diff(inside) > 1
-    gap = np.diff(trace.time_s[inside]) > gap_s
+    gap = np.diff(samples.time_s[inside]) > gap_s
     runs = [run for run in np.split(inside, np.flatnonzero(left | gap) + 1) if len(run) > 1]
     return [
-        trace.segment(f"{trace.name}#{number}", run[0], run[-1] + 1)
+        samples.segment(f"{samples.name}#{number}", run[0], run[-1] + 1)
         for number, run in enumerate(runs)
     ]
 
 
-def resample(traces: TraceSet, interval_s: float) -> TraceSet:
-    """Return the traces at multiples of `interval_s`, each position held until the next sample.
+def resample(traces: TraceSet, interval_s: float, between: Between = "hold") -> TraceSet:
+    """Return the traces at multiples of `interval_s`.
 
-    Traces that reach fewer than two of these steps are dropped.
+    Each position is held until the next sample, or interpolated linearly between the two. Traces
+    that reach fewer than two of these steps are dropped.
 
     Raises:
         ConfigurationError: the interval is not positive, or no trace is that long.
     """
+    stepped = _in_steps(traces.traces, interval_s, between)
+    return TraceSet(stepped, traces.source, interval_s)
+
+
+def _in_steps(
+    samples: Iterable[SamplesT], interval_s: float, between: Between
+) -> tuple[SamplesT, ...]:
     if interval_s <= 0:
         raise ConfigurationError(f"an interval of {interval_s:g} s must be above 0 s")
-    held = [hold(trace, interval_s) for trace in traces.traces]
-    kept = tuple(trace for trace in held if len(trace) > 1)
+    stepped = [_at_steps(each, interval_s, 0.0, between) for each in samples]
+    kept = tuple(each for each in stepped if len(each) > 1)
     if not kept:
         raise ConfigurationError(f"no trace lasts for two steps of {interval_s:g} s")
-    return TraceSet(kept, traces.source, interval_s)
+    return kept
 
 
-def hold(trace: Trace, interval_s: float, phase_s: float = 0.0) -> Trace:
+def hold(samples: SamplesT, interval_s: float, phase_s: float = 0.0) -> SamplesT:
     """Return the trace at times `phase_s + k * interval_s` between its first and last sample.
 
     At each of these times the person is where the last sample at or before it says.
     """
+    return _at_steps(samples, interval_s, phase_s, "hold")
+
+
+def _at_steps(samples: SamplesT, interval_s: float, phase_s: float, between: Between) -> SamplesT:
     slack_s = _ROUNDING * interval_s
-    first = np.ceil((trace.time_s[0] - phase_s - slack_s) / interval_s)
-    last = np.floor((trace.time_s[-1] - phase_s + slack_s) / interval_s)
+    first = np.ceil((samples.time_s[0] - phase_s - slack_s) / interval_s)
+    last = np.floor((samples.time_s[-1] - phase_s + slack_s) / interval_s)
     time_s: FloatArray = phase_s + np.arange(first, last + 1) * interval_s
-    sample = np.searchsorted(trace.time_s, time_s + slack_s, side="right") - 1
-    return Trace(trace.name, trace.person, time_s, trace.x_m[sample], trace.y_m[sample])
+    return samples.at(time_s, between, slack_s)
 
 
 def split_people(
-    traces: TraceSet, test_people: int = TEST_PEOPLE, *, seed: int
+    traces: TraceSet,
+    test_people: int = TEST_PEOPLE,
+    *,
+    seed: int,
+    test_segments: int | None = None,
 ) -> tuple[TraceSet, TraceSet]:
     """Return the traces to train on and those to test with; no person is in both.
+
+    Args:
+        test_people: so many people are tested, drawn with the seed.
+        test_segments: of their traces at most so many, drawn with the seed; None: all.
 
     Raises:
         ConfigurationError: the set has too few people to leave one to train on.
@@ -91,8 +186,12 @@ def split_people(
             f" {traces.source!r}: at least one must be tested and one left to train the predictor;"
             " set traces.test_people"
         )
-    drawn = np.random.default_rng(seed).permutation(len(people))[:test_people]
+    rng = np.random.default_rng(seed)
+    drawn = rng.permutation(len(people))[:test_people]
     testing = {people[index] for index in drawn}
     train = tuple(trace for trace in traces.traces if trace.person not in testing)
     test = tuple(trace for trace in traces.traces if trace.person in testing)
+    if test_segments is not None:
+        chosen = np.sort(rng.permutation(len(test))[:test_segments])
+        test = tuple(test[index] for index in chosen)
     return replace(traces, traces=train), replace(traces, traces=test)

@@ -122,14 +122,18 @@ def take_walks(
     interval_s = traces.interval_s
     ap_x_m = np.array([ap.x_m for ap in access_points])
     ap_y_m = np.array([ap.y_m for ap in access_points])
-    walks = []
-    for trace in traces.traces:
-        held = hold(trace, interval_s, phase_s)
-        if len(held):
-            first = round((held.time_s[0] - phase_s) / interval_s)
-            attached = attach(held.x_m, held.y_m, ap_x_m, ap_y_m)
-            walks.append(Walk(held.name, first, held.positions_m, attached))
-    return walks
+    held = [hold(trace, interval_s, phase_s) for trace in traces.traces]
+    held = [trace for trace in held if len(trace)]
+    if not held:
+        return []
+    positions_m = [trace.positions_m for trace in held]
+    x_m, y_m = np.concatenate(positions_m).T
+    attached = attach(x_m, y_m, ap_x_m, ap_y_m)
+    ends = np.cumsum([len(trace) for trace in held])[:-1]
+    return [
+        Walk(trace.name, round((trace.time_s[0] - phase_s) / interval_s), path_m, servers)
+        for trace, path_m, servers in zip(held, positions_m, np.split(attached, ends), strict=True)
+    ]
 
 
 def count_handovers(walks: Sequence[Walk], steps: int, history: int = 0) -> IndexArray:

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+SamplesT = TypeVar("SamplesT", bound="Samples")
+
+#: How a position between two samples is made of them: the earlier one's, or linearly of both.
+Between = Literal["hold", "interpolate"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Samples:
+    """Where one person was at which time, in coordinates that a subclass names (`AXES`)."""
+
+    AXES: ClassVar[tuple[str, str]]
+
+    name: str
+    person: str
+    time_s: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def segment(self: SamplesT, name: str, start: int, stop: int) -> SamplesT:
+        """Return samples `start` to `stop` (exclusive) under a name of their own."""
+        part = slice(start, stop)
+        return self._mapped(name, self.time_s[part], lambda axis: axis[part])
+
+    def at(
+        self: SamplesT, time_s: FloatArray, between: Between = "hold", slack_s: float = 0.0
+    ) -> SamplesT:
+        """Return the samples at times that lie between the first and the last one.
+
+        A time up to `slack_s` before a sample counts as that sample's own.
+        """
+        if between == "interpolate":
+            return self._mapped(
+                self.name, time_s, lambda axis: np.interp(time_s, self.time_s, axis)
+            )
+        sample = np.searchsorted(self.time_s, time_s + slack_s, side="right") - 1
+        return self._mapped(self.name, time_s, lambda axis: axis[sample])
+
+    def _mapped(
+        self: SamplesT, name: str, time_s: FloatArray, change: Callable[[FloatArray], FloatArray]
+    ) -> SamplesT:
+        axes: dict[str, Any] = {axis: change(getattr(self, axis)) for axis in self.AXES}
+        return replace(self, name=name, time_s=time_s, **axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Samples):
     """Where one person was, sample by sample: a whole day or an unbroken segment of it.
 
     Args:
@@ -22,24 +67,15 @@ class Trace:
         y_m: metres northwards, (n,).
     """
 
-    name: str
-    person: str
-    time_s: FloatArray
+    AXES: ClassVar = ("x_m", "y_m")
+
     x_m: FloatArray
     y_m: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.time_s)
 
     @property
     def positions_m(self) -> FloatArray:
         """The positions as rows of x and y in metres, (n, 2)."""
         return np.column_stack((self.x_m, self.y_m))
-
-    def segment(self, name: str, start: int, stop: int) -> Trace:
-        """Return samples `start` to `stop` (exclusive) under a name of their own."""
-        part = slice(start, stop)
-        return Trace(name, self.person, self.time_s[part], self.x_m[part], self.y_m[part])
 
 
 @dataclass(frozen=True, eq=False)

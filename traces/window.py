@@ -1,4 +1,4 @@
-"""The rectangle of the plane that an experiment looks at."""
+"""The rectangle that an experiment looks at, and each known data set's own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from traces.trace import FloatArray
 
+BoolArray = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle, borders included, in metres."""
+    """A rectangle of the plane, borders included, in metres."""
 
     x_min_m: float
     x_max_m: float
@@ -29,7 +31,7 @@ class Window:
         """Extent along y."""
         return self.y_max_m - self.y_min_m
 
-    def contains(self, x_m: FloatArray, y_m: FloatArray) -> npt.NDArray[np.bool_]:
+    def contains(self, x_m: FloatArray, y_m: FloatArray) -> BoolArray:
         """Say for each point whether it lies inside, (n,)."""
         return (
             (x_m >= self.x_min_m)
@@ -39,6 +41,38 @@ class Window:
         )
 
 
+@dataclass(frozen=True)
+class GeographicWindow:
+    """A rectangle of latitudes and longitudes, borders included, in degrees (WGS 84)."""
+
+    lat_min_deg: float
+    lat_max_deg: float
+    lon_min_deg: float
+    lon_max_deg: float
+
+    @property
+    def centre_deg(self) -> tuple[float, float]:
+        """Latitude and longitude of the middle."""
+        return (
+            (self.lat_min_deg + self.lat_max_deg) / 2,
+            (self.lon_min_deg + self.lon_max_deg) / 2,
+        )
+
+    def contains(self, lon_deg: FloatArray, lat_deg: FloatArray) -> BoolArray:
+        """Say for each point whether it lies inside, (n,)."""
+        return (
+            (lat_deg >= self.lat_min_deg)
+            & (lat_deg <= self.lat_max_deg)
+            & (lon_deg >= self.lon_min_deg)
+            & (lon_deg <= self.lon_max_deg)
+        )
+
+
 # The paper crops KAIST to 1.5 km x 2 km (section IV.B) and gives no origin; this is the densest
 # such rectangle of the data, with 89 % of all samples.
 KAIST_WINDOW = Window(x_min_m=-1100.0, x_max_m=400.0, y_min_m=-700.0, y_max_m=1300.0)
+
+# The paper's part of Beijing (section IV.B): 7.2 km x 5.6 km.
+GEOLIFE_WINDOW = GeographicWindow(
+    lat_min_deg=39.900341, lat_max_deg=39.950932, lon_min_deg=116.353370, lon_max_deg=116.437765
+)

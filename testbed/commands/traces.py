@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from testbed.commands.output import add_json, number, print_json, print_table
-from testbed.commands.settings import add_settings, settings_of
+from testbed.commands.settings import TRACES, add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
 from testbed.movement import load_people
-from traces.trace import TraceSet
+from traces.recording import Recording
+from traces.trace import Samples, Trace
 
 HELP = "describe traces: people, points, speed, area, cells"
 
@@ -22,14 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe_parser.add_argument(
         "traces",
         nargs="?",
-        metavar="DIR",
-        help="folder of traces (default: KAIST where found, else a synthetic campus)",
+        metavar="PATH",
+        help="file or folder of traces (default: KAIST where found, else a synthetic campus)",
     )
     add_settings(
         describe_parser,
         {
+            **TRACES,
             "--window": "traces.window_m",
+            "--window-deg": "traces.window_deg",
+            "--gap": "traces.gap_s",
+            "--min-duration": "traces.min_duration_s",
             "--interval": "traces.interval_s",
+            "--between-samples": "traces.between_samples",
+            "--backwards": "traces.backwards",
+            "--duplicates": "traces.duplicates",
             "--cell-circumradius": "traces.cell_circumradius_m",
             "--seed": "seed",
         },
@@ -49,16 +59,21 @@ def run(given: argparse.Namespace) -> int:
         for key, label, unit in _ROWS
     ]
     rows += [
+        (label, f"{content[key]:,}", "") for key, label in _COUNTS if key == "files" or content[key]
+    ]
+    rows += [
         ("cells visited", "", f"{content['cells']:,}"),
         ("steps that change cell", "", f"{content['cell_change_share']:.1%}"),
     ]
-    print_table(("", "recorded", "in the window"), rows, title=content["source"])
+    print_table(
+        ("", "recorded", "in the window"), rows, title=f"{content['source']} ({content['format']})"
+    )
     return EXIT_COMPLETE
 
 
 _ROWS = (
     ("people", "people", ""),
-    ("traces", "unbroken traces", ""),
+    ("traces", "traces; unbroken segments", ""),
     ("points", "points", ""),
     ("hours", "time", "h"),
     ("interval_s", "step", "s"),
@@ -66,14 +81,23 @@ _ROWS = (
     ("height_m", "area, height", "m"),
     ("mean_speed_m_s", "mean speed", "m/s"),
 )
+_COUNTS = (
+    ("files", "files"),
+    ("duplicates", "files left out: copies"),
+    ("unusable", "files left out: nothing usable"),
+    ("bad_lines", "malformed lines skipped"),
+    ("off_earth", "positions left out: not on the Earth"),
+    ("backwards", "samples left out: time not going on"),
+)
 
 
 def describe(settings: Experiment) -> dict[str, Any]:
     """Return the figures of the traces, ready for JSON.
 
-    Keys: `source`; `recorded` and `window` (people, traces, points, hours, interval_s, width_m,
-    height_m, mean_speed_m_s); `cells` visited in the window; `cell_change_share`, the share of its
-    steps at which a person's access point changes (0 to 1).
+    Keys: `source`, `format`; `files`, and of what was left out `duplicates` and `unusable` (files),
+    `bad_lines`, `off_earth` and `backwards` (samples); `recorded` and `window` (people, traces,
+    points, hours, interval_s, width_m, height_m, mean_speed_m_s); `cells` visited in the window;
+    `cell_change_share`, the share of its steps at which a person's access point changes (0 to 1).
     """
     import numpy as np
 
@@ -84,27 +108,46 @@ def describe(settings: Experiment) -> dict[str, Any]:
     changed = np.concatenate([np.diff(walk.attached) != 0 for walk in walks])
     return {
         "source": people.recorded.source,
-        "recorded": _figures(people.recorded),
-        "window": _figures(people.traces),
+        "format": people.recorded.format,
+        "files": people.recorded.files,
+        **asdict(people.recorded.dropped),
+        "recorded": _recorded(people.recorded),
+        "window": _prepared(people.traces.traces, people.traces.interval_s),
         "cells": len(people.access_points),
         "cell_change_share": float(changed.mean()) if len(changed) else 0.0,
     }
 
 
-def _figures(traces: TraceSet) -> dict[str, float | int]:
+def _recorded(recording: Recording) -> dict[str, float | int]:
+    """Return the figures of a recording; on the Earth, of its geodesics."""
+    from traces.projection import extent_m, planar, way_m
+
+    if not recording.geographic:
+        return _prepared(planar(recording.tracks), recording.interval_s)
+    length_m = sum(map(way_m, recording.tracks))
+    return _figures(recording.tracks, recording.interval_s, length_m, extent_m(recording.tracks))
+
+
+def _prepared(traces: Sequence[Trace], interval_s: float) -> dict[str, float | int]:
+    """Return the figures of traces in the plane."""
     import numpy as np
 
-    positions = np.concatenate(traces.positions_m)
-    length_m = sum(np.hypot(*np.diff(path, axis=0).T).sum() for path in traces.positions_m)
-    duration_s = sum(float(trace.time_s[-1] - trace.time_s[0]) for trace in traces.traces)
-    width_m, height_m = positions.max(axis=0) - positions.min(axis=0)
+    length_m = sum(np.hypot(np.diff(t.x_m), np.diff(t.y_m)).sum() for t in traces)
+    width_m, height_m = np.ptp(np.concatenate([t.positions_m for t in traces]), axis=0)
+    return _figures(traces, interval_s, float(length_m), (float(width_m), float(height_m)))
+
+
+def _figures(
+    samples: Sequence[Samples], interval_s: float, length_m: float, extent_m: tuple[float, float]
+) -> dict[str, float | int]:
+    duration_s = sum(float(each.time_s[-1] - each.time_s[0]) for each in samples)
     return {
-        "people": len(traces.people),
-        "traces": len(traces.traces),
-        "points": len(positions),
+        "people": len({each.person for each in samples}),
+        "traces": len(samples),
+        "points": sum(map(len, samples)),
         "hours": duration_s / 3600,
-        "interval_s": traces.interval_s,
-        "width_m": float(width_m),
-        "height_m": float(height_m),
-        "mean_speed_m_s": float(length_m / duration_s) if duration_s else 0.0,
+        "interval_s": interval_s,
+        "width_m": extent_m[0],
+        "height_m": extent_m[1],
+        "mean_speed_m_s": length_m / duration_s if duration_s else 0.0,
     }

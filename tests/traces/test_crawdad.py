@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from testbed.errors import TraceError
-from traces.crawdad import load_file, load_folder
+from traces.crawdad import load_folder
+from traces.loading import load
+from traces.recording import Reading, Track
 
 KAIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "kaist"
 
@@ -17,11 +20,16 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+def load_file(path: Path, **reading: Any) -> Track:
+    (track,) = load(path, "crawdad", Reading(**reading)).tracks
+    return track
+
+
 def test_columns_are_seconds_x_and_y(tmp_path: Path) -> None:
     trace = load_file(write(tmp_path, "a.txt", " 0.0e+00\t 1.5 \t-2 \t\r\n\n30 3 4\n"))
     assert trace.name == trace.person == "a"
     assert trace.time_s.tolist() == [0, 30]
-    assert trace.positions_m.tolist() == [[1.5, -2], [3, 4]]
+    assert (trace.x.tolist(), trace.y.tolist()) == ([1.5, 3], [-2, 4])
 
 
 def test_time_is_counted_from_the_first_sample(tmp_path: Path) -> None:
@@ -46,13 +54,11 @@ def test_folder_is_loaded_by_name_without_its_notes(tmp_path: Path) -> None:
         ("0 0 0\n30 1\n", ":2: ", "2 fields"),
         ("0 0 0\n30 1 2 3\n", ":2: ", "4 fields"),
         ("0 0\n30 1\n", ":1: ", "2 fields"),
-        ("0 0 0\n\n30 one 2\n", ":3: ", "30 one 2"),
+        ("0 0 0\n\n30 one 2\n", ":3: ", "'one'"),
         ("0 0 0\n30 nan 2\n", ":2: ", "finite"),
         ("0 0 0\n30 inf 2\n", ":2: ", "finite"),
-        ("0 0 0\n60 0 0\n30 0 0\n", ":3: ", "60 s to 30 s"),
-        ("0 0 0\n0 0 0\n", ":2: ", "must increase"),
         ("# time x y\n0 0 0\n", ":1: ", "fields"),
-        ("0 0 1_0\n", "bad.txt: ", "1_0"),
+        ("0 0 1_0\n", ":1: ", "1_0"),
         ("", "bad.txt: ", "no samples"),
         (" \n\n", "bad.txt: ", "no samples"),
     ],
@@ -68,6 +74,40 @@ def test_malformed_file_is_named_with_its_line(
     assert what in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("0 0 0\n60 0 0\n30 0 0\n", ":3: ", "60 s to 30 s"),
+        ("0 0 0\n0 0 0\n", ":2: ", "must increase"),
+    ],
+)
+def test_time_that_does_not_go_on_is_refused_where_asked_for(
+    tmp_path: Path, text: str, where: str, what: str
+) -> None:
+    file = write(tmp_path, "bad.txt", text)
+    with pytest.raises(TraceError, match=what) as caught:
+        load_file(file, backwards="refuse")
+    assert f"bad.txt{where}" in str(caught.value)
+
+
+def test_samples_that_do_not_go_on_are_left_out_and_counted(tmp_path: Path) -> None:
+    text = "0 0 0\n60 1 0\n30 2 0\n60 3 0\n61 4 0\n"
+    for name, further in (("sound.txt", ""), ("bad.txt", "x\n")):  # the quick way, and by lines
+        recording = load(write(tmp_path, name, text + further), "crawdad", Reading(skip_bad=True))
+        assert recording.tracks[0].time_s.tolist() == [0, 60, 61]
+        assert recording.dropped.backwards == 2
+
+
+def test_bad_lines_and_files_without_a_good_one_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "0 0 0\nx\n30 1 1\n60 nan 0\n")
+    write(tmp_path, "b.txt", "hello\n")
+    write(tmp_path, "c.txt", "")
+    recording = load(tmp_path, "auto", Reading(skip_bad=True))
+    assert recording.people == ("a",)
+    assert recording.files == 3
+    assert (recording.dropped.bad_lines, recording.dropped.unusable) == (3, 2)
+
+
 def test_bytes_that_are_no_text_name_the_line(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"0 0 0\n30 \xff\xfe 1\n")
     with pytest.raises(TraceError, match=r"bad\.txt:2: "):
@@ -75,7 +115,7 @@ def test_bytes_that_are_no_text_name_the_line(tmp_path: Path) -> None:
 
 
 def test_missing_empty_and_motionless_folders_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="no such folder"):
+    with pytest.raises(TraceError, match="no such folder or file"):
         load_folder(tmp_path / "nowhere")
     with pytest.raises(TraceError, match="no trace files"):
         load_folder(tmp_path)

@@ -19,7 +19,7 @@ def test_named_folder_is_loaded(tmp_path: Path) -> None:
 
 
 def test_named_folder_that_is_missing_is_an_error_not_a_campus(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="no such folder"):
+    with pytest.raises(TraceError, match="no such folder or file"):
         library.find_traces(tmp_path / "nowhere", seed=0)
 
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from testbed.errors import ConfigurationError
-from traces.prepare import crop, hold, resample, split_people
+from traces.prepare import Preparation, crop, hold, prepare, resample, split_people
+from traces.recording import Recording, Track
 from traces.trace import Trace, TraceSet
-from traces.window import KAIST_WINDOW, Window
+from traces.window import KAIST_WINDOW, GeographicWindow, Window
 
 UNIT = Window(0, 10, 0, 10)
 
@@ -97,3 +99,100 @@ def test_split_that_leaves_nobody_on_a_side_is_an_error(test_people: int) -> Non
     two = trace_set(trace("a", [0, 30], [1, 2]), trace("b", [0, 30], [1, 2]))
     with pytest.raises(ConfigurationError, match=f"{test_people} test people.* 2 people"):
         split_people(two, test_people, seed=0)
+
+
+def recording(*tracks: Track, geographic: bool = False) -> Recording:
+    return Recording(tracks, "hand-made", "csv", geographic=geographic)
+
+
+def track(name: str, time_s: Sequence[float], x: Sequence[float], y: float = 5.0) -> Track:
+    return Track(name, name, np.array(time_s, float), np.array(x, float), np.full(len(x), y))
+
+
+def prepared(*tracks: Track, geographic: bool = False, **how: Any) -> TraceSet:
+    arguments = {"window": None, "interval_s": 30.0} | how
+    return prepare(recording(*tracks, geographic=geographic), Preparation(**arguments))
+
+
+def test_without_a_window_everything_is_kept() -> None:
+    traces = prepared(track("a", range(0, 150, 30), [0, 1e6, 0, -1e6, 0]))
+    assert [trace.name for trace in traces.traces] == ["a#0"]
+    assert traces.traces[0].x_m.tolist() == [0, 1e6, 0, -1e6, 0]
+    assert (traces.source, traces.interval_s) == ("hand-made", 30)
+
+
+def test_gap_is_a_setting() -> None:
+    walk = track("a", [0, 30, 60, 120, 150], range(5))
+    assert [len(part) for part in prepared(walk).traces] == [3, 2]
+    assert [len(part) for part in prepared(walk, gap_s=60).traces] == [6]
+    with pytest.raises(ConfigurationError, match="none of 1 traces moves at all"):
+        prepared(walk, gap_s=10)
+
+
+def test_short_segments_are_dropped() -> None:
+    walk = track("a", [0, 30, 60, 120, 150], range(5))
+    assert [part.name for part in prepared(walk, min_duration_s=60).traces] == ["a#0"]
+    with pytest.raises(ConfigurationError, match=r"none of 2 .* lasts 61 s.*min_duration_s"):
+        prepared(walk, min_duration_s=61)
+
+
+def test_positions_are_interpolated_where_asked_for() -> None:
+    walk = track("a", [0, 20, 40, 80], [0, 10, 10, 30])
+    (held,) = prepared(walk, gap_s=60).traces
+    (moved,) = prepared(walk, gap_s=60, between="interpolate").traces
+    assert held.time_s.tolist() == moved.time_s.tolist() == [0, 30, 60]
+    assert held.x_m.tolist() == [0, 10, 10]
+    assert moved.x_m.tolist() == [0, 10, 20]
+
+
+def test_interpolation_does_not_bridge_gaps() -> None:
+    walk = track("a", [0, 10, 20, 30, 90, 100, 110, 120], [0, 1, 2, 3, 100, 101, 102, 103])
+    traces = prepared(walk, interval_s=10, between="interpolate")
+    assert [trace.time_s.tolist() for trace in traces.traces] == [
+        [0, 10, 20, 30],
+        [90, 100, 110, 120],
+    ]
+
+
+def test_interpolation_of_random_walks_lies_between_their_samples() -> None:
+    rng = np.random.default_rng(0)
+    time_s = np.cumsum(rng.uniform(1, 20, 300))
+    walk = track("a", time_s, rng.normal(0, 100, 300))
+    (moved,) = prepared(walk, gap_s=60, interval_s=7, between="interpolate").traces
+    after = np.searchsorted(time_s, moved.time_s)
+    ends = np.sort([walk.x[after - 1], walk.x[after]], axis=0)
+    assert ((ends[0] - 1e-9 <= moved.x_m) & (moved.x_m <= ends[1] + 1e-9)).all()
+
+
+def test_geographic_tracks_are_cropped_in_degrees() -> None:
+    walk = track("a", range(0, 150, 30), [127.0, 127.001, 127.01, 127.001, 127.002], y=36.0)
+    window = GeographicWindow(35.9, 36.1, 126.9, 127.005)
+    traces = prepared(walk, geographic=True, window=window).traces
+    assert [trace.name for trace in traces] == ["a#0", "a#1"]
+    assert np.diff(traces[0].x_m) == pytest.approx(90.16, abs=0.01)
+    with pytest.raises(ConfigurationError, match="no latitudes and longitudes"):
+        prepared(walk, window=window)
+
+
+def test_geographic_tracks_are_cropped_in_metres_around_their_middle() -> None:
+    walk = track("a", range(0, 150, 30), [127.0, 127.001, 127.002, 127.003, 127.004], y=36.0)
+    (trace,) = prepared(walk, geographic=True, window=Window(-100, 100, -1, 1)).traces
+    assert trace.x_m == pytest.approx([-90.16, 0, 90.16], abs=0.01)
+
+
+def test_only_so_many_segments_are_tested_and_all_others_still_train() -> None:
+    traces = trace_set(
+        *(Trace(f"{p}#{k}", p, *(np.arange(2.0),) * 3) for p in "abcd" for k in range(5))
+    )
+    train, test = split_people(traces, 2, seed=1)
+    fewer_train, fewer = split_people(traces, 2, seed=1, test_segments=3)
+    assert (len(train.traces), len(test.traces)) == (10, 10)
+    assert fewer_train.traces == train.traces
+    assert len(fewer.traces) == 3
+    names = [trace.name for trace in test.traces]
+    assert [name for name in names if name in {t.name for t in fewer.traces}] == [
+        trace.name for trace in fewer.traces
+    ]
+    again = split_people(traces, 2, seed=1, test_segments=3)[1]
+    assert again.traces == fewer.traces
+    assert split_people(traces, 2, seed=1, test_segments=99)[1].traces == test.traces

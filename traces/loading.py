@@ -1,0 +1,136 @@
+"""From a file or folder to a recording: format, files, duplicates, clocks."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from testbed.errors import TraceError
+from traces import cache
+from traces.files import open_bytes, trace_files
+from traces.formats import Format, find_format
+from traces.progress import with_progress
+from traces.recording import Content, Dropped, Reading, Recording, Track
+
+Result = TypeVar("Result")
+
+_CHUNK_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+def load(path: Path, trace_format: str = "auto", reading: Reading | None = None) -> Recording:
+    """Return what a file holds, or all files of one format in a folder.
+
+    Raises:
+        TraceError: there is nothing at `path`, no or more than one format is recognised, or a file
+            is malformed.
+    """
+    reading = reading or Reading()
+    if not path.exists():
+        raise TraceError(f"{path}: no such folder or file of traces")
+    everything = trace_files(path)
+    if not everything:
+        raise TraceError(f"{path}: no trace files in this folder")
+    chosen, files = find_format(path, everything, trace_format)
+    digests = list(with_progress(_several(_digest, files), "looking", len(files)))
+    originals = _originals(files, digests) if reading.duplicates == "drop" else files
+    names = [chosen.called(file, path) for file in files]
+    entry = cache.entry_for(chosen.name, reading, zip(names, digests, strict=True))
+    large = sum(file.stat().st_size for file in files) >= cache.LEAST_BYTES
+    recording = cache.recall(entry, _source(path)) if large else None
+    if recording is None:
+        recording = _combined(path, chosen, originals, reading)
+        if not recording.interval_s:
+            raise TraceError(f"{path}: no trace has two samples, so nobody moves")
+        copies = Dropped(duplicates=len(files) - len(originals))
+        recording = replace(recording, files=len(files), dropped=recording.dropped + copies)
+        if large:
+            cache.keep(entry, recording)
+    _warn(path, recording.dropped)
+    return recording
+
+
+def _warn(path: Path, dropped: Dropped) -> None:
+    if dropped.bad_lines or dropped.unusable:
+        _log.warning(
+            "%s: skipped %d malformed lines, and %d files with nothing usable",
+            path,
+            dropped.bad_lines,
+            dropped.unusable,
+        )
+
+
+def _source(path: Path) -> str:
+    return path.resolve().name
+
+
+def _originals(files: Sequence[Path], digests: Sequence[bytes]) -> list[Path]:
+    """Return the first of the files of each content."""
+    first = dict(zip(reversed(digests), reversed(files), strict=True))
+    return [file for file, digest in zip(files, digests, strict=True) if first[digest] == file]
+
+
+def _combined(path: Path, chosen: Format, files: Sequence[Path], reading: Reading) -> Recording:
+    """Return all tracks of the files under unique names, each with its own start or clock."""
+    kept: list[tuple[str, Content]] = []
+    dropped = Dropped()
+    contents = _several(lambda file: chosen.read(file, chosen.called(file, path), reading), files)
+    for file, content in zip(files, with_progress(contents, "reading", len(files)), strict=True):
+        dropped += content.dropped
+        if content.tracks:
+            kept.append((chosen.called(file, path), content))
+        elif reading.skip_bad:
+            dropped += Dropped(unusable=1)
+        else:
+            raise TraceError(f"{file}: holds no samples")
+    if not kept:
+        raise TraceError(f"{path}: none of {len(files)} files holds a usable sample")
+    geographic = {content.geographic for _, content in kept}
+    if len(geographic) > 1:
+        raise TraceError(f"{path}: some files are in degrees and some in metres; load them apart")
+    tracks = _named(kept)
+    if not chosen.one_clock:
+        tracks = (replace(track, time_s=track.time_s - track.time_s[0]) for track in tracks)
+    return Recording(
+        tuple(tracks), _source(path), chosen.name, len(files), dropped, geographic.pop()
+    )
+
+
+def _several(read: Callable[[Path], Result], files: Sequence[Path]) -> Iterator[Result]:
+    """Yield what `read` returns for each file, in their order, working on several at a time.
+
+    Most of the work lies in libraries that let other threads run meanwhile.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(read, files)
+
+
+def _digest(file: Path) -> bytes:
+    """Return the same bytes for files of the same content.
+
+    Raises:
+        TraceError: the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    with open_bytes(file) as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def _named(contents: Sequence[tuple[str, Content]]) -> Iterator[Track]:
+    """Yield all tracks of files by name; where files use the same names, after the file's."""
+    uses = Counter(track.name for _, content in contents for track in content.tracks)
+    for name, content in contents:
+        for track in content.tracks:
+            if uses[track.name] > 1:
+                yield replace(track, name=f"{name}/{track.name}")
+            else:
+                yield track

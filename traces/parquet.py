@@ -1,0 +1,56 @@
+"""Tables in Parquet files, with the same columns as in CSV (`traces.csvfile`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.errors import TraceError
+from traces.columns import Columns, find_columns
+from traces.files import Head
+from traces.recording import Content, Dropped, Reading
+from traces.tabular import Rows, rows_of
+
+_MAGIC = b"PAR1"
+
+
+def recognises(head: Head) -> bool:
+    """Say whether a file begins as Parquet files do."""
+    return head.raw.startswith(_MAGIC)
+
+
+def read(path: Path, name: str, reading: Reading) -> Content:
+    """Return everyone in the table; times given as dates are in seconds since 1970.
+
+    Raises:
+        TraceError: the file cannot be read, has not the columns that are needed, or has incomplete
+            rows (the first is named), which `reading` does not let pass.
+    """
+    columns, rows = _rows(path, name)
+    sound = rows.sound(columns.geographic)
+    if not sound.all() and not reading.skip_bad:
+        row = int(sound.argmin()) + 1
+        raise TraceError(f"{path}: row {row}: time, position or id is missing or impossible")
+    rows = rows.where(sound)
+    on = rows.later()
+    if not on.all() and reading.backwards == "refuse":
+        row = int(sound.nonzero()[0][on.argmin()]) + 1
+        raise TraceError(f"{path}: row {row}: time does not go on; it must increase")
+    dropped = Dropped(bad_lines=int((~sound).sum()), backwards=int((~on).sum()))
+    return Content(rows.where(on).tracks(), dropped, columns.geographic)
+
+
+def _rows(path: Path, person: str) -> tuple[Columns, Rows]:
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            columns = find_columns(path, names)
+            places = [columns.time, columns.x, columns.y]
+            if columns.person is not None:
+                places.append(columns.person)
+            table = file.read([names[place] for place in places])
+        return columns, rows_of(table, names, columns, person)
+    except (pa.ArrowException, OSError) as error:
+        raise TraceError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,118 @@
+"""What the files of a data set hold, as recorded: positions in the files' own coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from traces.trace import FloatArray, Samples, TraceSet
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read.
+
+    Args:
+        skip_bad: malformed lines are counted and skipped; without it the first one is an error.
+        backwards: "drop": samples not later than all before them are counted and left out;
+            "refuse": the first of them is an error.
+        duplicates: "drop": files with the same content as an earlier one are counted and left out.
+        sample_s: step at which movement that is given by its waypoints is sampled.
+    """
+
+    skip_bad: bool = False
+    backwards: Literal["drop", "refuse"] = "drop"
+    duplicates: Literal["drop", "keep"] = "drop"
+    sample_s: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Track(Samples):
+    """One trace as its file gives it.
+
+    Args:
+        name: unique in the data set.
+        person: whose track it is.
+        time_s: seconds on the file's clock, increasing, (n,).
+        x: metres eastwards, or degrees of longitude, (n,).
+        y: metres northwards, or degrees of latitude, (n,).
+    """
+
+    AXES: ClassVar = ("x", "y")
+
+    x: FloatArray
+    y: FloatArray
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """How much was left out: lines, samples and whole files."""
+
+    bad_lines: int = 0
+    off_earth: int = 0  # positions
+    backwards: int = 0  # samples
+    duplicates: int = 0  # files
+    unusable: int = 0  # files
+
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(astuple(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What one file holds.
+
+    Args:
+        tracks: in the file's order; none where nothing in it is usable.
+        dropped: what was left out of them.
+        geographic: x and y are degrees (WGS 84) instead of metres.
+    """
+
+    tracks: tuple[Track, ...]
+    dropped: Dropped = Dropped()
+    geographic: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """All tracks of one origin, before anything is cropped or resampled.
+
+    Args:
+        tracks: in a stable order; each counts time from its own start.
+        source: what reports call them: the folder's name, or "synthetic campus".
+        format: name of the files' format.
+        files: how many files of the format there are.
+        dropped: what was left out of them.
+        geographic: x and y are degrees (WGS 84) instead of metres.
+    """
+
+    tracks: tuple[Track, ...]
+    source: str
+    format: str
+    files: int = 0
+    dropped: Dropped = Dropped()
+    geographic: bool = False
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everyone in the recording, in the order of their first track."""
+        return tuple(dict.fromkeys(track.person for track in self.tracks))
+
+    @cached_property
+    def interval_s(self) -> float:
+        """The usual time between two samples: the median, 0 where no track has two."""
+        steps_s = np.concatenate([np.diff(track.time_s) for track in self.tracks])
+        return float(np.median(steps_s)) if len(steps_s) else 0.0
+
+
+def recorded(traces: TraceSet, trace_format: str) -> Recording:
+    """Return traces that were not read from files."""
+    tracks = tuple(Track(t.name, t.person, t.time_s, t.x_m, t.y_m) for t in traces.traces)
+    return Recording(tracks, traces.source, trace_format)

@@ -1,0 +1,113 @@
+"""Reading XML element by element, however long the file is, and whoever wrote it.
+
+The parser is expat. It fetches nothing, and a document that declares entities, which could grow out
+of all proportion, is refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from xml.parsers import expat
+
+from traces.files import Head, open_bytes
+from traces.lines import Collector, LineError
+
+_CHUNK_BYTES = 1 << 16
+_NAMESPACE_END = "}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """The start or end of an element.
+
+    Args:
+        kind: a start has the attributes, an end the text.
+        name: of the element, without its namespace.
+        line: where the event is in the file, from 1.
+        attributes: by name.
+        text: directly in the element, up to its end.
+    """
+
+    kind: Literal["start", "end"]
+    name: str
+    line: int
+    attributes: dict[str, str]
+    text: str
+
+
+def has_root(head: Head, name: str) -> bool:
+    """Say whether a file's root element has a name, of whatever namespace."""
+    found: list[str] = []
+    parser = _parser()
+    parser.StartElementHandler = lambda element, _: found.append(_local(element))
+    with suppress(*_FAILURES):
+        parser.Parse(head.raw)
+    return found[:1] == [name]
+
+
+def elements(path: Path, names: Sequence[str], collector: Collector) -> Iterator[Event]:
+    """Yield the starts and ends of elements with these names, in document order.
+
+    A syntax error ends the file as a malformed line.
+
+    Raises:
+        TraceError: the file cannot be read, or its syntax is wrong and `collector` refuses that.
+    """
+    found: deque[Event] = deque()
+    parser = _parser()
+    text: list[str] = []
+
+    def start(element: str, attributes: dict[str, str]) -> None:
+        text.clear()
+        if (name := _local(element)) in wanted:
+            found.append(Event("start", name, parser.CurrentLineNumber, attributes, ""))
+
+    def end(element: str) -> None:
+        if (name := _local(element)) in wanted:
+            found.append(Event("end", name, parser.CurrentLineNumber, {}, "".join(text)))
+        text.clear()
+
+    wanted = frozenset(names)
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text.append
+    with open_bytes(path) as file:
+        at_end = False
+        while not at_end:
+            chunk = file.read(_CHUNK_BYTES)
+            at_end = not chunk
+            fault: object = None
+            try:
+                parser.Parse(chunk, at_end)
+            except expat.ExpatError as error:
+                fault = f"not well-formed XML: {expat.ErrorString(error.code)}"
+            except _FAILURES as error:
+                fault = error
+            while found:
+                yield found.popleft()
+            if fault is not None:
+                collector.bad(parser.CurrentLineNumber, fault)
+                return
+
+
+#: What parsing may raise: wrong syntax, an encoding that is not known, and `_refuse_entity`.
+_FAILURES = (expat.ExpatError, LookupError, ValueError)
+
+
+def _parser() -> expat.XMLParserType:
+    parser = expat.ParserCreate(namespace_separator=_NAMESPACE_END)
+    parser.EntityDeclHandler = _refuse_entity
+    return parser
+
+
+def _refuse_entity(name: str, *_: object) -> None:
+    raise LineError(f"it declares an entity, {name!r}, which no traces need")
+
+
+def _local(element: str) -> str:
+    return element.rpartition(_NAMESPACE_END)[2]
