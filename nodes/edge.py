@@ -254,6 +254,10 @@ class EdgeServer:
                 raise ProtocolError(f"expected the master's order, got {order!r}")
 
     async def _migrate(self, order: Migrate) -> None:
+        if order.destination == self._name:  # nothing moves: what is here is held
+            self._presence.offer(order.client, order.until_s)
+            self._expiry_changed.set()
+            return
         try:
             await self._migrations.carry_out(order, self._clock)
         finally:

@@ -186,15 +186,15 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
     predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
     with np.load(setup.training_file, allow_pickle=False) as traces:
-        predictor.fit([traces[name] for name in traces.files])
+        predictor.fit([traces[name] for name in traces.files], servers_m)
     return Coordinator(
         access_points=setup.access_points,
         predictor=predictor,
         policy=find_policy(settings.migration.policy)(settings.migration),
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
-        trajectory_length=settings.migration.trajectory_length,
         interval_s=settings.traces.interval_s,
         ttl_intervals=settings.migration.ttl_intervals,
     )

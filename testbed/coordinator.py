@@ -31,11 +31,32 @@ Loads = Mapping[str, ServerStats]
 IDLE = ServerStats("modelled", 0, 0.0, 0.0, 0, math.nan)
 
 
+class Nearby(Protocol):
+    """Servers that b people may visit: indices, and probabilities within 1, 2, ... intervals."""
+
+    @property
+    def servers(self) -> npt.NDArray[np.int64]:
+        """Indices, (b, k); -1 for none."""
+
+    @property
+    def probability(self) -> Floats:
+        """Shape (b, k, h)."""
+
+
 class Predicts(Protocol):
-    """A fitted mobility predictor."""
+    """A fitted mobility predictor; it needs the last n positions and reads `memory` at most."""
+
+    n: int
+
+    @property
+    def memory(self) -> int:
+        """At least n."""
 
     def predict(self, recent: Floats) -> Floats:
-        """Return the next positions, (b, 2), from the recent ones, (b, n, 2), oldest first."""
+        """Return the next positions, (b, 2), from the recent ones, (b, m, 2), oldest first."""
+
+    def candidates(self, recent: Floats) -> Nearby:
+        """Return the servers that b people may visit, from their recent positions, (b, m, 2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +87,7 @@ class _Client:
     trajectory: deque[tuple[float, float]]
     access_point: str | None = None
     plans: dict[str, tuple[bytes, CurrentPlan]] = field(default_factory=dict)  # by server
+    held_until_s: dict[str, float] = field(default_factory=dict)  # by server, as offered
 
 
 class Coordinator:
@@ -76,7 +98,7 @@ class Coordinator:
 
     Args:
         access_points: all of them, with positions (the paper's Wi-Fi database).
-        predictor: fitted; reads `trajectory_length` positions.
+        predictor: fitted with the positions of these access points, in this order.
         policy: who gets which layers when.
         server_times: estimated time of each layer of a graph at servers of these loads, (servers,
             n) seconds.
@@ -93,7 +115,6 @@ class Coordinator:
         policy: Policy,
         server_times: Callable[[LayerGraph, Sequence[ServerStats]], Floats],
         rates_bps: tuple[float, float],
-        trajectory_length: int,
         interval_s: float,
         ttl_intervals: int,
     ) -> None:
@@ -102,7 +123,6 @@ class Coordinator:
         self._policy = policy
         self._server_times = server_times
         self._rates_bps = rates_bps
-        self._trajectory_length = trajectory_length
         self._interval_s = interval_s
         self._ttl_s = ttl_intervals * interval_s
         self._clients: dict[str, _Client] = {}
@@ -112,7 +132,7 @@ class Coordinator:
         self, client: str, graph: LayerGraph, client_s: Sequence[float], trajectory: Sequence[Fix]
     ) -> None:
         """Learn a client's DNN profile and the positions it had so far, oldest first."""
-        positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._trajectory_length)
+        positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions)
 
     def choose(
@@ -139,13 +159,14 @@ class Coordinator:
     def predict(self, fix: Fix) -> Situation | None:
         """Take a client's position; return where it will be next, and what a policy asks of that.
 
-        There is no prediction before `trajectory_length` positions are known.
+        There is no prediction before the predictor's n positions are known.
         """
         client = self._clients[fix.client]
         client.trajectory.append((fix.x_m, fix.y_m))
-        if client.access_point is None or len(client.trajectory) < self._trajectory_length:
+        if client.access_point is None or len(client.trajectory) < self._predictor.n:
             return None
-        x_m, y_m = self._predictor.predict(np.array([client.trajectory]))[0]
+        recent = np.array([client.trajectory])  # (1, m, 2)
+        x_m, y_m = self._predictor.predict(recent)[0]
         return Situation(
             current=client.access_point,
             prediction=Prediction(fix.client, fix.time_s, float(x_m), float(y_m)),
@@ -154,6 +175,8 @@ class Coordinator:
             layer_bytes=client.graph.weight_bytes.tolist(),
             ends_s=fix.time_s + self._interval_s,
             until_s=fix.time_s + self._ttl_s,
+            visits=lambda: visits(self._access_points, self._predictor.candidates(recent), 0),
+            held_until_s=client.held_until_s,
         )
 
     def destinations(self, situation: Situation) -> Sequence[str]:
@@ -162,8 +185,12 @@ class Coordinator:
 
     def offers(self, situation: Situation, loads: Loads | None = None) -> list[Offer]:
         """Return what to migrate, with plans for the servers' present loads (section III.C.2)."""
-        self._plans(situation.prediction.client, self._policy.destinations(situation), loads)
-        return self._policy.offers(situation)
+        client = situation.prediction.client
+        self._plans(client, self._policy.destinations(situation), loads)
+        offers = self._policy.offers(situation)
+        held_until_s = self._clients[client].held_until_s
+        held_until_s.update({offer.destination: offer.until_s for offer in offers})
+        return offers
 
     def report(self, fix: Fix, loads: Loads | None = None) -> tuple[Prediction | None, list[Offer]]:
         """Take a client's position where no load need be asked: `predict`, and the `offers`."""
@@ -213,3 +240,16 @@ class Coordinator:
             key: CurrentPlan(client.graph, Costs(client.client_s, its_s, *rates_bps), plan)
             for (key, its_s), plan in zip(server_s.items(), plans, strict=True)
         }
+
+
+def visits(
+    access_points: Sequence[AccessPoint], nearby: Nearby, person: int
+) -> dict[str, tuple[float, ...]]:
+    """Return the probabilities of one person's visits by access point, the likeliest next first."""
+    return {
+        access_points[server].name: tuple(probability)
+        for server, probability in zip(
+            nearby.servers[person].tolist(), nearby.probability[person].tolist(), strict=True
+        )
+        if server >= 0
+    }

@@ -6,17 +6,15 @@ each report of a client's position. `--policy package.module:Class` names one of
 
 from __future__ import annotations
 
-import importlib
-import sys
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from testbed.config import Migration
-from testbed.errors import ConfigurationError, unknown_name
+from testbed.plugins import load_class
 from testbed.values import AccessPoint, Offer, Prediction, names_around
 
 
@@ -31,6 +29,15 @@ class Situation:
     layer_bytes: Sequence[int]
     ends_s: float  # when the next offers are made
     until_s: float  # when the time to live of an offer made now is over
+    #: Returns the probability of a visit within 1, 2, ... intervals for servers near the client.
+    visits: Callable[[], Mapping[str, Sequence[float]]]
+    #: When the time to live of the last offer to a server is over, for those that had one.
+    held_until_s: Mapping[str, float]
+
+    def holds(self, server: str) -> bool:
+        """Whether a server has the client's layers already: it is attached there, or an offer."""
+        held_until_s = self.held_until_s.get(server, -math.inf)
+        return server == self.current or held_until_s >= self.prediction.time_s
 
 
 class Policy:
@@ -95,6 +102,8 @@ class PerDnn(Policy):
         ]
 
     def _fraction(self, situation: Situation, destination: str) -> tuple[int, ...]:
+        if destination == situation.current:
+            return ()  # what is there is held, and nothing sent
         layers = tuple(situation.plan(destination))
         crowded = self.settings.crowded
         limited = not crowded or situation.current in crowded or destination in crowded
@@ -104,7 +113,40 @@ class PerDnn(Policy):
         return layers[: int(np.searchsorted(sent, self.settings.fraction_mb * 1e6, side="right"))]
 
 
-POLICIES: Mapping[str, type[Policy]] = {"ionn": Ionn, "perdnn": PerDnn, "optimal": Optimal}
+class Visits(PerDnn):
+    """Layers go to the servers that the client will probably visit within the time to live.
+
+    A server gets them where that is at least `offer_probability`. One that has them keeps them down
+    to `keep_probability`, since renewing an offer moves no bytes; so does the current server, for
+    the time after the client has left: in KAIST, two of five handovers lead back to where the
+    client came from.
+    """
+
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers that shall hold layers, the most probable next first.
+
+        The current one is among them: what it is offered by itself is to be held.
+        """
+        return [
+            server
+            for server, probability in situation.visits().items()
+            if self._within_ttl(probability) >= self._least(situation.holds(server))
+        ]
+
+    def _within_ttl(self, probability: Sequence[float]) -> float:
+        return probability[min(self.settings.ttl_intervals, len(probability)) - 1]
+
+    def _least(self, holds: bool) -> float:
+        settings = self.settings
+        return settings.keep_probability if holds else settings.offer_probability
+
+
+POLICIES: Mapping[str, type[Policy]] = {
+    "ionn": Ionn,
+    "perdnn": PerDnn,
+    "visits": Visits,
+    "optimal": Optimal,
+}
 
 
 def servers_around(situation: Situation, radius_m: float) -> list[str]:
@@ -121,15 +163,4 @@ def find_policy(name: str) -> type[Policy]:
     """
     if name in POLICIES:
         return POLICIES[name]
-    module, separator, attribute = name.partition(":")
-    if not separator:
-        raise ConfigurationError(unknown_name("policy", name, POLICIES))
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a user's policy lies where the command is called
-    try:
-        policy = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"policy {name!r}: {error}") from error
-    if not (isinstance(policy, type) and issubclass(policy, Policy)):
-        raise ConfigurationError(f"policy {name!r} is no subclass of testbed.policies.Policy")
-    return policy
+    return load_class("policy", name, Policy, POLICIES)

@@ -169,7 +169,8 @@ class Migrate(Message, frozen=True, tag="migrate"):
     """The master orders an edge server to send a client's layers, best first, to another.
 
     Layers that the server does not have yet are sent when they arrive, until `ends_s`; the
-    receiver holds them until `until_s` (TTL).
+    receiver holds them until `until_s` (TTL). A server that is told to send to itself holds what it
+    has.
     """
 
     client: str

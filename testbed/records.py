@@ -113,7 +113,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _real("actual_x_m", "m", "where it was one interval later; null if unknown", nullable=True),
         _real("actual_y_m", "m", "where it was one interval later; null if unknown", nullable=True),
         _real("error_m", "m", "distance of expected and actual position", nullable=True),
-        _text("offered", "access points that were offered layers, joined by spaces"),
+        _text(
+            "offered",
+            "access points that were offered layers, joined by spaces; the current one among"
+            " them holds what it has",
+        ),
     ),
     "backhaul": (
         _text("server", "access point whose backhaul link it is"),

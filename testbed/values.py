@@ -77,7 +77,8 @@ class Offer(msgspec.Struct, frozen=True):
 
     `layers` are indices into the client's layer graph in the order of sending (section III.C). The
     source sends those that it has, and those that it gets, until `ends_s`: one interval later the
-    next offers are made.
+    next offers are made. Where source and destination are the same, nothing is sent: the server
+    holds what it has.
     """
 
     client: str

@@ -20,6 +20,7 @@ from testbed.records import RecordWriter, read_table
 from testbed.runfolder import RunFolder
 from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture
 from tests.analysis.fake_run import make_run
+from tests.traces.samples import geolife
 
 DIAMOND = {
     "input_bytes": 1000,
@@ -176,6 +177,27 @@ def test_predict_measures_on_a_seeded_split(testbed: Any, traces: Path) -> None:
     assert "top 1" in testbed(*arguments).out
 
 
+@pytest.mark.parametrize("predictor", ["markov", "velocity", "ridge", "visits"])
+def test_predict_measures_every_kind_of_predictor(
+    testbed: Any, traces: Path, monkeypatch: pytest.MonkeyPatch, predictor: str
+) -> None:
+    monkeypatch.setattr("testbed.mobility.visits._EPOCHS", 1)
+    arguments = ("predict", "--traces", str(traces), "--test-people", "4", "--json")
+    figures = testbed(*arguments, "--predictor", predictor).json
+    assert (figures["n_train"], figures["n_test"]) == (6 * 55, 4 * 55)
+    assert figures["top1"] <= figures["top2"] <= 1
+
+
+def test_predict_takes_a_predictor_of_ones_own(testbed: Any, traces: Path) -> None:
+    arguments = ("predict", "--traces", str(traces), "--test-people", "4", "--json")
+    own = testbed(*arguments, "--predictor", "testbed.mobility.positions:ConstantVelocity").json
+    assert own == testbed(*arguments, "--predictor", "velocity").json
+    assert own["mae_m"] == pytest.approx(0, abs=1e-6)
+    refused = testbed(*arguments, "--predictor", "testbed.mobility.positions:PositionPredictor")
+    assert (refused.status, refused.out) == (2, "")
+    assert "abstract" in refused.err
+
+
 def test_a_share_of_nothing_is_null(testbed: Any, tmp_path: Path) -> None:
     for person in range(3):
         lines = [f"{30 * step} 0 {person}" for step in range(20)]
@@ -209,6 +231,48 @@ def test_the_described_window_may_be_chosen(testbed: Any, traces: Path) -> None:
     ).json
     assert content["window"]["people"] == 5
     assert content["window"]["points"] == 5 * 11
+
+
+def test_what_was_left_out_of_traces_is_described(testbed: Any, traces: Path) -> None:
+    shutil.copy(traces / "walker_1.txt", traces / "walker_99.txt")
+    (traces / "walker_0.txt").write_text("0 0 0\nzero\n30 20 0\n30 20 0\n")
+    ended = testbed("traces", "describe", str(traces))
+    assert (ended.status, ended.out) == (2, "")
+    assert "walker_0.txt:2: " in ended.err
+    content = testbed("traces", "describe", str(traces), "--skip-bad", "--json").json
+    assert content["format"] == "crawdad"
+    assert {name: content[name] for name in ("files", "duplicates", "bad_lines", "backwards")} == {
+        "files": 11,
+        "duplicates": 1,
+        "bad_lines": 1,
+        "backwards": 1,
+    }
+    assert "malformed lines skipped" in testbed("traces", "describe", str(traces), "--skip-bad").out
+    kept = testbed(
+        *("traces", "describe", str(traces), "--skip-bad", "--duplicates", "keep", "--json")
+    ).json
+    assert kept["recorded"]["people"] == 11
+
+
+def test_geographic_traces_are_described_in_metres(testbed: Any, tmp_path: Path) -> None:
+    geolife(tmp_path)
+    window = ("--window-deg", "[36,127,37,128]")
+    content = testbed("traces", "describe", str(tmp_path), *window, "--json").json
+    assert (content["source"], content["format"]) == (tmp_path.name, "geolife")
+    for part in ("recorded", "window"):
+        figures = content[part]
+        assert (figures["people"], figures["points"]) == (2, 10)
+        assert figures["width_m"] == pytest.approx(120, rel=0.01)
+        assert figures["height_m"] == pytest.approx(11.1, abs=0.3)
+        assert figures["mean_speed_m_s"] == pytest.approx(1, rel=0.01)
+
+
+def test_trace_format_may_be_forced(testbed: Any, traces: Path) -> None:
+    ended = testbed("traces", "describe", str(traces), "--trace-format", "gpx")
+    assert (ended.status, ended.out) == (2, "")
+    ended = testbed("traces", "describe", str(traces), "--trace-format", "shapefile")
+    assert ended.status == 2
+    assert "traces.format" in ended.err
 
 
 def test_a_topology_is_printed(testbed: Any) -> None:

@@ -16,13 +16,16 @@ FOLDERS = ("traces", "topologies", "controllers", "nodes", "testbed", "experimen
 #: own, a package also from itself.
 LINES = (
     ("testbed.errors",),
-    ("testbed.units", "testbed.values", "testbed.clock", "testbed.presence", "testbed.layerstore"),
+    (
+        *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
+        *("testbed.layerstore", "testbed.plugins"),
+    ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
     ("testbed.config", "testbed.protocol", "testbed.runfolder"),
     ("testbed.policies", "testbed.records"),
-    ("testbed.coordinator", "testbed.movement", "testbed.simulation", "testbed.analysis"),
-    ("testbed.options",),
+    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
+    ("testbed.options", "testbed.simulation"),
     ("testbed.emulation",),
     ("testbed.experiment", "testbed.series"),
     ("testbed.commands",),
@@ -50,7 +53,7 @@ MAY_IMPORT = {
 
 #: Each heavy dependency has few owners; nothing else imports it.
 OWNERS = {
-    "torch": ("testbed.dnn", "testbed.gpu", "nodes"),
+    "torch": ("testbed.dnn", "testbed.gpu", "testbed.mobility", "nodes"),
     "sklearn": ("testbed.mobility", "testbed.gpu", "nodes.nursery"),
     "igraph": ("testbed.dnn.minimum_cut",),
     "mininet": ("topologies", "testbed.emulation"),
@@ -58,6 +61,7 @@ OWNERS = {
     "os_ken": ("controllers.framework",),
     "ryu": ("controllers.framework",),
     "matplotlib": ("testbed.analysis",),
+    "pyproj": ("traces.projection",),
     "scapy": (),
 }
 

@@ -17,7 +17,7 @@ from testbed.dnn.graph import Layer, LayerGraph, TensorSpec
 from testbed.gpu.accelerator import Accelerator, Work
 from testbed.gpu.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
-from testbed.mobility.predictors import Stay
+from testbed.mobility.positions import Stay
 from testbed.policies import Ionn
 from testbed.values import AccessPoint
 
@@ -76,7 +76,6 @@ def run(server_times: ServerTimes, choose: Choice) -> tuple[Counter[str], list[f
         policy=Ionn(Migration()),
         server_times=server_times.layer_times,
         rates_bps=(35e6, 50e6),
-        trajectory_length=1,
         interval_s=30.0,
         ttl_intervals=5,
     )

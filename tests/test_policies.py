@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
-from testbed.policies import POLICIES, Ionn, PerDnn, Policy, Situation, find_policy, servers_around
+from testbed.policies import (
+    POLICIES,
+    Ionn,
+    PerDnn,
+    Policy,
+    Situation,
+    Visits,
+    find_policy,
+    servers_around,
+)
 from testbed.values import AccessPoint, Offer, Prediction
 
 ON_A_LINE = tuple(AccessPoint(name, x, 0.0) for name, x in (("far", 90.0), ("here", 0.0)))
@@ -18,7 +27,12 @@ PLANS = {"here": (0, 1), "near": (2, 0, 1), "beside": (1,), "far": ()}
 LAYER_BYTES = (1_000_000, 2_000_000, 3_000_000)
 
 
-def situation(x_m: float = 40.0, current: str = "here") -> Situation:
+def situation(
+    x_m: float = 40.0,
+    current: str = "here",
+    visits: Mapping[str, Sequence[float]] | None = None,
+    held_until_s: Mapping[str, float] | None = None,
+) -> Situation:
     def plan(server: str) -> Sequence[int]:
         return PLANS[server]
 
@@ -30,6 +44,8 @@ def situation(x_m: float = 40.0, current: str = "here") -> Situation:
         layer_bytes=LAYER_BYTES,
         ends_s=90.0,
         until_s=210.0,
+        visits=lambda: visits or {},
+        held_until_s=held_until_s or {},
     )
 
 
@@ -84,6 +100,85 @@ def test_crowded_servers_without_a_fraction_are_not_limited() -> None:
     assert offer.layers == (2, 0, 1)
 
 
+def test_perdnn_does_not_look_at_what_is_held_nor_at_probabilities() -> None:
+    policy = PerDnn(Migration(radius_m=50.0))
+    held = situation(visits={"far": (1.0,)}, held_until_s={"near": 1e9, "far": 1e9})
+    assert policy.destinations(held) == policy.destinations(situation())
+    assert policy.offers(held) == policy.offers(situation())
+
+
+def test_a_server_holds_where_the_client_is_and_until_an_offers_time_to_live_is_over() -> None:
+    now = situation(held_until_s={"near": 60.0, "far": 59.9})  # it is 60 s
+    assert [now.holds(server) for server in ("here", "near", "far", "beside")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+PROBABLE = {"near": (0.3, 0.5), "here": (0.2, 0.3), "beside": (0.1, 0.2), "far": (0.01, 0.02)}
+
+
+def visiting(offer: float, keep: float) -> Visits:
+    return Visits(Migration(offer_probability=offer, keep_probability=keep))
+
+
+@pytest.mark.parametrize(
+    ("offer", "expected"),
+    [
+        (0.02, ["near", "here", "beside", "far"]),
+        (0.2, ["near", "here", "beside"]),
+        (0.21, ["near", "here"]),
+        (0.6, ["here"]),
+    ],
+)
+def test_visits_goes_where_a_visit_within_the_time_to_live_is_probable_enough(
+    offer: float, expected: list[str]
+) -> None:
+    """In the order of the probabilities of the next interval; the current server keeps what is."""
+    assert visiting(offer, 0.01).destinations(situation(visits=PROBABLE)) == expected
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [(0.02, ["here", "far"]), (0.03, ["here"]), (0.3, ["here"]), (0.31, [])],
+)
+def test_visits_keeps_what_is_held_at_a_lower_probability(keep: float, expected: list[str]) -> None:
+    held = situation(visits=PROBABLE, held_until_s={"far": 100.0, "beside": 59.0})
+    assert visiting(0.9, keep).destinations(held) == expected  # what beside held is gone
+
+
+@pytest.mark.parametrize(("ttl_intervals", "expected"), [(1, []), (2, ["near"]), (9, ["near"])])
+def test_visits_asks_for_the_probability_within_the_time_to_live(
+    ttl_intervals: int, expected: list[str]
+) -> None:
+    """Where the predictor does not look so far ahead, for that within all intervals it knows."""
+    settings = Migration(offer_probability=0.4, keep_probability=0.4, ttl_intervals=ttl_intervals)
+    assert Visits(settings).destinations(situation(visits=PROBABLE)) == expected
+
+
+def test_visits_sends_the_current_server_nothing_and_others_their_plans() -> None:
+    offers = visiting(0.1, 0.1).offers(situation(visits=PROBABLE))
+    assert [(offer.destination, offer.layers) for offer in offers] == [
+        ("near", (2, 0, 1)),
+        ("here", ()),
+        ("beside", (1,)),
+    ]
+    for offer in offers:
+        assert (offer.client, offer.source) == ("walker", "here")
+        assert (offer.ends_s, offer.until_s) == (90.0, 210.0)
+
+
+def test_visits_obeys_a_fraction_too() -> None:
+    policy = Visits(Migration(offer_probability=0.4, keep_probability=0.4, fraction_mb=3.0))
+    assert [offer.layers for offer in policy.offers(situation(visits=PROBABLE))] == [(2,)]
+
+
+def test_visits_offers_nothing_where_no_server_is_near() -> None:
+    assert visiting(0.1, 0.0).offers(situation(visits={})) == []
+
+
 def test_ionn_and_the_bound_migrate_nothing_and_only_the_bound_is_preloaded() -> None:
     for name in ("ionn", "optimal"):
         assert find_policy(name)(Migration()).offers(situation()) == []
@@ -118,6 +213,7 @@ class Everywhere(Policy):
 def test_a_policy_of_ones_own_is_found_by_module_and_class() -> None:
     assert find_policy(f"{__name__}:Everywhere") is Everywhere
     assert find_policy("testbed.policies:Ionn") is Ionn
+    assert find_policy("visits") is Visits
 
 
 def test_a_policy_without_offers_says_so() -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from testbed.commands.output import add_json, print_json, print_table
-from testbed.commands.settings import add_settings, settings_of
+from testbed.commands.settings import TRACES, add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
 from testbed.movement import load_people
@@ -20,14 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "--traces",
-        metavar="DIR",
-        help="folder of traces (default: KAIST where found, else a synthetic campus)",
+        metavar="PATH",
+        help="file or folder of traces (default: KAIST where found, else a synthetic campus)",
     )
     add_settings(
         parser,
         {
+            **TRACES,
             "--predictor": "migration.predictor",
             "--trajectory-length": "migration.trajectory_length",
+            "--interval": "traces.interval_s",
             "--test-people": "traces.test_people",
             "--seed": "seed",
         },
@@ -59,23 +61,20 @@ def measure(settings: Experiment) -> dict[str, Any]:
     Raises:
         ConfigurationError: no such predictor, or traces that cannot be read or split.
     """
-    import numpy as np
-
-    from testbed.mobility.accuracy import measure_accuracy
-    from testbed.mobility.predictors import find_predictor, windows
+    from testbed.mobility.accuracy import try_out
+    from testbed.mobility.predictors import find_predictor
 
     predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
     people = load_people(settings)
     training, testing = people.split(settings)
-    predictor.fit(training.positions_m)
-    recent, actual = windows(testing.positions_m, predictor.n)
-    servers = np.array([(each.x_m, each.y_m) for each in people.access_points])
-    accuracy = measure_accuracy(predictor.predict(recent), recent[:, -1], actual, servers)
+    servers_m = people.servers_m
+    predictor.fit(training.positions_m, servers_m)
+    accuracy = try_out(predictor, testing.positions_m, servers_m).accuracy()
     figures = {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in asdict(accuracy).items()
     }
-    n_train = len(windows(training.positions_m, predictor.n)[0])
+    n_train = sum(max(len(trace) - predictor.n, 0) for trace in training.traces)
     return {**figures, "n_train": n_train, "source": people.traces.source}
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import KDTree
+import numpy.typing as npt
 
 from testbed.errors import ConfigurationError
-from testbed.mobility.predictors import FloatArray
+from testbed.mobility.neighbourhood import IndexArray, ServerIndex
+from testbed.mobility.predictor import FloatArray, Predictor, histories
+
+SERVICE_RANGE_M = 50.0  # of a Wi-Fi access point (section IV.B.1)
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,9 @@ class Accuracy:
     """Shares lie between 0 and 1.
 
     Args:
-        top1: share of the non-futile predictions whose nearest server was visited next; NaN if
-            all were futile.
-        top2: the same for one of the two nearest servers.
+        top1: share of the non-futile predictions whose first server was visited next; NaN if
+            all were futile. A position's servers are those nearest to it.
+        top2: the same for one of the first two servers.
         mae_m: mean Euclidean distance of predicted and true position over all predictions (the
             paper's "MAE").
         non_futile_share: share of predictions made just before a change of server.
@@ -38,35 +42,64 @@ class Accuracy:
         return 1.0 - self.non_futile_share
 
 
-def measure_accuracy(
-    predicted_m: FloatArray, current_m: FloatArray, actual_m: FloatArray, servers_m: FloatArray
-) -> Accuracy:
-    """Compare m predictions with what happened.
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Predictions at every step of some paths, compared with what happened.
 
     Args:
-        predicted_m: where the predictor expected people, (m, 2).
-        current_m: where they were when it was asked, (m, 2).
-        actual_m: where they were one interval later, (m, 2).
+        error_m: distance of predicted and true position, (m,).
+        moved: whether the server changed, (m,): the prediction was not futile.
+        ranked: the first servers of the candidates, most probable first, (m, 2).
+        visited: the server that was used next, (m,).
+        distance_m: from the predicted position to that server, (m,).
+    """
+
+    error_m: FloatArray
+    moved: npt.NDArray[np.bool_]
+    ranked: IndexArray
+    visited: IndexArray
+    distance_m: FloatArray
+
+    @property
+    def in_range(self) -> npt.NDArray[np.bool_]:
+        """Whether the predicted position lies in the service range of the next server, (m,)."""
+        return self.distance_m <= SERVICE_RANGE_M
+
+    def accuracy(self) -> Accuracy:
+        """Return the figures of Table III."""
+        correct = (self.ranked == self.visited[:, np.newaxis])[self.moved]  # (non-futile, 2)
+        return Accuracy(
+            top1=float(correct[:, 0].mean()) if len(correct) else math.nan,
+            top2=float(correct.any(axis=1).mean()) if len(correct) else math.nan,
+            mae_m=float(self.error_m.mean()),
+            non_futile_share=float(self.moved.mean()),
+            n_test=len(self.moved),
+        )
+
+
+def try_out(predictor: Predictor, paths: Sequence[FloatArray], servers_m: FloatArray) -> Trial:
+    """Ask a fitted predictor at every step of every path where people will be next.
+
+    Args:
+        predictor: fitted with these servers, on other paths.
+        paths: unbroken, in metres, (m, 2) each.
         servers_m: where the edge servers stand, (s, 2); people use the nearest.
 
     Raises:
-        ConfigurationError: there is nothing to compare.
+        ConfigurationError: no path is long enough.
     """
-    if not len(predicted_m) or not len(servers_m):
-        raise ConfigurationError(
-            f"accuracy needs predictions and servers, got {len(predicted_m)} predictions"
-            f" and {len(servers_m)} servers"
-        )
-    servers = KDTree(servers_m)
-    current, visited = servers.query(current_m)[1], servers.query(actual_m)[1]
-    moved = current != visited
-    closest = servers.query(predicted_m[moved], k=[1, 2])[1]  # (non-futile, 2)
-    correct = closest == visited[moved, np.newaxis]
-    error_m = np.hypot(*(predicted_m - actual_m).T)
-    return Accuracy(
-        top1=float(correct[:, 0].mean()) if moved.any() else math.nan,
-        top2=float(correct.any(axis=1).mean()) if moved.any() else math.nan,
-        mae_m=float(error_m.mean()),
-        non_futile_share=float(moved.mean()),
-        n_test=len(predicted_m),
+    n, servers = predictor.n, ServerIndex(servers_m)
+    long_enough = [path for path in paths if len(path) > n]
+    if not long_enough:
+        raise ConfigurationError(f"none of {len(paths)} test paths has more than {n} positions")
+    recent = np.concatenate([histories(path, n, predictor.memory)[:-1] for path in long_enough])
+    actual_m = np.concatenate([path[n:] for path in long_enough])
+    visited = servers.attached(actual_m)
+    predicted_m = predictor.predict(recent)
+    return Trial(
+        error_m=np.hypot(*(predicted_m - actual_m).T),
+        moved=servers.attached(recent[:, -1]) != visited,
+        ranked=predictor.candidates(recent).ranked(2),
+        visited=visited,
+        distance_m=np.hypot(*(predicted_m - servers_m[visited]).T),
     )

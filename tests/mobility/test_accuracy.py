@@ -1,34 +1,38 @@
+"""How good predictions of movement are, as Table III counts."""
+
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from testbed.errors import ConfigurationError
-from testbed.mobility.accuracy import measure_accuracy
-from testbed.mobility.predictors import LinearSvr, windows
-from topologies.hexgrid import HexGrid
-from topologies.placement import place_access_points
-from traces.crawdad import load_folder
-from traces.prepare import crop, split_people
+from testbed.mobility.accuracy import Accuracy, try_out
+from testbed.mobility.positions import Stay
+from testbed.mobility.predictor import Candidates, FloatArray
+from tests.mobility.walks import Told, on_line
 
-KAIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "kaist"
-
-SERVERS = np.array([(0.0, 0.0), (100.0, 0.0), (200.0, 0.0)])
+SERVERS_M = on_line(0.0, 100.0, 200.0)
 
 
-def on_line(*x_m: float) -> np.ndarray:
-    return np.array([(x, 0.0) for x in x_m])
+def told(
+    predicted_m: FloatArray,
+    current_m: FloatArray,
+    actual_m: FloatArray,
+    servers_m: FloatArray = SERVERS_M,
+) -> Accuracy:
+    """Return how good predictions are for people who go from a current position to an actual."""
+    predictor = Told(predicted_m)
+    predictor.fit([], servers_m)
+    return try_out(predictor, list(np.stack((current_m, actual_m), axis=1)), servers_m).accuracy()
 
 
 def test_only_predictions_before_a_change_of_server_count_as_hits() -> None:
-    accuracy = measure_accuracy(
+    accuracy = told(
         predicted_m=on_line(90, 10, 170, 0, 0),
         current_m=on_line(0, 0, 0, 0, 0),
         actual_m=on_line(100, 100, 100, 3, 4),
-        servers_m=SERVERS,
     )
     # Of three moves to server 1, one prediction is nearest to it and all have it among their two.
     assert accuracy.top1 == pytest.approx(1 / 3)
@@ -39,37 +43,58 @@ def test_only_predictions_before_a_change_of_server_count_as_hits() -> None:
     assert accuracy.n_test == 5
 
 
+def test_the_error_is_the_euclidean_distance() -> None:
+    accuracy = told(np.array([(3.0, 4.0)]), on_line(0), on_line(0))
+    assert accuracy.mae_m == pytest.approx(5.0)
+
+
 def test_futile_predictions_alone_have_no_hit_share() -> None:
-    accuracy = measure_accuracy(on_line(0), on_line(0), on_line(1), SERVERS)
+    accuracy = told(on_line(0), on_line(0), on_line(1))
     assert math.isnan(accuracy.top1)
     assert math.isnan(accuracy.top2)
     assert accuracy.non_futile_share == 0
 
 
 def test_single_server_leaves_every_prediction_futile() -> None:
-    accuracy = measure_accuracy(on_line(0), on_line(0), on_line(500), SERVERS[:1])
-    assert accuracy.futile_share == 1
+    assert told(on_line(0), on_line(0), on_line(500), SERVERS_M[:1]).futile_share == 1
+
+
+def test_what_a_predictor_ranks_counts_not_where_it_sees_people() -> None:
+    class Ranking(Told):
+        def candidates(self, recent: FloatArray) -> Candidates:
+            return Candidates(np.array([[1], [2]]), np.ones((2, 1, 1)))
+
+    predictor = Ranking(on_line(0, 0))
+    predictor.fit([], SERVERS_M)
+    accuracy = try_out(predictor, [on_line(0, 100), on_line(0, 100)], SERVERS_M).accuracy()
+    assert (accuracy.top1, accuracy.top2) == (0.5, 0.5)
+    assert accuracy.mae_m == 100
+
+
+def test_every_step_of_every_long_enough_path_is_predicted_from_what_was_before() -> None:
+    asked: list[FloatArray] = []
+
+    class Asked(Stay):
+        def predict(self, recent: FloatArray) -> FloatArray:
+            asked.append(recent)
+            return super().predict(recent)
+
+    predictor = Asked(n=2)
+    predictor.fit([on_line(0, 0, 0)], SERVERS_M)
+    asked.clear()
+    trial = try_out(
+        predictor, [on_line(0, 10, 30), on_line(7, 8), on_line(90, 60, 40, 20)], SERVERS_M
+    )
+    assert asked[0][..., 0].tolist() == [[0, 10], [90, 60], [60, 40]]
+    assert trial.error_m.tolist() == [20, 20, 20]
+    assert trial.visited.tolist() == [0, 0, 0]
+    assert trial.moved.tolist() == [False, True, False]
 
 
 def test_nothing_to_compare_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="0 predictions"):
-        measure_accuracy(np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2)), SERVERS)
-    with pytest.raises(ConfigurationError, match="0 servers"):
-        measure_accuracy(on_line(0), on_line(0), on_line(0), np.empty((0, 2)))
-
-
-@pytest.mark.skipif(not KAIST.is_dir(), reason="the KAIST data are not at hand")
-def test_linear_svr_on_kaist_is_as_good_as_in_table_3() -> None:
-    traces = crop(load_folder(KAIST))
-    placed = place_access_points(HexGrid(50.0), traces.traces)
-    train, test = split_people(traces, seed=0)
-    predictor = LinearSvr()
-    predictor.fit(train.positions_m)
-    recent, following = windows(test.positions_m, predictor.n)
-    servers = np.array([(ap.x_m, ap.y_m) for ap in placed])
-    accuracy = measure_accuracy(predictor.predict(recent), recent[:, -1], following, servers)
-    # The paper's: 8.1 %, 54.1 %, 12.9 m; each within 4 points or metres.
-    assert accuracy.top1 == pytest.approx(0.081, abs=0.04)
-    assert accuracy.top2 == pytest.approx(0.541, abs=0.04)
-    assert accuracy.mae_m == pytest.approx(12.9, abs=2.0)
-    assert accuracy.non_futile_share == pytest.approx(0.16, abs=0.02)
+    predictor = Told(on_line(0))
+    predictor.fit([], SERVERS_M)
+    with pytest.raises(ConfigurationError, match="none of 1 test paths has more than 1"):
+        try_out(predictor, [on_line(5)], SERVERS_M)
+    with pytest.raises(ConfigurationError, match="no servers"):
+        try_out(predictor, [on_line(5, 6)], np.empty((0, 2)))

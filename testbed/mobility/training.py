@@ -1,0 +1,50 @@
+"""Training of small networks in PyTorch: seeded, in shuffled batches, with Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def train(
+    module: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    samples: int,
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+) -> None:
+    """Fit a module in place; the learning rate falls to zero along a cosine.
+
+    Args:
+        module: what is trained.
+        loss: returns the mean loss of the samples with the given indices.
+        samples: how many there are.
+        epochs: passes over all samples.
+        batch: samples a step.
+        learning_rate: at the start.
+        seed: of the order of the samples.
+    """
+    order = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(module.parameters(), learning_rate)
+    steps = epochs * -(-samples // batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    module.train()
+    for _ in range(epochs):
+        for indices in torch.randperm(samples, generator=order).split(batch):
+            optimiser.zero_grad()
+            loss(indices).backward()
+            optimiser.step()
+            schedule.step()
+    module.eval()
+
+
+def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return a new module whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

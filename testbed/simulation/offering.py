@@ -1,0 +1,164 @@
+"""Offers and hits of a policy on whole traces, without models, bytes or time (section IV.B.3).
+
+People walk along their paths; at each step the policy is asked which servers shall hold their
+layers, with what the predictor says. Transfers take no time and the current server has everything,
+as in the paper's hit ratios, so what is measured is whom a policy chooses, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from testbed.coordinator import visits
+from testbed.mobility.neighbourhood import NOBODY, IndexArray, ServerIndex
+from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
+from testbed.policies import Policy, Situation
+from testbed.values import AccessPoint, Prediction
+
+_NEAREST = 40  # access points that a policy is told of, those nearest to the prediction
+_CLIENT = "walker"
+
+
+class Foreseen(NamedTuple):
+    """What a predictor says at each step of one path, from its n-th position to its last but one.
+
+    Args:
+        attached: the access point at each of these s steps and at the one after, (s + 1,).
+        predicted_m: the position expected one interval later, (s, 2).
+        candidates: servers that may be visited, of s people.
+    """
+
+    attached: IndexArray
+    predicted_m: FloatArray
+    candidates: Candidates
+
+
+@dataclass(frozen=True)
+class Offering:
+    """What came of a policy's offers.
+
+    Args:
+        predictions: steps at which the policy was asked.
+        handovers: changes of access point right after such a step.
+        hits: handovers to a server that held layers.
+        transfers: offers to a server that did not hold the client's layers: they cost bytes.
+        renewals: offers to one that did, or to the current one: they cost a message.
+    """
+
+    predictions: int = 0
+    handovers: int = 0
+    hits: int = 0
+    transfers: int = 0
+    renewals: int = 0
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share of handovers that were hits; NaN without handovers."""
+        return self.hits / self.handovers if self.handovers else float("nan")
+
+    def __add__(self, other: Offering) -> Offering:
+        return Offering(
+            self.predictions + other.predictions,
+            self.handovers + other.handovers,
+            self.hits + other.hits,
+            self.transfers + other.transfers,
+            self.renewals + other.renewals,
+        )
+
+
+def foresee(
+    predictor: Predictor, paths: Sequence[FloatArray], servers_m: FloatArray
+) -> list[Foreseen]:
+    """Ask a fitted predictor at every step of every path; paths of n positions or fewer have none.
+
+    Args:
+        predictor: fitted with these servers.
+        paths: unbroken, in metres, (m, 2) each.
+        servers_m: (s, 2).
+    """
+    index = ServerIndex(servers_m)
+    found = []
+    for path in paths:
+        if len(path) > predictor.n:
+            recent = histories(path, predictor.n, predictor.memory)[:-1]
+            found.append(
+                Foreseen(
+                    index.attached(path[predictor.n - 1 :]),
+                    predictor.predict(recent),
+                    predictor.candidates(recent),
+                )
+            )
+    return found
+
+
+def offer(
+    policy: Policy,
+    foreseen: Sequence[Foreseen],
+    access_points: Sequence[AccessPoint],
+    ttl_intervals: int,
+) -> Offering:
+    """Return what comes of a policy's offers to people who walk as foreseen or not."""
+    servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
+    index = ServerIndex(servers_m)
+    total = Offering()
+    for each in foreseen:
+        total += _walk(policy, each, access_points, index, ttl_intervals)
+    return total
+
+
+def _walk(
+    policy: Policy,
+    foreseen: Foreseen,
+    access_points: Sequence[AccessPoint],
+    index: ServerIndex,
+    ttl_intervals: int,
+) -> Offering:
+    """Let one person walk; the interval is the unit of time."""
+    held_until_s: dict[str, float] = {}
+    names = [access_points[server].name for server in foreseen.attached]
+    near, _ = index.nearest(foreseen.predicted_m, min(_NEAREST, len(access_points)))
+    handovers = hits = transfers = renewals = 0
+    for step, (x_m, y_m) in enumerate(foreseen.predicted_m.tolist()):
+        situation = Situation(
+            current=names[step],
+            prediction=Prediction(_CLIENT, step, x_m, y_m),
+            access_points=[access_points[server] for server in near[step]],
+            plan=lambda server: (),
+            layer_bytes=(),
+            ends_s=step + 1,
+            until_s=step + ttl_intervals,
+            visits=partial(visits, access_points, foreseen.candidates, step),
+            held_until_s=held_until_s,
+        )
+        for each in policy.offers(situation):
+            held = situation.holds(each.destination)
+            transfers += not held
+            renewals += held
+            held_until_s[each.destination] = each.until_s
+        if names[step + 1] != names[step]:
+            handovers += 1
+            hits += policy.preloaded or held_until_s.get(names[step + 1], -1) >= step + 1
+    return Offering(len(foreseen.predicted_m), handovers, hits, transfers, renewals)
+
+
+def known_visits(foreseen: Foreseen, horizon: int) -> Foreseen:
+    """Return what an oracle would say in a predictor's place: who visits what, for certain.
+
+    It looks `horizon` intervals ahead along the path, and bounds what any predictor can reach.
+    """
+    steps = len(foreseen.predicted_m)
+    ahead = np.full((steps, horizon), NOBODY)
+    for interval in range(1, horizon + 1):
+        later = foreseen.attached[interval:]
+        ahead[: len(later), interval - 1] = later[:steps]
+    visited = ahead[:, :, np.newaxis] == ahead[:, np.newaxis]  # (s, candidate, interval)
+    within = np.maximum.accumulate(visited, axis=2).astype(float)
+    again = np.tril(visited, -1).any(axis=2)  # a server that an earlier column names already
+    servers = np.where(again, NOBODY, ahead)
+    within[servers == NOBODY] = 0.0
+    return foreseen._replace(candidates=Candidates(servers, within))
