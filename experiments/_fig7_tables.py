@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from _single_client import Row, print_fixed, rate_text, remark
+from _delivery import Row
+from _single_client import print_fixed, rate_text, remark
 from paper import FIG7_COLD_START_S, FIG7_INCEPTION_MIGRATED_MB, FIG7_INCEPTION_SPEEDUP, TABLE_2
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _delivery import say
 from msgspec.structs import asdict, replace
 
-from testbed.commands.output import add_json, print_json, print_table
+from testbed.commands.output import add_json, print_table
 from testbed.config import Experiment
 from testbed.config import Model as ModelSettings
 from testbed.dnn.devices import device_profile
@@ -25,7 +25,6 @@ from testbed.runfolder import RunFolder
 from testbed.simulation.attachment import Attachment, Sharing, Stay, simulate
 from testbed.simulation.offloading import Offloading
 
-Row = dict[str, Any]
 Groups = Sequence[tuple[int, ...]]
 Column = tuple[str, str]  # heading, and the format of numbers (".1f")
 
@@ -83,15 +82,6 @@ def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str]
     return asked
 
 
-def deliver(folder: RunFolder, rows: list[Row], as_json: bool, **more: list[Row]) -> None:
-    """Keep rows in the folder, and print them if they are asked for as JSON."""
-    content = {"rows": rows} | more
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    (folder.path / "rows.json").write_text(text, encoding="utf-8")
-    if as_json:
-        print_json(content)
-
-
 def offloading(settings: Experiment, rate: float = 1.0) -> Offloading:
     """Return the settings' model between client and edge server, at `rate` times their rates."""
     graph, wireless = layer_graph(settings.model), settings.wireless
@@ -141,11 +131,6 @@ def stay(
     return simulate(
         model, Attachment(upload=groups, sharing=sharing, first_query_s=first_query_s, **settings)
     )
-
-
-def say(text: str) -> None:
-    """Tell people something beside the rows."""
-    sys.stderr.write(text + "\n")
 
 
 def remark(text: str) -> None:

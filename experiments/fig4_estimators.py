@@ -17,12 +17,12 @@ clients), LL w/ load and RF w/ load (forest), which also see the server's statis
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
+from _delivery import say
 
 from testbed.analysis.estimator_figures import draw_estimators
 from testbed.commands.output import add_json, print_json, print_table
@@ -216,11 +216,6 @@ def print_errors(mae: pd.DataFrame, scale: float) -> None:
             for name in ESTIMATORS
         ],
     )
-
-
-def say(text: str) -> None:
-    """Tell people something beside the figures."""
-    sys.stderr.write(text + "\n")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,15 @@ from collections.abc import Sequence
 from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
+from _delivery import Row, deliver, say
 from _emulated_walk import Measured, completed, expected, walk
 from _fig7_tables import print_measured, print_simulated
 from _single_client import (
     MEBI,
     Asked,
-    Row,
     ask,
-    deliver,
     offloading,
     one_by_one,
-    say,
     stay,
     whole,
 )

@@ -6,6 +6,7 @@ IEEE ICDCS, 2020. Where the paper writes MB of a model it means MiB (see `table1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 MODELS = ("mobilenet", "inception", "resnet")  # in the order of the paper's tables
@@ -47,3 +48,51 @@ QUERY_GAP_S = 0.5
 FIG7_INCEPTION_SPEEDUP = 2.8
 FIG7_INCEPTION_MIGRATED_MB = 12  # "9 % of the total model"
 FIG7_COLD_START_S = {"mobilenet": 6, "inception": 30, "resnet": 23}  # when the server changes
+
+
+class Prediction(NamedTuple):
+    """A cell of Table III: per cent of the non-futile predictions, and metres."""
+
+    top1: float
+    top2: float
+    mae_m: float | None = None
+
+
+TABLE_3 = {
+    "kaist": {
+        "markov": Prediction(4.6, 44.4),
+        "svr": Prediction(8.1, 54.1, 12.9),
+        "rnn": Prediction(9.2, 54.6, 12.4),
+    },
+    "geolife": {
+        "markov": Prediction(15.0, 32.0),
+        "svr": Prediction(38.1, 59.6, 31.4),
+        "rnn": Prediction(36.9, 58.1, 32.1),
+    },
+}
+
+
+class DataSet(NamedTuple):
+    """How the paper looks at a data set (sections III.D and IV.B)."""
+
+    interval_s: float
+    lstm_units: int
+    preparation: Mapping[str, object] = {}  # further settings of `traces`
+
+
+# Of Geolife's 182 people 121 come into the rectangle, so the paper's 138 "users" must be unbroken
+# segments. Samples 1 to 5 s apart are interpolated: at 10 m/s, holding one is wrong by up to 50 m.
+DATA_SETS = {
+    "kaist": DataSet(30.0, 32),
+    "geolife": DataSet(
+        20.0,
+        16,
+        {"test_segments": 138, "min_duration_s": 120.0, "between_samples": "interpolate"},
+    ),
+}
+
+# Fig. 6: intervals whose errors are drawn by trajectory length, and those of the other half
+FIG6_INTERVALS_S = (15.0, 20.0, 25.0, 30.0)
+FIG6_LENGTHS = tuple(range(1, 11))
+FIG6_ALL_INTERVALS_S = (15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0, 60.0)
+FIG6_BEST_INTERVAL_S = 20.0  # on Geolife

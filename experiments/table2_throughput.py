@@ -20,19 +20,17 @@ Emulated, a client walks from one server to the next, which gets the layers mean
 from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
+from _delivery import Row, deliver, say
 from _emulated_walk import Measured, completed, expected, walk
 from _single_client import (
     MEBI,
     Asked,
-    Row,
     ask,
-    deliver,
     offloading,
     one_by_one,
     print_fixed,
     rate_text,
     remark,
-    say,
     stay,
     whole,
 )
