@@ -15,8 +15,8 @@ costs a transfer; a renewal costs a message.
     visits, not held  by probability, but held no longer than the last offer lasts: what of the gain
                       is due to prediction alone
     visits            by probability, and held
-    oracle            knows the next five intervals: nobody can have more hits with fewer transfers
-                      among those who hold layers no longer than that
+    oracle            knows the next five intervals: nobody can have more hits, nor as many with
+                      fewer transfers while layers are held only for a visit within these
 
 Transfers take no time and the server that someone leaves has everything, as in the paper's ratios.
 Means over splits of the people; nobody is in both halves of a split.
@@ -136,7 +136,7 @@ def measure(movements: Movements) -> tuple[pd.DataFrame, list[Reliability]]:
             ]
         say(f"split {number + 1} of {movements.splits}: walking")
         for choice, parameter, policy, foreseen in choices(circles, visits):
-            came = offer(policy, foreseen, people.access_points, HORIZON)
+            came = offer(policy, foreseen, people.access_points)
             rows.append(
                 {"split": number, "choice": choice, "parameter": parameter} | figures_of(came)
             )

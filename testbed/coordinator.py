@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
@@ -175,7 +175,9 @@ class Coordinator:
             layer_bytes=client.graph.weight_bytes.tolist(),
             ends_s=fix.time_s + self._interval_s,
             until_s=fix.time_s + self._ttl_s,
-            visits=lambda: visits(self._access_points, self._predictor.candidates(recent), 0),
+            visits=cache(
+                lambda: visits(self._access_points, self._predictor.candidates(recent), 0)
+            ),
             held_until_s=client.held_until_s,
         )
 

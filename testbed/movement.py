@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from testbed.config import Experiment, Traces
+from testbed.mobility.predictors import find_predictor
 from testbed.values import AccessPoint, Schedule
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points
@@ -116,6 +117,7 @@ def prepare(settings: Experiment) -> Movement:
         ConfigurationError: they do not hold what the settings ask for.
     """
     people, replay = load_people(settings), settings.replay
+    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
     training, testing = people.split(settings)
     schedule = build_schedule(
         testing,
@@ -124,6 +126,7 @@ def prepare(settings: Experiment) -> Movement:
         start=replay.start,
         duration_s=replay.duration_s,
         near=lambda points, positions_m: near_paths(points, positions_m, settings.traces.margin_m),
-        history=settings.migration.trajectory_length - 1,
+        history=predictor.n - 1,
+        told=predictor.memory - 1,
     )
     return Movement(training, people.access_points, schedule)

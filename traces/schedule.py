@@ -57,6 +57,7 @@ def build_schedule(
     duration_s: float,
     near: Near,
     history: int = HISTORY,
+    told: int | None = None,
 ) -> Schedule:
     """Return the movement of the people with most handovers in a window of the traces.
 
@@ -67,12 +68,14 @@ def build_schedule(
         access_points: all there are; people attach to the nearest.
         clients: how many people take part.
         start: of the window, in the traces' own time, or "busiest": the multiple of the interval at
-            which the chosen people have most handovers in total and as much history as is told,
+            which the chosen people have most handovers in total and this much history each,
             the earliest among equals.
         duration_s: length of the window.
         near: returns the access points that people at given positions, (n, 2), can come near; the
             schedule keeps these and all that someone attaches to.
-        history: the schedule tells of so many steps before the window where there are any.
+        history: how many steps before the window the busiest one must have of everyone.
+        told: the schedule tells of so many steps before the window where there are any; None: of
+            the history.
 
     Raises:
         ConfigurationError: a value is out of range, or too few people are present throughout.
@@ -96,7 +99,8 @@ def build_schedule(
     busiest = np.argsort(-in_window, kind="stable")[:clients]
     chosen = {f"c{rank}": walks[index] for rank, index in enumerate(busiest, start=1)}
     moves = {client: walk.between(first, first + steps) for client, walk in chosen.items()}
-    told = {client: walk.between(first - history, first + steps) for client, walk in chosen.items()}
+    since = first - (history if told is None else told)
+    known = {client: walk.between(since, first + steps) for client, walk in chosen.items()}
     return Schedule(
         source=traces.source,
         start_s=phase_s + first * interval_s,
@@ -104,7 +108,7 @@ def build_schedule(
         interval_s=interval_s,
         access_points=_keep(access_points, moves, near),
         clients={client: walk.trace for client, walk in chosen.items()},
-        fixes=_fixes(told, first, interval_s),
+        fixes=_fixes(known, first, interval_s),
         handovers=_handovers(moves, first, interval_s, access_points),
     )
 

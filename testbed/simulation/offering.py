@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -100,14 +100,16 @@ def offer(
     policy: Policy,
     foreseen: Sequence[Foreseen],
     access_points: Sequence[AccessPoint],
-    ttl_intervals: int,
 ) -> Offering:
-    """Return what comes of a policy's offers to people who walk as foreseen or not."""
+    """Return what comes of a policy's offers to people who walk as foreseen or not.
+
+    Layers are held for the policy's time to live, its last interval included.
+    """
     servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
     index = ServerIndex(servers_m)
     total = Offering()
     for each in foreseen:
-        total += _walk(policy, each, access_points, index, ttl_intervals)
+        total += _walk(policy, each, access_points, index)
     return total
 
 
@@ -116,7 +118,6 @@ def _walk(
     foreseen: Foreseen,
     access_points: Sequence[AccessPoint],
     index: ServerIndex,
-    ttl_intervals: int,
 ) -> Offering:
     """Let one person walk; the interval is the unit of time."""
     held_until_s: dict[str, float] = {}
@@ -131,8 +132,8 @@ def _walk(
             plan=lambda server: (),
             layer_bytes=(),
             ends_s=step + 1,
-            until_s=step + ttl_intervals,
-            visits=partial(visits, access_points, foreseen.candidates, step),
+            until_s=step + policy.settings.ttl_intervals,
+            visits=cache(partial(visits, access_points, foreseen.candidates, step)),
             held_until_s=held_until_s,
         )
         for each in policy.offers(situation):
@@ -149,7 +150,8 @@ def _walk(
 def known_visits(foreseen: Foreseen, horizon: int) -> Foreseen:
     """Return what an oracle would say in a predictor's place: who visits what, for certain.
 
-    It looks `horizon` intervals ahead along the path, and bounds what any predictor can reach.
+    It looks `horizon` intervals ahead along the path. Nobody can have more hits, nor the same with
+    fewer transfers while layers are held no longer than that without a visit in sight.
     """
     steps = len(foreseen.predicted_m)
     ahead = np.full((steps, horizon), NOBODY)

@@ -53,5 +53,6 @@ def test_each_pair_has_a_row() -> None:
     origin, target = np.array([A, C, B]), np.array([B, A, A])
     rows = flows.features(origin, target)
     assert rows.shape == (3, 3)
-    for row, pair in zip(rows, zip(origin, target, strict=True), strict=True):
-        np.testing.assert_array_equal(row, flows.features(*map(np.atleast_1d, pair))[0])
+    for number, row in enumerate(rows):
+        alone = flows.features(origin[number : number + 1], target[number : number + 1])
+        np.testing.assert_array_equal(row, alone[0])

@@ -80,12 +80,12 @@ def test_the_mean_error_of_svr_is_that_of_table_3(people: People) -> None:
 def circles(svr: list[Foreseen], people: People, radius_m: float) -> Offering:
     """Return what comes of the paper's policy."""
     policy = find_policy("perdnn")(Migration(radius_m=radius_m))
-    return offer(policy, svr, people.access_points, ttl_intervals=5)
+    return offer(policy, svr, people.access_points)
 
 
 def by_probability(visits: list[Foreseen], people: People, offer_probability: float) -> Offering:
     policy = find_policy("visits")(Migration(offer_probability=offer_probability))
-    return offer(policy, visits, people.access_points, ttl_intervals=5)
+    return offer(policy, visits, people.access_points)
 
 
 def test_visits_reach_the_hit_ratio_of_wide_circles_with_three_quarters_of_the_transfers(

@@ -18,7 +18,7 @@ from tests.mobility.walks import commuters, on_line, random_walks, servers_in_a_
 LINE_M = on_line(0.0, 80.0, 160.0, 240.0, 320.0)
 TURNING = 0.2  # share of the steps after which a commuter turns round
 SQUARE_M = servers_in_a_square(5)
-RECENT_M = np.stack(random_walks(30, 40, seed=7))
+RECENT_M = np.stack(random_walks(30, visits.MEMORY, seed=7))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,6 @@ def commuting() -> VisitPredictor:
     """A predictor that knows people who walk to and fro on a line."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(visits, "_EPOCHS", 20)
-        patch.setattr(visits, "_BATCH", 512)
         predictor = VisitPredictor()
         predictor.fit(commuters(60, 80, seed=0, turning=TURNING), LINE_M)
     return predictor
@@ -77,7 +76,7 @@ def test_what_is_unknown_teaches_nothing() -> None:
     first = np.where(visited, 1, HORIZON + 1)
     known = np.where(features[:, 0] > 0, HORIZON, 1)  # of the others, only one interval is known
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visits, "_EPOCHS", 300)
+        patch.setattr(visits, "_EPOCHS", 80)
         network = visits._trained(features, first, known)
     hazards = torch.sigmoid(network(torch.tensor([[1.0], [-1.0]]))).detach().numpy()
     np.testing.assert_allclose(hazards[:, 0], 0.25, atol=0.03)
@@ -156,7 +155,7 @@ def test_a_history_shorter_than_the_memory_is_that_of_training(wandering: VisitP
 
 
 def test_nobody_has_no_candidates(wandering: VisitPredictor) -> None:
-    servers, probability = wandering.candidates(np.empty((0, 40, 2)))
+    servers, probability = wandering.candidates(np.empty((0, visits.MEMORY, 2)))
     assert len(servers) == len(probability) == 0
 
 

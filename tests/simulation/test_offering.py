@@ -40,8 +40,8 @@ def walk(
     return Foreseen(np.array(attached), on_line(*predicted), Candidates(servers, probability))
 
 
-def within(radius_m: float) -> PerDnn:
-    return PerDnn(Migration(radius_m=radius_m))
+def within(radius_m: float, ttl_intervals: int = TTL) -> PerDnn:
+    return PerDnn(Migration(radius_m=radius_m, ttl_intervals=ttl_intervals))
 
 
 def test_circles_over_three_servers() -> None:
@@ -53,7 +53,7 @@ def test_circles_over_three_servers() -> None:
     # at b       130       b          -                 a: hit, held since
     # at a         0       a          -                 d: miss
     found = walk([A, B, C, B, B, A, D], [50, 160, 140, 0, 130, 0])
-    assert offer(within(60.0), [found], PLACES, TTL) == Offering(
+    assert offer(within(60.0), [found], PLACES) == Offering(
         predictions=6, handovers=5, hits=4, transfers=3, renewals=1
     )
 
@@ -62,7 +62,7 @@ def test_circles_over_three_servers() -> None:
 def test_an_offer_is_held_for_five_intervals_and_no_longer(stays: int, hits: int) -> None:
     """Offered at step 0 and never again; b is visited one interval after the last stay."""
     found = walk([A] * (stays + 1) + [B], [100] + [-900] * stays)
-    assert offer(within(50.0), [found], PLACES, TTL) == Offering(stays + 1, 1, hits, 1, 0)
+    assert offer(within(50.0), [found], PLACES) == Offering(stays + 1, 1, hits, 1, 0)
 
 
 @pytest.mark.parametrize(("pause", "transfers", "renewals"), [(5, 1, 1), (6, 2, 0)])
@@ -71,47 +71,47 @@ def test_an_offer_within_the_time_to_live_renews_and_later_it_transfers_again(
 ) -> None:
     expected = [100, *[-900] * (pause - 1), 100]
     found = walk([A] * (len(expected) + 1), expected)
-    assert offer(within(50.0), [found], PLACES, TTL) == Offering(
+    assert offer(within(50.0), [found], PLACES) == Offering(
         len(expected), 0, 0, transfers, renewals
     )
 
 
 def test_a_shorter_time_to_live_is_obeyed() -> None:
     found = walk([A, A, B], [100, -900])
-    assert offer(within(50.0), [found], PLACES, 1).hits == 0
-    assert offer(within(50.0), [found], PLACES, 2).hits == 1
+    assert offer(within(50.0, ttl_intervals=1), [found], PLACES).hits == 0
+    assert offer(within(50.0, ttl_intervals=2), [found], PLACES).hits == 1
 
 
 def test_a_server_that_was_left_holds_nothing_that_was_not_offered() -> None:
     there_and_back = walk([A, B, A], [100, 0])
-    assert offer(within(50.0), [there_and_back], PLACES, TTL) == Offering(2, 2, 2, 2, 0)
+    assert offer(within(50.0), [there_and_back], PLACES) == Offering(2, 2, 2, 2, 0)
     unexpected = walk([A, B, A], [100, 100])
-    assert offer(within(50.0), [unexpected], PLACES, TTL) == Offering(2, 2, 1, 1, 0)
+    assert offer(within(50.0), [unexpected], PLACES) == Offering(2, 2, 1, 1, 0)
 
 
 def test_what_the_current_server_is_told_to_hold_is_a_renewal_and_makes_the_return_a_hit() -> None:
     policy = Visits(Migration(offer_probability=0.5, keep_probability=0.1))
     at_a = {B: 0.6, A: 0.2}
     found = walk([A, B, A], [0, 0], [at_a, {B: 0.05, A: 0.05}])
-    assert offer(policy, [found], PLACES, TTL) == Offering(2, 2, 2, transfers=1, renewals=1)
+    assert offer(policy, [found], PLACES) == Offering(2, 2, 2, transfers=1, renewals=1)
 
 
 def test_visits_are_offered_at_one_probability_and_kept_at_another() -> None:
     policy = Visits(Migration(offer_probability=0.5, keep_probability=0.1))
     told = [{B: 0.6, C: 0.4}, {B: 0.2, C: 0.2}, {B: 0.05, C: 0.6}]
     found = walk([A, A, A, B], [0, 0, 0], told)
-    assert offer(policy, [found], PLACES, TTL) == Offering(3, 1, 1, transfers=2, renewals=1)
+    assert offer(policy, [found], PLACES) == Offering(3, 1, 1, transfers=2, renewals=1)
 
 
 def test_each_walk_starts_with_nothing_held() -> None:
     first, second = walk([A, A], [100]), walk([A, B], [-900])
-    assert offer(within(50.0), [first, second], PLACES, TTL) == Offering(2, 1, 0, 1, 0)
+    assert offer(within(50.0), [first, second], PLACES) == Offering(2, 1, 0, 1, 0)
 
 
 def test_without_migration_there_are_no_hits_and_the_bound_has_nothing_else() -> None:
     found = walk([A, B, B, A], [100, 100, 0])
-    assert offer(Ionn(Migration()), [found], PLACES, TTL) == Offering(3, 2, 0, 0, 0)
-    assert offer(Optimal(Migration()), [found], PLACES, TTL) == Offering(3, 2, 2, 0, 0)
+    assert offer(Ionn(Migration()), [found], PLACES) == Offering(3, 2, 0, 0, 0)
+    assert offer(Optimal(Migration()), [found], PLACES) == Offering(3, 2, 2, 0, 0)
 
 
 def test_a_policy_that_overrides_offers_alone_is_asked_for_them() -> None:
@@ -121,7 +121,7 @@ def test_a_policy_that_overrides_offers_alone_is_asked_for_them() -> None:
             return [Offer(client, situation.current, "b", (), situation.ends_s, situation.until_s)]
 
     found = walk([A, B], [0])
-    assert offer(ToB(Migration()), [found], PLACES, TTL) == Offering(1, 1, 1, 1, 0)
+    assert offer(ToB(Migration()), [found], PLACES) == Offering(1, 1, 1, 1, 0)
 
 
 def test_hit_ratios_are_of_all_handovers_together() -> None:
@@ -140,7 +140,7 @@ def test_what_is_foreseen_begins_with_the_nth_position_and_ends_before_the_last(
     assert found.attached.tolist() == [B, B, C]
     assert found.candidates.servers[:, 0].tolist() == [B, B]
     # Nobody moves as foreseen: c is never offered within 50 m
-    assert offer(within(50.0), [found], PLACES, TTL) == Offering(2, 1, 0, 0, 0)
+    assert offer(within(50.0), [found], PLACES) == Offering(2, 1, 0, 0, 0)
 
 
 def told(foreseen: Foreseen) -> list[dict[int, list[float]]]:
@@ -173,7 +173,7 @@ def test_with_an_oracle_every_handover_is_a_hit_at_few_transfers(
 ) -> None:
     attached = np.random.default_rng(seed).integers(4, size=40).tolist()
     policy = Visits(Migration(offer_probability=1.0, keep_probability=1.0))
-    found = offer(policy, [known_visits(walk(attached, [0] * 39), TTL)], PLACES, TTL)
+    found = offer(policy, [known_visits(walk(attached, [0] * 39), TTL)], PLACES)
     assert found.hits == found.handovers > 20
     # At most for each first visit, and each return after more than the time to live
     gaps = [
