@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+from tests.experiments.scripts import ended, printed
+
 PEOPLE, SAMPLES, STEP_S = 9, 900, 5.0
 
 
@@ -33,24 +30,6 @@ def walks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [f"{i * STEP_S:g} {x:.2f} {y:.2f}\n" for i, (x, y) in enumerate(noisy_m)]
         (folder / f"p{person}.txt").write_text("".join(lines))
     return folder
-
-
-def ended(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-    )
-
-
-def printed(name: str, out: Path, *arguments: str) -> dict[str, list[dict[str, Any]]]:
-    process = ended(name, "--json", "--out", str(out), *arguments)
-    assert process.returncode == 0, process.stderr
-    content: dict[str, list[dict[str, Any]]] = json.loads(process.stdout)
-    assert json.loads((out / "rows.json").read_text()) == content
-    return content
 
 
 def test_table_3_has_a_row_for_each_predictor(walks: Path, tmp_path: Path) -> None:

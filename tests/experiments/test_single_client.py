@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,10 @@ import pytest
 from testbed.config import from_dict
 from testbed.movement import prepare
 from testbed.runfolder import RunFolder
+from tests.experiments.scripts import EXPERIMENTS, ended, printed
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 MODELS = ["mobilenet", "inception", "resnet"]
 PAPER_2 = {"mobilenet": (3.7, 4, 5), "inception": (29.3, 33, 44), "resnet": (22.4, 14, 34)}
-
-
-def ended(name: str, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        user=user,
-    )
-
-
-def printed(name: str, out: Path, *arguments: str) -> dict[str, list[dict[str, Any]]]:
-    process = ended(name, "--json", "--out", str(out), *arguments)
-    assert process.returncode == 0, process.stderr
-    content: dict[str, list[dict[str, Any]]] = json.loads(process.stdout)
-    assert json.loads((out / "rows.json").read_text()) == content
-    return content
 
 
 def rows_of(name: str, out: Path, *arguments: str) -> list[dict[str, Any]]:
