@@ -3,10 +3,10 @@
     python experiments/visits_offers.py
 
 The paper offers layers to all servers within r metres of the predicted position. The policy
-`visits` offers them to the servers that a person visits within the time to live with at least some
-probability, and renews an offer, which moves no bytes, down to 1 %. Hit ratio: share of the changes
-of server that led to one that held the layers. An offer of layers that were not there
-costs a transfer; a renewal costs a message.
+`visits` offers them to the servers that a person visits within two intervals with at least some
+probability, and renews an offer, which moves no bytes, while a visit within the time to live is at
+least 0.5 % probable. Hit ratio: share of the changes of server that led to one that held the
+layers. An offer of layers that were not there costs a transfer; a renewal costs a message.
 
     circles           the paper's: svr, r = 50, 60, ... 100 m, every interval anew
     circles, held     the same, and layers are held as `visits` does: at the server that was left
@@ -56,8 +56,8 @@ from traces.trace import TraceSet
 
 NAME = "visits_offers"
 RADII_M = (50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
-PROBABILITIES = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03)
-KEEP_PROBABILITY = 0.01  # down to which an offer is renewed
+PROBABILITIES = (0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03)
+KEEP_PROBABILITY = 0.005  # down to which an offer is renewed
 TARGET_SHARE, TARGET_GAIN = 0.75, 1.25
 ORDER = {
     name: place

@@ -212,12 +212,15 @@ class Migration(Section, frozen=True, kw_only=True):
     offer_probability: Annotated[
         float,
         Meta(
-            gt=0, le=1, description="policy visits: servers this probable within the TTL get layers"
+            gt=0,
+            le=1,
+            description="policy visits: servers as probable within 2 intervals get layers",
         ),
-    ] = 0.1
+    ] = 0.05
     keep_probability: Annotated[
-        float, Meta(ge=0, le=1, description="policy visits: and those that have them keep them")
-    ] = 0.01
+        float,
+        Meta(ge=0, le=1, description="policy visits: servers as probable within the TTL keep them"),
+    ] = 0.005
     trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
 
 

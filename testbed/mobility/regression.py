@@ -69,7 +69,9 @@ class LinearSvr(Regression):
         """Return a linear SVR."""
         from sklearn.svm import LinearSVR
 
-        return LinearSVR(loss="squared_epsilon_insensitive", dual=False)
+        # Scores of cities differ by little from step to step: the usual tolerance stops too early
+        # there, at an error on Geolife that is a tenth greater.
+        return LinearSVR(loss="squared_epsilon_insensitive", dual=False, tol=1e-7)
 
 
 class _KernelSvr(Regression):

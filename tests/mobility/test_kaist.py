@@ -91,7 +91,7 @@ def by_probability(visits: list[Foreseen], people: People, offer_probability: fl
 def test_visits_reach_the_hit_ratio_of_wide_circles_with_three_quarters_of_the_transfers(
     people: People, svr: list[Foreseen], visits: list[Foreseen]
 ) -> None:
-    wide, found = circles(svr, people, 100.0), by_probability(visits, people, 0.1)
+    wide, found = circles(svr, people, 100.0), by_probability(visits, people, 0.05)
     assert found.handovers == wide.handovers > 5000
     assert found.hit_ratio >= wide.hit_ratio
     assert found.transfers <= 0.75 * wide.transfers
