@@ -133,9 +133,7 @@ def visiting(offer: float, keep: float) -> Visits:
         (0.6, ["here"]),
     ],
 )
-def test_visits_goes_where_a_visit_within_the_time_to_live_is_probable_enough(
-    offer: float, expected: list[str]
-) -> None:
+def test_visits_goes_where_a_visit_is_probable_enough(offer: float, expected: list[str]) -> None:
     """In the order of the probabilities of the next interval; the current server keeps what is."""
     assert visiting(offer, 0.01).destinations(situation(visits=PROBABLE)) == expected
 
@@ -156,6 +154,16 @@ def test_visits_asks_for_the_probability_within_the_time_to_live(
     """Where the predictor does not look so far ahead, for that within all intervals it knows."""
     settings = Migration(offer_probability=0.4, keep_probability=0.4, ttl_intervals=ttl_intervals)
     assert Visits(settings).destinations(situation(visits=PROBABLE)) == expected
+
+
+def test_visits_offers_for_two_intervals_and_keeps_for_the_time_to_live() -> None:
+    soon, late = (0.0, 0.5, 0.5, 0.5, 0.5), (0.0, 0.0, 0.0, 0.0, 0.5)
+    policy = visiting(offer=0.5, keep=0.5)
+    probable = {"near": soon, "beside": late}
+    assert policy.destinations(situation(visits=probable)) == ["near"]
+    held = {"near": 100.0, "beside": 100.0}
+    kept = policy.destinations(situation(visits=probable, held_until_s=held))
+    assert kept == ["near", "beside"]
 
 
 def test_visits_sends_the_current_server_nothing_and_others_their_plans() -> None:
