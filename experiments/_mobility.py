@@ -80,7 +80,7 @@ def parser(description: str | None, name: str) -> argparse.ArgumentParser:
         "--test-people",
         type=int,
         metavar="N",
-        help="people who are tested, the rest train (default: 31 of KAIST's 92, else a third)",
+        help="people who are tested, the rest train (default: a third, of KAIST's 92 31)",
     )
     made.add_argument(
         "--test-segments",
@@ -143,7 +143,7 @@ def load(given: argparse.Namespace, sample_s: float | None = None) -> Movements:
     settings = with_traces(
         settings,
         interval_s=interval_s,
-        test_people=given.test_people or max(1, round(len(recording.people) / 3)),
+        test_people=given.test_people,
         test_segments=given.test_segments,
         min_duration_s=given.min_duration,
         between_samples=given.between_samples,

@@ -14,17 +14,18 @@ synthetic campus is used where no others are named.
 
 import argparse
 import math
+from collections.abc import Iterator
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import numpy as np
 import pandas as pd
-from _delivery import Row, deliver, say
+from _delivery import Row, deliver, gather, say
 from _mobility import Movements, load, new_folder, on_campus, parser
 from paper import FIG6_ALL_INTERVALS_S, FIG6_BEST_INTERVAL_S, FIG6_INTERVALS_S, FIG6_LENGTHS
 
 from testbed.analysis.mobility_figures import draw_intervals
 from testbed.commands.output import print_table
-from testbed.errors import EXIT_COMPLETE, ConfigurationError
+from testbed.errors import ConfigurationError
 from testbed.experiment import exit_with
 from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.regression import LinearSvr
@@ -40,16 +41,20 @@ def main() -> int:
     given = parser(__doc__, NAME).parse_args()
     movements = load_fine(given)
     folder = new_folder(given, NAME, movements)
-    by_length, by_interval = measure(movements)
+    measured, status = gather(measure(movements))
+    if not measured:
+        return status
+    by_length = means([row for rows, _ in measured for row in rows], ["interval_s", "n"])
+    by_interval = means([row for _, rows in measured for row in rows], ["interval_s"])
     best_s = float(by_interval.loc[by_interval["benefit_to_cost"].idxmax(), "interval_s"])
-    figure = draw_intervals(folder.figures, by_length, by_interval, best_s)
+    figure = draw_intervals(folder.figures, by_length, by_interval, best_s, movements.name)
     rows: list[Row] = by_interval.to_dict("records")
     deliver(folder, rows, given.json, by_length=by_length.to_dict("records"))
     if not given.json:
         report(by_length, by_interval, best_s, movements)
     say(f"figure: {figure}")
     say(f"files: {folder.path}")
-    return EXIT_COMPLETE
+    return status
 
 
 def load_fine(given: argparse.Namespace) -> Movements:
@@ -75,28 +80,26 @@ def load_fine(given: argparse.Namespace) -> Movements:
     return on_campus(given, SAMPLED_S)
 
 
-def measure(movements: Movements) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return means over the splits: errors by interval and n, and all figures by interval."""
+def measure(movements: Movements) -> Iterator[tuple[list[Row], list[Row]]]:
+    """Yield of each interval, a row a split: errors by n, and all figures at the settings' n."""
     n = movements.settings.migration.trajectory_length
-    by_length: list[Row] = []
-    by_interval: list[Row] = []
     for interval_s in FIG6_ALL_INTERVALS_S:
         say(f"interval of {interval_s:g} s")
         people = movements.people(interval_s)
+        by_length: list[Row] = []
+        by_interval: list[Row] = []
         for training, testing in movements.split(people):
-            if interval_s in FIG6_INTERVALS_S:
-                by_length += [
-                    {"interval_s": interval_s, "n": length, "mae_m": float(trial.error_m.mean())}
-                    for length in FIG6_LENGTHS
-                    for trial in [trial_of(length, people, training, testing)]
-                ]
-            by_interval.append(
-                {"interval_s": interval_s} | figures_of(trial_of(n, people, training, testing))
-            )
-    return (
-        pd.DataFrame(by_length).groupby(["interval_s", "n"], as_index=False).mean(),
-        pd.DataFrame(by_interval).groupby("interval_s", as_index=False).mean(),
-    )
+            for length in FIG6_LENGTHS if interval_s in FIG6_INTERVALS_S else ():
+                error_m = trial_of(length, people, training, testing).error_m.mean()
+                by_length.append({"interval_s": interval_s, "n": length, "mae_m": float(error_m)})
+            figures = figures_of(trial_of(n, people, training, testing))
+            by_interval.append({"interval_s": interval_s} | figures)
+        yield by_length, by_interval
+
+
+def means(rows: list[Row], by: list[str]) -> pd.DataFrame:
+    """Return the means over the splits."""
+    return pd.DataFrame(rows).groupby(by, as_index=False).mean()
 
 
 def trial_of(n: int, people: People, training: TraceSet, testing: TraceSet) -> Trial:
@@ -124,7 +127,7 @@ def report(
     by_length: pd.DataFrame, by_interval: pd.DataFrame, best_s: float, movements: Movements
 ) -> None:
     """Print both halves of the figure for people."""
-    print(f"Fig. 6 on {movements.name}, means of {movements.splits} splits: error, m, by n")
+    print(f"Fig. 6 on {movements.name}, means of {movements.splits} split(s): error, m, by n")
     table = by_length.pivot(index="interval_s", columns="n", values="mae_m")
     print_table(
         ("t, s", *(f"n = {n}" for n in table.columns)),

@@ -15,20 +15,17 @@ svr-rbf are the kernels that the paper rejected; visits gives each server a prob
 """
 
 import argparse
-import math
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-import numpy as np
 import pandas as pd
 import paper
-from _delivery import Row, deliver, say
+from _delivery import Row, deliver, deviation, gather, say, spread
 from _mobility import Movements, add_interval, load, new_folder, parser
 
 from testbed.analysis.mobility_figures import draw_errors
 from testbed.commands.output import print_table
-from testbed.errors import EXIT_COMPLETE
 from testbed.experiment import exit_with
 from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.predictor import Predictor
@@ -42,21 +39,28 @@ FIGURES = ("top1", "top2", "mae_m", "non_futile_share", "n_test")
 def main() -> int:
     """Fit, try out, print."""
     given = ask()
-    names = given.predictors.split(",")
+    names = list(dict.fromkeys(given.predictors.split(",")))
     for name in names:
         find_predictor(name)
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    splits, trials = measure(movements, names)
+    tried, status = gather(measure(movements, names))
+    if not tried:
+        return status
+    splits = pd.DataFrame(
+        {"split": number, "predictor": name} | asdict(trial.accuracy())
+        for number, name, trial in tried
+    )
     splits.to_csv(folder.path / "splits.csv", index=False)
     rows = summarise(splits, movements.name)
     deliver(folder, rows, given.json)
-    figure = draw_errors(folder.figures, trials, movements.settings.traces.interval_s)
+    first = {name: trial for number, name, trial in tried if number == 0}
+    figure = draw_errors(folder.figures, first, movements.settings.traces.interval_s)
     if not given.json:
         report(rows, movements)
     say(f"figure: {figure}")
     say(f"files: {folder.path}")
-    return EXIT_COMPLETE
+    return status
 
 
 def ask() -> argparse.Namespace:
@@ -72,21 +76,15 @@ def ask() -> argparse.Namespace:
     return made.parse_args()
 
 
-def measure(movements: Movements, names: list[str]) -> tuple[pd.DataFrame, dict[str, Trial]]:
-    """Return a row for each split and predictor, and the trials of the first split."""
+def measure(movements: Movements, names: list[str]) -> Iterator[tuple[int, str, Trial]]:
+    """Yield split, predictor and its trial."""
     people = movements.people()
-    rows: list[Row] = []
-    trials: dict[str, Trial] = {}
     for number, (training, testing) in enumerate(movements.split(people)):
         for name in names:
             say(f"split {number + 1} of {movements.splits}: {name}")
             predictor = build(name, movements)
             predictor.fit(training.positions_m, people.servers_m)
-            trial = try_out(predictor, testing.positions_m, people.servers_m)
-            trials.setdefault(name, trial)
-            accuracy = asdict(trial.accuracy())
-            rows.append({"split": number, "predictor": name} | accuracy)
-    return pd.DataFrame(rows), trials
+            yield number, name, try_out(predictor, testing.positions_m, people.servers_m)
 
 
 def build(name: str, movements: Movements) -> Predictor:
@@ -100,64 +98,58 @@ def build(name: str, movements: Movements) -> Predictor:
 
 
 def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
-    """Return mean and standard deviation of each predictor's figures, ready for JSON.
+    """Return mean and standard deviation of each predictor's figures; shares lie between 0 and 1.
 
-    Shares lie between 0 and 1. `paper` holds the paper's figures, in its units.
+    `paper` holds the paper's.
     """
     rows = []
     for name, figures in splits.groupby("predictor", sort=False):
         row: Row = {"dataset": dataset, "predictor": name, "splits": len(figures)}
         for figure in FIGURES:
-            row[figure] = number(figures[figure].mean())
-            row[f"{figure}_sd"] = number(figures[figure].std(ddof=0))
+            row[figure] = float(figures[figure].mean())
+            row[f"{figure}_sd"] = deviation(figures[figure])
         reported = paper.TABLE_3.get(dataset, {}).get(str(name))
-        row["paper"] = reported._asdict() if reported else None
+        row["paper"] = reported and {
+            "top1": reported.top1 / 100,
+            "top2": reported.top2 / 100,
+            "mae_m": reported.mae_m,
+        }
         rows.append(row)
     return rows
-
-
-def number(value: Any) -> float | None:
-    """Return a number as JSON has them: none for NaN."""
-    return None if math.isnan(value) else float(value)
 
 
 def report(rows: list[Row], movements: Movements) -> None:
     """Print the table for people."""
     first = rows[0]
     print(
-        f"Table III on {movements.name}: {movements.splits} splits,"
+        f"Table III on {movements.name}: {first['splits']} split(s) of the people,"
         f" n = {movements.settings.migration.trajectory_length},"
-        f" t = {movements.settings.traces.interval_s:g} s, {first['n_test']:,.0f} predictions a"
-        f" split,\n{1 - first['non_futile_share']:.1%} of them futile"
+        f" t = {movements.settings.traces.interval_s:g} s,\n{first['n_test']:,.0f} predictions"
+        f" each, {1 - first['non_futile_share']:.1%} of them futile"
     )
     print_table(
         ("predictor", "top 1, %", "paper", "top 2, %", "paper", "error, m", "paper"),
         [
             (
                 row["predictor"],
-                spread(row, "top1", 100),
-                reported(row, "top1"),
-                spread(row, "top2", 100),
-                reported(row, "top2"),
-                spread(row, "mae_m", 1),
-                reported(row, "mae_m"),
+                *(
+                    cell
+                    for figure, scale in (("top1", 100), ("top2", 100), ("mae_m", 1))
+                    for cell in (
+                        spread(row[figure], row[f"{figure}_sd"], scale),
+                        reported(row, figure, scale),
+                    )
+                ),
             )
             for row in rows
         ],
     )
 
 
-def spread(row: Row, figure: str, scale: float) -> str:
-    """Return "12.3 ± 0.4"."""
-    if row[figure] is None:
-        return "-"
-    return f"{row[figure] * scale:.1f} ± {np.nan_to_num(row[f'{figure}_sd']) * scale:.1f}"
-
-
-def reported(row: Row, figure: str) -> str:
+def reported(row: Row, figure: str, scale: float) -> str:
     """Return the paper's figure, if it has one."""
     value = (row["paper"] or {}).get(figure)
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else f"{value * scale:.1f}"
 
 
 if __name__ == "__main__":

@@ -23,24 +23,27 @@ Means over splits of the people; nobody is in both halves of a split.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import numpy as np
 import pandas as pd
-from _delivery import Row, deliver, say
+from _delivery import Row, deliver, deviation, gather, say, spread
 from _mobility import Movements, add_interval, load, new_folder, parser
 
 from testbed.analysis.mobility_figures import draw_offers, draw_reliability
 from testbed.commands.output import print_table
 from testbed.config import Migration
-from testbed.errors import EXIT_COMPLETE
+from testbed.errors import ConfigurationError
 from testbed.experiment import exit_with
-from testbed.mobility.calibration import Reliability, reliability, visit_forecasts
-from testbed.mobility.predictor import TRAJECTORY_LENGTH
+from testbed.mobility.calibration import (
+    Happened,
+    Reliability,
+    reliability,
+    visit_forecasts,
+)
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, FloatArray
 from testbed.mobility.regression import LinearSvr
 from testbed.mobility.visits import HORIZON, VisitPredictor
 from testbed.movement import People
@@ -55,6 +58,7 @@ from testbed.simulation.offering import (
 from traces.trace import TraceSet
 
 NAME = "visits_offers"
+Forecasts = tuple[FloatArray, Happened]
 RADII_M = (50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
 PROBABILITIES = (0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03)
 KEEP_PROBABILITY = 0.005  # down to which an offer is renewed
@@ -97,22 +101,29 @@ def main() -> int:
     given = parser_of_offers().parse_args()
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    splits, calibration = measure(movements)
+    walked, status = gather(measure(movements))
+    if not walked:
+        return status
+    splits = pd.DataFrame([row for rows, _ in walked for row in rows])
     splits.to_csv(folder.path / "splits.csv", index=False)
+    calibration = [
+        reliability(*map(np.concatenate, zip(*forecasts, strict=True)))
+        for forecasts in zip(*(forecasts for _, forecasts in walked), strict=True)
+    ]
     curves = summarise(splits)
     choices, oracle = curves[curves["choice"] != "oracle"], curves[curves["choice"] == "oracle"]
     best = oracle.iloc[0]
     figures = (
         draw_offers(folder.figures, choices, (best["transfers_per_handover"], best["hit_ratio"])),
-        draw_reliability(folder.figures, calibration),
+        draw_reliability(folder.figures, calibration, movements.settings.traces.interval_s),
     )
-    rows = json.loads(curves.to_json(orient="records"))
+    rows = curves.to_dict("records")
     deliver(folder, rows, given.json, reliability=reliability_rows(calibration))
     if not given.json:
         report(curves, calibration, movements)
     say(f"figures: {', '.join(map(str, figures))}")
     say(f"files: {folder.path}")
-    return EXIT_COMPLETE
+    return status
 
 
 def parser_of_offers() -> argparse.ArgumentParser:
@@ -122,29 +133,35 @@ def parser_of_offers() -> argparse.ArgumentParser:
     return made
 
 
-def measure(movements: Movements) -> tuple[pd.DataFrame, list[Reliability]]:
-    """Return a row for each split and choice of servers, and how reliable the probabilities are."""
+def measure(movements: Movements) -> Iterator[tuple[list[Row], list[Forecasts]]]:
+    """Yield of each split a row a choice of servers, and the forecasts within 1, 2, ... intervals.
+
+    Raises:
+        ConfigurationError: nobody who is tested changes server.
+    """
     people = movements.people()
-    rows: list[Row] = []
-    happened: list[list[tuple[Any, Any]]] = [[] for _ in range(HORIZON)]
     for number, (training, testing) in enumerate(movements.split(people)):
         say(f"split {number + 1} of {movements.splits}: training")
         circles, visits = predicted(people, training, testing, movements)
-        for within in range(HORIZON):
-            happened[within] += [
-                visit_forecasts(each.candidates, each.attached, within + 1) for each in visits
-            ]
-        say(f"split {number + 1} of {movements.splits}: walking")
-        for choice, parameter, policy, foreseen in choices(circles, visits):
-            came = offer(policy, foreseen, people.access_points)
-            rows.append(
-                {"split": number, "choice": choice, "parameter": parameter} | figures_of(came)
+        if not any((np.diff(each.attached) != 0).any() for each in visits):
+            raise ConfigurationError(
+                f"nobody of those tested changes server in {movements.name}, so there is no hit"
+                " ratio; take other traces, more people or smaller cells"
             )
-    calibration = [
-        reliability(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        for parts in happened
-    ]
-    return pd.DataFrame(rows), calibration
+        say(f"split {number + 1} of {movements.splits}: walking")
+        rows = [
+            {"split": number, "choice": choice, "parameter": parameter}
+            | figures_of(offer(policy, foreseen, people.access_points))
+            for choice, parameter, policy, foreseen in choices(circles, visits)
+        ]
+        yield rows, [forecasts(visits, intervals) for intervals in range(1, HORIZON + 1)]
+
+
+def forecasts(visits: list[Foreseen], intervals: int) -> Forecasts:
+    """Return probabilities of visits within some intervals, and whether they happened."""
+    each = [visit_forecasts(path.candidates, path.attached, intervals) for path in visits]
+    probability, happened = zip(*each, strict=True)
+    return np.concatenate(probability), np.concatenate(happened)
 
 
 def predicted(
@@ -182,7 +199,7 @@ def figures_of(came: Offering) -> Row:
         "hit_ratio": came.hit_ratio,
         "transfers": came.transfers,
         "renewals": came.renewals,
-        "transfers_per_handover": came.transfers / came.handovers,
+        "transfers_per_handover": came.transfers_per_handover,
         "offers_per_prediction": (came.transfers + came.renewals) / came.predictions,
     }
 
@@ -191,7 +208,7 @@ def summarise(splits: pd.DataFrame) -> pd.DataFrame:
     """Return means over the splits, in the order of the choices, and the hit ratio's deviation."""
     groups = splits.groupby(["choice", "parameter"], sort=False)
     means = groups.mean().drop(columns="split")
-    means["hit_ratio_sd"] = groups["hit_ratio"].std(ddof=0)
+    means["hit_ratio_sd"] = groups["hit_ratio"].agg(deviation)
     return means.reset_index().sort_values(
         "choice", kind="stable", key=lambda each: each.map(ORDER)
     )
@@ -215,14 +232,14 @@ def reliability_rows(calibration: list[Reliability]) -> list[Row]:
 
 def report(curves: pd.DataFrame, calibration: list[Reliability], movements: Movements) -> None:
     """Print curves, targets and reliability for people."""
-    print(f"Offers and hits on {movements.name}, means of {movements.splits} splits")
+    print(f"Offers and hits on {movements.name}, means of {movements.splits} split(s)")
     print_table(
         ("choice", "r or p", "hit ratio, %", "transfers", "renewals", "per handover"),
         [
             (
                 row.choice,
                 f"{row.parameter:g}",
-                f"{100 * row.hit_ratio:.1f} ± {100 * row.hit_ratio_sd:.1f}",
+                spread(row.hit_ratio, row.hit_ratio_sd, 100),
                 round(row.transfers),
                 round(row.renewals),
                 f"{row.transfers_per_handover:.2f}",

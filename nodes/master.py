@@ -22,8 +22,7 @@ from testbed.dnn.devices import device_profile
 from testbed.errors import ProtocolError
 from testbed.gpu.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
-from testbed.mobility.predictors import find_predictor
-from testbed.policies import find_policy
+from testbed.policies import build_predictor, find_policy
 from testbed.protocol import (
     PORTS,
     Attach,
@@ -185,7 +184,7 @@ def plan_reply(access_point: str, current: CurrentPlan) -> PlanReply:
 def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
-    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    predictor = build_predictor(settings.migration)
     servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
     with np.load(setup.training_file, allow_pickle=False) as traces:
         predictor.fit([traces[name] for name in traces.files], servers_m)

@@ -87,8 +87,9 @@ class Traces(Section, frozen=True, kw_only=True):
         Meta(description="positions step at the recorded samples, or move linearly between them"),
     ] = "hold"
     test_people: Annotated[
-        int, Meta(ge=1, description="people who are replayed; the rest train")
-    ] = 31
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="people who are replayed; the rest train (none: a third, KAIST's 31)"),
+    ] = None
     test_segments: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="at most so many unbroken segments of theirs, drawn (none: all)"),
@@ -203,12 +204,13 @@ class Migration(Section, frozen=True, kw_only=True):
         bool, Meta(description="servers keep layers of clients that left")
     ] = False
     predictor: Annotated[
-        str,
+        str | None,
         Meta(
             description="mobility predictor: svr, svr-polynomial, svr-rbf, markov, rnn, visits,"
-            " stay, velocity, ridge or package.module:Class"
+            " stay, velocity, ridge or package.module:Class (none: visits for the policy visits,"
+            " else svr)"
         ),
-    ] = "svr"
+    ] = None
     offer_probability: Annotated[
         float,
         Meta(
@@ -278,6 +280,12 @@ def from_dict(values: dict[str, Any]) -> Experiment:
         raise ConfigurationError(_readable(error, values)) from error
     _check_numbers(to_dict(experiment), "")
     _check_window(experiment.traces)
+    if experiment.migration.keep_probability > experiment.migration.offer_probability:
+        raise ConfigurationError(
+            f"migration.keep_probability: {experiment.migration.keep_probability:g} is above"
+            f" migration.offer_probability, {experiment.migration.offer_probability:g}: what is"
+            " offered would be dropped at once"
+        )
     return experiment
 
 

@@ -121,12 +121,11 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     from controllers.library import find_controller
     from testbed.dnn.devices import device_profile
     from testbed.emulation.network import build_topo
-    from testbed.mobility.predictors import find_predictor
-    from testbed.policies import find_policy
+    from testbed.policies import build_predictor, find_policy
     from topologies.library import find_topology
 
     find_policy(experiment.migration.policy)
-    find_predictor(experiment.migration.predictor)
+    build_predictor(experiment.migration)
     find_controller(experiment.backhaul.controller)
     device_profile(experiment.model.client_device)
     device_profile(experiment.model.server_device)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from testbed.config import Experiment, Traces
-from testbed.mobility.predictors import find_predictor
+from testbed.policies import build_predictor
 from testbed.values import AccessPoint, Schedule
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points
@@ -40,7 +40,7 @@ class People:
         wanted = settings.traces
         return split_people(
             self.traces,
-            wanted.test_people,
+            wanted.test_people or max(1, round(len(self.traces.people) / 3)),
             seed=settings.seed,
             test_segments=wanted.test_segments,
         )
@@ -117,7 +117,7 @@ def prepare(settings: Experiment) -> Movement:
         ConfigurationError: they do not hold what the settings ask for.
     """
     people, replay = load_people(settings), settings.replay
-    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    predictor = build_predictor(settings.migration)
     training, testing = people.split(settings)
     schedule = build_schedule(
         testing,

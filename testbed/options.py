@@ -136,6 +136,8 @@ def setting_value(path: str, text: str) -> object:
     if inspect.StrType in types:
         return text  # a folder may be called 2024
     value = parse_value(text)
+    if isinstance(value, str) and inspect.TupleType in types:
+        value = parse_value(f"[{text}]")  # 0,0,1500,2000
     read = _UNITS.get(path.rpartition("_")[2], ("", None))[1]
     if isinstance(value, str) and read is not None:
         try:

@@ -30,8 +30,8 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
         sys.path.append(str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"{kind} {name!r}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's module does when it is loaded
+        raise ConfigurationError(f"{kind} {name!r}: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigurationError(
             f"{kind} {name!r} is no subclass of {base.__module__}.{base.__qualname__}"

@@ -14,6 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from testbed.config import Migration
+from testbed.errors import ConfigurationError
+from testbed.mobility.predictor import Predictor
+from testbed.mobility.predictors import find_predictor
 from testbed.plugins import load_class
 from testbed.values import AccessPoint, Offer, Prediction, names_around
 
@@ -49,6 +52,8 @@ class Policy:
 
     #: Whether every server holds every client's layers from the start.
     preloaded: ClassVar[bool] = False
+    #: Which predictor it goes with, where the settings name none.
+    predictor: ClassVar[str] = "svr"
 
     def __init__(self, settings: Migration) -> None:
         self.settings = settings
@@ -127,6 +132,8 @@ class Visits(PerDnn):
     back to where the client came from.
     """
 
+    predictor = "visits"
+
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers that shall hold layers, the most probable next first.
 
@@ -174,3 +181,16 @@ def find_policy(name: str) -> type[Policy]:
     if name in POLICIES:
         return POLICIES[name]
     return load_class("policy", name, Policy, POLICIES)
+
+
+def build_predictor(settings: Migration) -> Predictor:
+    """Return the predictor that the settings name, or else the policy's own; it has learnt nothing.
+
+    Raises:
+        ConfigurationError: there is none of this name, or it cannot be made.
+    """
+    name = settings.predictor or find_policy(settings.policy).predictor
+    try:
+        return find_predictor(name)(settings.trajectory_length)
+    except TypeError as error:
+        raise ConfigurationError(f"predictor {name!r}: cannot be made: {error}") from error

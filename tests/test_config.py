@@ -125,3 +125,8 @@ def test_every_setting_says_what_it_means() -> None:
 )
 def test_values_are_json_where_they_are_json_and_text_elsewhere(text: str, value: object) -> None:
     assert parse_value(text) == value
+
+
+def test_layers_are_kept_at_least_as_readily_as_they_are_offered() -> None:
+    with pytest.raises(ConfigurationError, match=r"migration\.keep_probability: 0\.2 is above"):
+        from_dict({"name": "x", "migration": {"keep_probability": 0.2, "offer_probability": 0.1}})

@@ -103,8 +103,14 @@ def test_split_draws_segments_of_test_people(tmp_path: Path) -> None:
     assert not set(training.people) & set(testing.people)
 
 
-def test_too_few_people_are_an_error(tmp_path: Path) -> None:
+def test_a_third_of_the_people_is_tested_where_nothing_else_is_asked_for(tmp_path: Path) -> None:
     given = settings(walkers(tmp_path))
+    training, testing = load_people(given).split(given)
+    assert (len(training.people), len(testing.people)) == (3, 1)
+
+
+def test_too_few_people_are_an_error(tmp_path: Path) -> None:
+    given = settings(walkers(tmp_path), test_people=31)
     with pytest.raises(
         ConfigurationError, match=r"31 test people .* 4 people .*traces\.test_people"
     ):

@@ -60,7 +60,7 @@ def test_the_folder_of_the_command_hides_no_module_of_the_project(
         ("", "unknown animal"),
         (":Dog", "unknown animal ':Dog'"),
         (".relative:Dog", "unknown animal"),
-        ("no.such.module:Dog", "animal 'no.such.module:Dog': No module named 'no'"),
+        ("no.such.module:Dog", "'no.such.module:Dog': ModuleNotFoundError: No module named 'no'"),
         ("testbed.errors:Dog", "no attribute 'Dog'"),
         ("testbed.errors:", "animal 'testbed.errors:'"),
         (f"{__name__}:Stone", f"no subclass of {__name__}.Animal"),
@@ -72,3 +72,14 @@ def test_unusable_names_are_refused_with_their_reason(name: str, said: str) -> N
     with pytest.raises(ConfigurationError) as refused:
         load_class("animal", name, Animal, ["dog", "cat"])  # type: ignore[type-abstract]
     assert said in str(refused.value)
+
+
+def test_a_module_that_fails_or_exits_when_loaded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, body in (("divides", "1 / 0"), ("exits", "raise SystemExit(5)"), ("unparsed", "(")):
+        (tmp_path / f"{name}.py").write_text(body)
+        with pytest.raises(ConfigurationError, match=f"animal '{name}:Dog': "):
+            load_class("animal", f"{name}:Dog", Animal, [])  # type: ignore[type-abstract]

@@ -8,6 +8,9 @@ import pytest
 
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
+from testbed.mobility.positions import Stay
+from testbed.mobility.regression import LinearSvr
+from testbed.mobility.visits import VisitPredictor
 from testbed.policies import (
     POLICIES,
     Ionn,
@@ -15,6 +18,7 @@ from testbed.policies import (
     Policy,
     Situation,
     Visits,
+    build_predictor,
     find_policy,
     servers_around,
 )
@@ -243,3 +247,21 @@ def test_a_policy_without_offers_says_so() -> None:
 def test_unusable_policy_names_are_refused_with_their_reason(name: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         find_policy(name)
+
+
+def test_each_policy_has_a_predictor_of_its_own_unless_one_is_named() -> None:
+    assert isinstance(build_predictor(Migration()), LinearSvr)
+    assert isinstance(build_predictor(Migration(policy="visits")), VisitPredictor)
+    assert isinstance(build_predictor(Migration(policy="visits", predictor="svr")), LinearSvr)
+    with pytest.raises(ConfigurationError, match="unknown predictor 'svm'"):
+        build_predictor(Migration(predictor="svm"))
+
+
+class Stubborn(Stay):
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+def test_a_predictor_that_takes_no_trajectory_length_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"Stubborn.*cannot be made"):
+        build_predictor(Migration(predictor=f"{__name__}:Stubborn"))

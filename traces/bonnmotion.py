@@ -20,6 +20,7 @@ from traces.recording import Content, Reading
 from traces.waypoints import sampled
 
 _SIZES = (3, 4)  # numbers a waypoint
+_LONGEST_LINE = 16_000_000  # characters: some 300,000 waypoints of one node
 
 
 def recognises(head: Head) -> bool:
@@ -39,7 +40,7 @@ def read(path: Path, name: str, reading: Reading) -> Content:
             does not let pass.
     """
     collector = Collector(path, reading)
-    with open_text(path) as text:
+    with open_text(path, _LONGEST_LINE) as text:
         lines = [line.split() for line in text]
     size = _size(lines)
     node = 0
@@ -54,10 +55,7 @@ def read(path: Path, name: str, reading: Reading) -> Content:
             for waypoint in waypoints:
                 collector.add(line, f"node{node}", waypoint)
         node += 1
-    tracks = tuple(
-        sampled(path, node_name, waypoints, reading.sample_s, waypoints[-1, 0])
-        for node_name, waypoints in collector.tables()
-    )
+    tracks = sampled(path, dict(collector.tables()), reading.sample_s)
     return Content(tuple(filter(len, tracks)), collector.dropped)
 
 

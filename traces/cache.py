@@ -30,8 +30,9 @@ FOLDER = Path(__file__).resolve().parent / "data" / "cache"
 LEAST_BYTES = 20_000_000  # of files that are worth an entry: fewer are parsed in about a second
 MOST_BYTES = 4_000_000_000
 
-_VERSION = 1  # raised whenever files are read in another way
+_VERSION = 2  # raised whenever files are read in another way
 _DESCRIPTION = b"recording"
+_DIGEST = b"digest"  # of the description, which the checksums of pages do not cover
 _COLUMNS = ("time_s", "x", "y")
 
 
@@ -53,8 +54,8 @@ def entry_for(chosen: str, reading: Reading, files: Iterable[tuple[str, bytes]])
 def recall(entry: Path, source: str) -> Recording | None:
     """Return what an entry holds; None where there is none, or none that is whole."""
     try:
-        with parquet.ParquetFile(entry) as file:
-            described = json.loads(file.schema_arrow.metadata[_DESCRIPTION])
+        with parquet.ParquetFile(entry, page_checksum_verification=True) as file:
+            described = _description(file.schema_arrow.metadata)
             columns = [_column(file, name) for name in _COLUMNS]
         recording = _recording(described, columns, source)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
@@ -79,11 +80,22 @@ def keep(entry: Path, recording: Recording) -> None:
         name: np.concatenate([getattr(track, name) for track in recording.tracks])
         for name in _COLUMNS
     }
-    table = pa.table(columns, metadata={_DESCRIPTION: json.dumps(described)})
+    description = json.dumps(described).encode()
+    table = pa.table(columns, metadata={_DESCRIPTION: description, _DIGEST: _digest(description)})
     with suppress(OSError, pa.ArrowException):
         _create_folder()
         _write(table, entry)
         _remove_oldest(entry)
+
+
+def _digest(description: bytes) -> bytes:
+    return hashlib.blake2b(description, digest_size=16).hexdigest().encode()
+
+
+def _description(metadata: dict[bytes, bytes]) -> Any:
+    if _digest(metadata[_DESCRIPTION]) != metadata[_DIGEST]:
+        raise ValueError("a description that is not as it was written")
+    return json.loads(metadata[_DESCRIPTION])
 
 
 def _column(file: parquet.ParquetFile, name: str) -> FloatArray:
@@ -127,7 +139,12 @@ def _write(table: pa.Table, entry: Path) -> None:
     draft = Path(name)
     try:
         parquet.write_table(
-            table, draft, compression="lz4", use_dictionary=False, use_byte_stream_split=True
+            table,
+            draft,
+            compression="lz4",
+            use_dictionary=False,
+            use_byte_stream_split=True,
+            write_page_checksum=True,
         )
         draft.chmod(0o644)
         _give(draft)

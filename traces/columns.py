@@ -18,6 +18,7 @@ _NAMES = {
     "lat": "lat latitude lat_deg latitude_deg",
     "lon": "lon lng long longitude lon_deg longitude_deg",
 }
+_SHOWN = 200  # characters of a first line in the message
 _HOLDS = {name: what for what, names in _NAMES.items() for name in names.split()}
 _NEEDED = (
     "a time (seconds or ISO 8601), x and y (metres) or lat and lon (degrees), and an id if there"
@@ -58,7 +59,8 @@ def find_columns(place: str | Path, names: Sequence[str]) -> Columns:
     twice = [what for what, places in held.items() if len(places) > 1]
     planar, geographic = (bool(held[a] and held[b]) for a, b in (("x", "y"), ("lat", "lon")))
     if twice or planar == geographic or not held["time"]:
-        shown = ", ".join(name.strip() for name in names)
+        listed = ", ".join(name.strip() for name in names)
+        shown = listed if len(listed) <= _SHOWN else f"{listed[:_SHOWN]}..."
         wrong = (
             f"{' and '.join(twice)} may be more than one of them"
             if twice

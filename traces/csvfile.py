@@ -9,6 +9,7 @@ lines are of one person, called after the file.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from traces.columns import Columns, find_columns, looks_like_columns
-from traces.files import Head, open_bytes, open_text
+from traces.files import Head, head, open_bytes, open_text
 from traces.instants import has_zone, instant_s, is_instant
 from traces.lines import SHOWN, Collector, LineError, Sample, degrees, number
 from traces.recording import Content, Dropped, Reading
@@ -28,6 +29,18 @@ _SEPARATORS = (",", ";", "\t", "|", " ")
 def recognises(head: Head) -> bool:
     """Say whether the first line names a time and a coordinate."""
     return bool(head.lines) and looks_like_columns(_fields(head.lines[0]))
+
+
+def check_names(path: Path) -> None:
+    """Say what is missing from a first line that looks like names, but not like those needed.
+
+    Raises:
+        TraceError: that is so, or the file cannot be read.
+    """
+    beginning = head(path)
+    names = _fields(beginning.lines[0]) if beginning.lines else []
+    if names and all(re.search(r"[^\W\d]", name) for name in names):
+        find_columns(f"{path}:1", names)
 
 
 def read(path: Path, name: str, reading: Reading) -> Content:

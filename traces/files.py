@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import os
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _NOT_TRACES = ("README", "SOURCE", "LICENSE", "LICENCE", "COPYING")
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 65536
 _HEAD_LINES = 20
+_LONGEST_LINE = 1_000_000  # characters
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,19 @@ def trace_files(path: Path) -> list[Path]:
     """Return a file itself, or the files anywhere in a folder, sorted; none if there is neither.
 
     Hidden files and notes (README, SOURCE, LICENSE, LICENCE, COPYING) are no traces.
+
+    Raises:
+        TraceError: a folder cannot be looked into.
     """
-    if path.is_file():
-        return [path]
+    try:
+        return [path] if path.is_file() else _within(path) if path.exists() else []
+    except OSError as error:
+        raise TraceError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+
+
+def _within(root: Path) -> list[Path]:
     found = []
-    for folder, subfolders, names in os.walk(path):
+    for folder, subfolders, names in os.walk(root, onerror=_raise):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [
             Path(folder, name)
@@ -49,6 +59,15 @@ def trace_files(path: Path) -> list[Path]:
             if not name.startswith(".") and not name.upper().startswith(_NOT_TRACES)
         ]
     return sorted(each for each in found if each.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def printable(name: str) -> str:
+    r"""Return a name with those of its bytes that are no UTF-8 as \xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def trace_name(file: Path, root: Path) -> str:
@@ -79,14 +98,26 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a file as text; bytes that are none show as U+FFFD, so that their line is named.
+def open_text(path: Path, longest: int = _LONGEST_LINE) -> Iterator[Iterator[str]]:
+    """Open a file as lines of text; bytes that are none show as U+FFFD, so that a line is named.
 
     Raises:
-        TraceError: it cannot be read.
+        TraceError: it cannot be read, or (while it is) a line has more than `longest` characters.
     """
     with open_bytes(path) as file:
-        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
+        yield _lines(path, text, longest)
+
+
+def _lines(path: Path, text: TextIO, longest: int) -> Iterator[str]:
+    """Yield lines, never more of one at a time than is allowed: packed, they cost next to none."""
+    for number in itertools.count(1):
+        line = text.readline(longest + 1)
+        if len(line) > longest:
+            raise TraceError(f"{path}:{number}: the line has more than {longest} characters")
+        if not line:
+            return
+        yield line
 
 
 def head(path: Path) -> Head:

@@ -25,8 +25,8 @@ class Format:
         recognises: says whether a file that begins so has this format.
         read: returns the content of a file, given its path, its name in the data set and the rules.
         called: returns the name of a file, given its path and that of the data set.
-        one_clock: all tracks share a simulation's clock, whose 0 is the traces'; without it, each
-            track's time starts with its first sample.
+        one_clock: all tracks share a simulation's clock, whose 0 becomes the whole second in which
+            its first sample lies; without it, each track's time starts with its own first sample.
     """
 
     name: str
@@ -103,6 +103,8 @@ def find_format(path: Path, files: Sequence[Path], name: str) -> tuple[Format, l
             raise TraceError(_unrecognised(path, files))
         (format_name, recognised), *_ = by_format.items()
         chosen = FORMATS[format_name]
+    if not recognised:
+        _refuse_empty(path, files)
     endings = {file.suffix.lower() for file in recognised or files}
     return chosen, [file for file in files if file.suffix.lower() in endings]
 
@@ -117,7 +119,20 @@ def _mixed(path: Path, by_format: dict[str, list[Path]]) -> str:
     return f"{path}: holds files of several formats ({found}); name one with --trace-format"
 
 
+def _refuse_empty(path: Path, files: Sequence[Path]) -> None:
+    if not any(head(file).raw for file in files):
+        raise TraceError(f"{path}: empty; {_some(files)} holds not a single byte")
+
+
 def _unrecognised(path: Path, files: Sequence[Path]) -> str:
+    """Say that nothing was found; of a single table, which columns it lacks.
+
+    Raises:
+        TraceError: there is something better to say.
+    """
+    _refuse_empty(path, files)
+    if len(files) == 1 and ".csv" in files[0].suffixes:
+        csvfile.check_names(files[0])
     looked_for = "; ".join(f"{each.name}: {each.looks}" for each in FORMATS.values())
     return f"{path}: no traces found in {_some(files)}; looked for {looked_for}"
 

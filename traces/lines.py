@@ -82,8 +82,8 @@ class Collector:
         if samples and sample[0] <= samples[-_AXES]:
             if self._reading.backwards == "refuse":
                 raise TraceError(
-                    f"{self.path}:{line}: time goes from {samples[-_AXES]:g} s to {sample[0]:g} s;"
-                    " it must increase"
+                    f"{self.path}:{line}: time goes from {samples[-_AXES]:.15g} s to"
+                    f" {sample[0]:.15g} s; it must increase"
                 )
             self._backwards += 1
         else:

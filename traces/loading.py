@@ -6,22 +6,26 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
+
+import numpy as np
 
 from testbed.errors import TraceError
 from traces import cache
-from traces.files import open_bytes, trace_files
+from traces.files import open_bytes, printable, trace_files
 from traces.formats import Format, find_format
 from traces.progress import with_progress
+from traces.projection import unwrapped
 from traces.recording import Content, Dropped, Reading, Recording, Track
 
 Result = TypeVar("Result")
 
 _CHUNK_BYTES = 1 << 20
+_SHOWN_PATH = 200  # characters
 _log = logging.getLogger(__name__)
 
 
@@ -33,20 +37,19 @@ def load(path: Path, trace_format: str = "auto", reading: Reading | None = None)
             is malformed.
     """
     reading = reading or Reading()
-    if not path.exists():
-        raise TraceError(f"{path}: no such folder or file of traces")
+    _check_exists(path)
     everything = trace_files(path)
     if not everything:
         raise TraceError(f"{path}: no trace files in this folder")
     chosen, files = find_format(path, everything, trace_format)
     digests = list(with_progress(_several(_digest, files), "looking", len(files)))
     originals = _originals(files, digests) if reading.duplicates == "drop" else files
-    names = [chosen.called(file, path) for file in files]
-    entry = cache.entry_for(chosen.name, reading, zip(names, digests, strict=True))
+    names = _names(chosen, files, path)
+    entry = cache.entry_for(chosen.name, reading, zip(names.values(), digests, strict=True))
     large = sum(file.stat().st_size for file in files) >= cache.LEAST_BYTES
     recording = cache.recall(entry, _source(path)) if large else None
     if recording is None:
-        recording = _combined(path, chosen, originals, reading)
+        recording = _combined(path, chosen, {file: names[file] for file in originals}, reading)
         if not recording.interval_s:
             raise TraceError(f"{path}: no trace has two samples, so nobody moves")
         copies = Dropped(duplicates=len(files) - len(originals))
@@ -67,8 +70,27 @@ def _warn(path: Path, dropped: Dropped) -> None:
         )
 
 
+def _check_exists(path: Path) -> None:
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        shown = str(path)[:_SHOWN_PATH]
+        raise TraceError(f"{shown}: no such folder or file of traces ({reason})") from error
+
+
 def _source(path: Path) -> str:
-    return path.resolve().name
+    return printable(path.resolve().name)
+
+
+def _names(chosen: Format, files: Sequence[Path], path: Path) -> dict[Path, str]:
+    """Return the files' names in the data set, with their endings where these tell them apart."""
+    names = {file: printable(chosen.called(file, path)) for file in files}
+    uses = Counter(names.values())
+    return {
+        file: name if uses[name] == 1 else str(PurePosixPath(name).with_name(printable(file.name)))
+        for file, name in names.items()
+    }
 
 
 def _originals(files: Sequence[Path], digests: Sequence[bytes]) -> list[Path]:
@@ -77,15 +99,15 @@ def _originals(files: Sequence[Path], digests: Sequence[bytes]) -> list[Path]:
     return [file for file, digest in zip(files, digests, strict=True) if first[digest] == file]
 
 
-def _combined(path: Path, chosen: Format, files: Sequence[Path], reading: Reading) -> Recording:
+def _combined(path: Path, chosen: Format, files: Mapping[Path, str], reading: Reading) -> Recording:
     """Return all tracks of the files under unique names, each with its own start or clock."""
     kept: list[tuple[str, Content]] = []
     dropped = Dropped()
-    contents = _several(lambda file: chosen.read(file, chosen.called(file, path), reading), files)
+    contents = _several(lambda file: chosen.read(file, files[file], reading), list(files))
     for file, content in zip(files, with_progress(contents, "reading", len(files)), strict=True):
         dropped += content.dropped
         if content.tracks:
-            kept.append((chosen.called(file, path), content))
+            kept.append((files[file], content))
         elif reading.skip_bad:
             dropped += Dropped(unusable=1)
         else:
@@ -95,12 +117,31 @@ def _combined(path: Path, chosen: Format, files: Sequence[Path], reading: Readin
     geographic = {content.geographic for _, content in kept}
     if len(geographic) > 1:
         raise TraceError(f"{path}: some files are in degrees and some in metres; load them apart")
-    tracks = _named(kept)
-    if not chosen.one_clock:
-        tracks = (replace(track, time_s=track.time_s - track.time_s[0]) for track in tracks)
-    return Recording(
-        tuple(tracks), _source(path), chosen.name, len(files), dropped, geographic.pop()
-    )
+    tracks = _on_clocks(path, tuple(_named(kept)), chosen.one_clock)
+    (in_degrees,) = geographic
+    if in_degrees:
+        tracks = unwrapped(tracks)
+    return Recording(tracks, _source(path), chosen.name, len(files), dropped, in_degrees)
+
+
+def _on_clocks(path: Path, tracks: Sequence[Track], one_clock: bool) -> tuple[Track, ...]:
+    """Return the tracks with times since their own start, or since the second of the earliest one.
+
+    Raises:
+        TraceError: a track lasts longer than can be counted.
+    """
+    earliest_s = np.floor(min(track.time_s[0] for track in tracks))
+    moved = []
+    for track in tracks:
+        with np.errstate(over="ignore"):
+            time_s = track.time_s - (earliest_s if one_clock else track.time_s[0])
+        if not np.isfinite(time_s[-1]):
+            raise TraceError(
+                f"{path}: {track.name!r} goes from {track.time_s[0]:.15g} s to"
+                f" {track.time_s[-1]:.15g} s, longer than can be counted"
+            )
+        moved.append(replace(track, time_s=time_s))
+    return tuple(moved)
 
 
 def _several(read: Callable[[Path], Result], files: Sequence[Path]) -> Iterator[Result]:

@@ -56,13 +56,10 @@ def read(path: Path, name: str, reading: Reading) -> Content:
                     _obey(words, nodes)
                 except LineError as fault:
                     collector.bad(line, fault)
-    ways = {name: node.way() for name, node in nodes.items() if node.is_placed}
+    ways = {f"node{name}": node.way() for name, node in nodes.items() if node.is_placed}
     end_s = max((way[-1, 0] for way in ways.values()), default=0.0)
     until_s = float(np.ceil(end_s / reading.sample_s)) * reading.sample_s
-    tracks = tuple(
-        sampled(path, f"node{name}", way, reading.sample_s, until_s) for name, way in ways.items()
-    )
-    return Content(tracks, collector.dropped)
+    return Content(sampled(path, ways, reading.sample_s, until_s), collector.dropped)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from testbed.errors import ConfigurationError
 from traces.projection import middle_deg, planar, project
 from traces.recording import Recording
-from traces.trace import Between, FloatArray, SamplesT, TraceSet
+from traces.trace import Between, FloatArray, Samples, SamplesT, TraceSet
 from traces.window import KAIST_WINDOW, GeographicWindow, Window
 
 TEST_PEOPLE = 31  # section IV.B simulates 31 of KAIST's people; the others train the predictor
@@ -19,6 +19,7 @@ TEST_PEOPLE = 31  # section IV.B simulates 31 of KAIST's people; the others trai
 _GAP_INTERVALS = 1.5
 # Samples so little (in intervals) after a step count as taken at it: times are decimal numbers.
 _ROUNDING = 1e-6
+_MOST_STEPS = 50_000_000  # of all traces: 1.2 GB; more come from a wrong time or a tiny interval
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _unbroken(
     segments = tuple(part for each in samples for part in _segments(each, window, gap_s))
     kept = tuple(part for part in segments if part.time_s[-1] - part.time_s[0] >= min_duration_s)
     if not segments:
-        where = "at all" if window is None else f"inside {window}"
+        where = "at all" if window is None else f"inside {window}; {_whereabouts(samples, window)}"
         raise ConfigurationError(f"none of {len(samples)} traces moves {where}")
     if not kept:
         raise ConfigurationError(
@@ -103,6 +104,20 @@ def _unbroken(
             " traces.min_duration_s"
         )
     return kept
+
+
+def _whereabouts(samples: Sequence[Samples], window: Window | GeographicWindow) -> str:
+    """Say where the samples are, in the window's own coordinates."""
+    east, north = (
+        np.concatenate([getattr(each, axis) for each in samples]) for axis in samples[0].AXES
+    )
+    bounds = [float(end) for axis in (east, north) for end in (axis.min(), axis.max())]
+    extent = (
+        Window(*bounds)
+        if isinstance(window, Window)
+        else GeographicWindow(*bounds[2:], *bounds[:2])
+    )
+    return f"their positions are {extent}"
 
 
 def _segments(
@@ -129,17 +144,19 @@ def resample(traces: TraceSet, interval_s: float, between: Between = "hold") -> 
     that reach fewer than two of these steps are dropped.
 
     Raises:
-        ConfigurationError: the interval is not positive, or no trace is that long.
+        ConfigurationError: the interval is not positive, no trace is that long, or the steps are
+            far too many.
     """
     stepped = _in_steps(traces.traces, interval_s, between)
     return TraceSet(stepped, traces.source, interval_s)
 
 
 def _in_steps(
-    samples: Iterable[SamplesT], interval_s: float, between: Between
+    samples: Sequence[SamplesT], interval_s: float, between: Between
 ) -> tuple[SamplesT, ...]:
-    if interval_s <= 0:
+    if not interval_s > 0:
         raise ConfigurationError(f"an interval of {interval_s:g} s must be above 0 s")
+    _check_steps(samples, interval_s)
     stepped = [_at_steps(each, interval_s, 0.0, between) for each in samples]
     kept = tuple(each for each in stepped if len(each) > 1)
     if not kept:
@@ -151,8 +168,30 @@ def hold(samples: SamplesT, interval_s: float, phase_s: float = 0.0) -> SamplesT
     """Return the trace at times `phase_s + k * interval_s` between its first and last sample.
 
     At each of these times the person is where the last sample at or before it says.
+
+    Raises:
+        ConfigurationError: these times are far too many.
     """
+    _check_steps((samples,), interval_s)
     return _at_steps(samples, interval_s, phase_s, "hold")
+
+
+def _check_steps(samples: Sequence[Samples], interval_s: float) -> None:
+    """Refuse, before anything is allocated, what would fill the memory.
+
+    Raises:
+        ConfigurationError: all samples together last for too many steps.
+    """
+    with np.errstate(over="ignore"):  # infinitely many are too many as well
+        lasts_s = np.array([each.time_s[-1] - each.time_s[0] for each in samples])
+        steps = float((lasts_s / interval_s).sum())
+    if not steps <= _MOST_STEPS:
+        longest = int(lasts_s.argmax())
+        raise ConfigurationError(
+            f"{steps:.6g} steps of {interval_s:g} s are more than {_MOST_STEPS}; the longest trace,"
+            f" {samples[longest].name!r}, lasts {lasts_s[longest]:.6g} s; set traces.interval_s to"
+            " more, or traces.gap_s to less"
+        )
 
 
 def _at_steps(samples: SamplesT, interval_s: float, phase_s: float, between: Between) -> SamplesT:

@@ -7,6 +7,7 @@ from it; within 10 km of it, no distance is off by more than one part in a milli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from traces.recording import Track
 from traces.trace import Trace
 
 _EARTH = Geod(ellps="WGS84")
+_HALF_DEG = 180.0
 _PARALLEL_POINTS = 361  # a parallel is measured in so many steps, each of them a geodesic
 
 
@@ -38,6 +40,26 @@ def planar(tracks: Sequence[Track]) -> tuple[Trace, ...]:
     return tuple(
         Trace(track.name, track.person, track.time_s, track.x, track.y) for track in tracks
     )
+
+
+def unwrapped(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
+    """Return geographic tracks with longitudes that do not jump at 180 degrees.
+
+    Where they span more than half the Earth, the negative ones are counted on eastwards, beyond
+    180: who walks from 179.99 to -179.99 degrees goes 0.02 degrees further, not round the Earth.
+    They stay where that takes them further apart, as those on both sides of 0 are.
+    """
+    shifted = tuple(
+        replace(track, x=np.where(track.x < 0, track.x + 2 * _HALF_DEG, track.x))
+        for track in tracks
+    )
+    span_deg = _span_deg(tracks)
+    return shifted if span_deg > _HALF_DEG and _span_deg(shifted) < span_deg else tracks
+
+
+def _span_deg(tracks: Sequence[Track]) -> float:
+    west = min(float(track.x.min()) for track in tracks)
+    return max(float(track.x.max()) for track in tracks) - west
 
 
 def way_m(track: Track) -> float:

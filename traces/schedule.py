@@ -20,6 +20,7 @@ from traces.prepare import hold
 from traces.trace import FloatArray, TraceSet
 
 HISTORY = 4  # steps before the window: with its first one they make a trajectory of n = 5
+_MOST_COUNTS = 500_000_000  # 4 GB; more come from times that are wrong
 ABSENT = -1  # instead of a count of handovers: not present in the whole window
 
 Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
@@ -144,17 +145,27 @@ def count_handovers(walks: Sequence[Walk], steps: int, history: int = 0) -> Inde
     """Return each walk's handovers in the window of `steps` from each step, (walks, steps).
 
     `ABSENT` stands where a walk does not last through the window and the `history` before it.
+
+    Raises:
+        ConfigurationError: the walks end so late that these are far too many.
     """
     end = max((walk.first + len(walk.attached) for walk in walks), default=0)
-    counts = np.full((len(walks), max(end - steps + 1, 1)), ABSENT, dtype=np.int64)
+    windows = max(end - steps + 1, 1)
+    if len(walks) * windows > _MOST_COUNTS:
+        raise ConfigurationError(
+            f"{len(walks)} traces that last until step {end} have more than {_MOST_COUNTS} windows"
+            " to choose from; set traces.interval_s or traces.min_duration_s to more, or check the"
+            " times of the last samples"
+        )
+    counts = np.full((len(walks), windows), ABSENT, dtype=np.int64)
     for row, walk in zip(counts, walks, strict=True):
         moved = np.zeros(len(walk.attached), dtype=np.int64)
         moved[handover_steps(walk.attached)] = 1
         total = moved.cumsum()  # handovers since the walk began
-        windows = len(total) - steps + 1
-        if windows > history:
-            in_window = total[steps - 1 :] - total[:windows]
-            row[walk.first + history : walk.first + windows] = in_window[history:]
+        own = len(total) - steps + 1
+        if own > history:
+            in_window = total[steps - 1 :] - total[:own]
+            row[walk.first + history : walk.first + own] = in_window[history:]
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +11,51 @@ from testbed.errors import TraceError
 from traces.recording import Track
 from traces.trace import FloatArray
 
-_MOST_SAMPLES = 100_000_000  # of a track; more than this is no scenario but a mistake
+# More than these are no scenario but a mistake.
+_MOST_SAMPLES = 2_000_000  # of a node: 23 days at a step of 1 s
+_MOST_IN_ALL = 50_000_000  # 1.2 GB
+_FURTHEST = 1e15  # seconds or metres from 0; beyond it, too few decimals are left to move by
 
 
-def sampled(path: Path, name: str, waypoints: FloatArray, step_s: float, until_s: float) -> Track:
-    """Return someone's positions at the multiples of `step_s` from first waypoint to `until_s`.
+def sampled(
+    path: Path, ways: Mapping[str, FloatArray], step_s: float, until_s: float | None = None
+) -> tuple[Track, ...]:
+    """Return everyone's positions at the multiples of `step_s` from first waypoint to `until_s`.
 
     Args:
-        path: of the file that it is in.
-        waypoints: rows of seconds (not decreasing), x and y, (n, 3); at the last one, people stay.
+        path: of the file that they are in.
+        ways: by name, rows of seconds (not decreasing), x and y, (n, 3); at the last one, people
+            stay.
+        until_s: the same for all; None: until their own last waypoint.
 
     Raises:
-        TraceError: these would be far too many.
+        TraceError: these would be far too many, or a time or a place is beyond all bounds.
     """
-    time_s, x_m, y_m = waypoints.T
-    first, last = np.ceil(time_s[0] / step_s), np.floor(until_s / step_s)
-    if not last - first < _MOST_SAMPLES:
+    for name, way in ways.items():
+        if not (furthest := np.abs(way).max()) <= _FURTHEST:
+            raise TraceError(
+                f"{path}: {name} has a time (s) or a place (m) of {furthest:g}, beyond"
+                f" {_FURTHEST:g}; check times, places and speeds there"
+            )
+    ends = {name: way[-1, 0] if until_s is None else until_s for name, way in ways.items()}
+    counts = {name: (ends[name] - way[0, 0]) / step_s for name, way in ways.items()}
+    for name, count in counts.items():
+        if not count <= _MOST_SAMPLES:
+            raise TraceError(
+                f"{path}: {name} moves for {ends[name] - ways[name][0, 0]:g} s, far too long for"
+                f" steps of {step_s:g} s; check times and speeds there, or set traces.interval_s"
+            )
+    if not (in_all := sum(counts.values())) <= _MOST_IN_ALL:
         raise TraceError(
-            f"{path}: {name} moves for {until_s - time_s[0]:g} s, far too long for steps of"
-            f" {step_s:g} s; check times and speeds there, or set traces.interval_s"
+            f"{path}: {len(ways)} nodes have {in_all:.6g} positions at steps of {step_s:g} s, more"
+            f" than {_MOST_IN_ALL}; set traces.interval_s"
         )
-    steps_s = np.arange(first, last + 1) * step_s
+    return tuple(_sampled(name, way, step_s, ends[name]) for name, way in ways.items())
+
+
+def _sampled(name: str, way: FloatArray, step_s: float, until_s: float) -> Track:
+    time_s, x_m, y_m = way.T
+    steps_s = np.arange(np.ceil(time_s[0] / step_s), np.floor(until_s / step_s) + 1) * step_s
     return Track(
         name, name, steps_s, np.interp(steps_s, time_s, x_m), np.interp(steps_s, time_s, y_m)
     )

@@ -40,6 +40,10 @@ class Window:
             & (y_m <= self.y_max_m)
         )
 
+    def __str__(self) -> str:
+        x = f"{self.x_min_m:.10g} to {self.x_max_m:.10g}"
+        return f"x {x} m, y {self.y_min_m:.10g} to {self.y_max_m:.10g} m"
+
 
 @dataclass(frozen=True)
 class GeographicWindow:
@@ -59,13 +63,16 @@ class GeographicWindow:
         )
 
     def contains(self, lon_deg: FloatArray, lat_deg: FloatArray) -> BoolArray:
-        """Say for each point whether it lies inside, (n,)."""
-        return (
-            (lat_deg >= self.lat_min_deg)
-            & (lat_deg <= self.lat_max_deg)
-            & (lon_deg >= self.lon_min_deg)
-            & (lon_deg <= self.lon_max_deg)
-        )
+        """Say for each point whether it lies inside, (n,); longitudes may go on beyond 180."""
+        in_lon = self._is_between(lon_deg) | self._is_between(lon_deg - 360)
+        return (lat_deg >= self.lat_min_deg) & (lat_deg <= self.lat_max_deg) & in_lon
+
+    def _is_between(self, lon_deg: FloatArray) -> BoolArray:
+        return (lon_deg >= self.lon_min_deg) & (lon_deg <= self.lon_max_deg)
+
+    def __str__(self) -> str:
+        lat = f"{self.lat_min_deg:.10g} to {self.lat_max_deg:.10g}"
+        return f"latitude {lat}, longitude {self.lon_min_deg:.10g} to {self.lon_max_deg:.10g} deg"
 
 
 # The paper crops KAIST to 1.5 km x 2 km (section IV.B) and gives no origin; this is the densest

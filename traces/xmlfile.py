@@ -1,13 +1,13 @@
 """Reading XML element by element, however long the file is, and whoever wrote it.
 
-The parser is expat. It fetches nothing, and a document that declares entities, which could grow out
-of all proportion, is refused.
+The parser is expat. It fetches nothing, and a document that declares entities or default values of
+attributes, which could grow out of all proportion, or anything else, is refused.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Literal
 from xml.parsers import expat
 
 from traces.files import Head, open_bytes
-from traces.lines import Collector, LineError
+from traces.lines import SHOWN, Collector, LineError
 
 _CHUNK_BYTES = 1 << 16
 _NAMESPACE_END = "}"
@@ -31,6 +31,7 @@ class Event:
         line: where the event is in the file, from 1.
         attributes: by name.
         text: directly in the element, up to its end.
+        depth: of the element in the document, whose root has 1.
     """
 
     kind: Literal["start", "end"]
@@ -38,16 +39,23 @@ class Event:
     line: int
     attributes: dict[str, str]
     text: str
+    depth: int
 
 
 def has_root(head: Head, name: str) -> bool:
-    """Say whether a file's root element has a name, of whatever namespace."""
-    found: list[str] = []
+    """Say whether a file's root element has a name, of whatever namespace.
+
+    Where a document is refused before its root, what it says of its type counts, so that reading it
+    says why.
+    """
+    roots: list[str] = []
+    types: list[str] = []
     parser = _parser()
-    parser.StartElementHandler = lambda element, _: found.append(_local(element))
+    parser.StartElementHandler = lambda element, _: roots.append(_local(element))
+    parser.StartDoctypeDeclHandler = lambda declared, *_: types.append(declared)
     with suppress(*_FAILURES):
         parser.Parse(head.raw)
-    return found[:1] == [name]
+    return (roots or types)[:1] == [name]
 
 
 def elements(path: Path, names: Sequence[str], collector: Collector) -> Iterator[Event]:
@@ -61,15 +69,20 @@ def elements(path: Path, names: Sequence[str], collector: Collector) -> Iterator
     found: deque[Event] = deque()
     parser = _parser()
     text: list[str] = []
+    depth = 0
 
     def start(element: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
         text.clear()
         if (name := _local(element)) in wanted:
-            found.append(Event("start", name, parser.CurrentLineNumber, attributes, ""))
+            found.append(Event("start", name, parser.CurrentLineNumber, attributes, "", depth))
 
     def end(element: str) -> None:
+        nonlocal depth
         if (name := _local(element)) in wanted:
-            found.append(Event("end", name, parser.CurrentLineNumber, {}, "".join(text)))
+            found.append(Event("end", name, parser.CurrentLineNumber, {}, "".join(text), depth))
+        depth -= 1
         text.clear()
 
     wanted = frozenset(names)
@@ -95,18 +108,26 @@ def elements(path: Path, names: Sequence[str], collector: Collector) -> Iterator
                 return
 
 
-#: What parsing may raise: wrong syntax, an encoding that is not known, and `_refuse_entity`.
+#: What parsing may raise: wrong syntax, an encoding that is not known, and `_refusal`.
 _FAILURES = (expat.ExpatError, LookupError, ValueError)
 
 
 def _parser() -> expat.XMLParserType:
     parser = expat.ParserCreate(namespace_separator=_NAMESPACE_END)
-    parser.EntityDeclHandler = _refuse_entity
+    parser.EntityDeclHandler = _refusal("an entity")
+    parser.AttlistDeclHandler = _refusal("attributes of")
+    parser.ElementDeclHandler = _refusal("an element")
+    parser.NotationDeclHandler = _refusal("a notation")
     return parser
 
 
-def _refuse_entity(name: str, *_: object) -> None:
-    raise LineError(f"it declares an entity, {name!r}, which no traces need")
+def _refusal(what: str) -> Callable[..., None]:
+    """Return a handler that refuses a declaration, whose first argument is a name."""
+
+    def refuse(name: str, *_: object) -> None:
+        raise LineError(f"it declares {what} {name[:SHOWN]!r}, which no traces need")
+
+    return refuse
 
 
 def _local(element: str) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import RegularPolygon
 
 from testbed.analysis.style import (
@@ -29,6 +30,7 @@ from testbed.mobility.calibration import Reliability
 
 FloatArray = npt.NDArray[np.float64]
 
+_LINE_STYLES = ("-", (0, (5, 2)), "-.", ":", (0, (1, 1)))  # curves may lie on each other
 _LEAST_ERROR_M = 0.1  # a logarithmic axis has no zero
 
 
@@ -43,7 +45,7 @@ def draw_errors(folder: Path, trials: Mapping[str, Trial], interval_s: float) ->
                     axes.ecdf(
                         np.maximum(error_m, _LEAST_ERROR_M),
                         color=PALETTE[number % len(PALETTE)],
-                        linestyle="-" if number < len(PALETTE) else "--",
+                        linestyle=_LINE_STYLES[number % len(_LINE_STYLES)],
                         linewidth=1.3,
                         label=name,
                     )
@@ -53,14 +55,18 @@ def draw_errors(folder: Path, trials: Mapping[str, Trial], interval_s: float) ->
         for axes in (every, moved):
             axes.set_xscale("log")
             axes.set_xlim(left=_LEAST_ERROR_M)
-            axes.set_xlabel(f"Error {interval_s:g} s ahead, at most (m)")
+            axes.set_xlabel(f"Error of the position {interval_s:g} s ahead (m)")
             draw_grid(axes)
         moved.legend(loc="upper left")
         return save(figure, folder, "errors")
 
 
 def draw_intervals(
-    folder: Path, by_length: pd.DataFrame, by_interval: pd.DataFrame, best_s: float
+    folder: Path,
+    by_length: pd.DataFrame,
+    by_interval: pd.DataFrame,
+    best_s: float,
+    source: str,
 ) -> Path:
     """Draw Fig. 6: errors by trajectory length; error and futile share by interval.
 
@@ -69,9 +75,11 @@ def draw_intervals(
         by_length: `interval_s`, `n`, `mae_m`.
         by_interval: `interval_s`, `mae_m`, `futile_share`, `benefit_to_cost`.
         best_s: the interval of the best ratio.
+        source: of the traces, for the title.
     """
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 2.8), layout=ConstrainedLayoutEngine(wspace=0.08))
+        figure.suptitle(f"Linear SVR on {source}", fontsize=9)
         lengths, errors, ratio = figure.subplots(1, 3)
         for number, (interval_s, rows) in enumerate(by_length.groupby("interval_s")):
             lengths.plot(
@@ -105,9 +113,11 @@ def draw_intervals(
         ratio.plot(
             by_interval["interval_s"], by_interval["benefit_to_cost"], color=BLUE, marker="o", ms=3
         )
-        ratio.axvline(best_s, color=GREY, linestyle="--", linewidth=0.8)
+        ratio.axvline(best_s, color=GREY, linestyle="--", linewidth=0.8, label="greatest")
+        ratio.margins(y=0.15)
+        ratio.legend(loc="lower right")
         ratio.set_xlabel("Interval t (s)")
-        ratio.set_ylabel("Benefit to cost, a (p - f) / p")
+        ratio.set_ylabel("Right, non-futile share of predictions")
         ratio.set_ylim(bottom=0)
         draw_grid(ratio)
         return save(figure, folder, "fig6")
@@ -118,7 +128,8 @@ def draw_offers(folder: Path, curves: pd.DataFrame, oracle: tuple[float, float])
 
     Args:
         folder: for offers.png and .svg.
-        curves: `choice`, `transfers_per_handover`, `hit_ratio`; a point a row, in order.
+        curves: `choice`, `parameter`, `transfers_per_handover`, `hit_ratio`; a point a row, in
+            order. The first and last of each are named by their parameter.
         oracle: transfers per handover and hit ratio of one who knows the way.
     """
     with matplotlib.rc_context(SETTINGS):
@@ -133,6 +144,15 @@ def draw_offers(folder: Path, curves: pd.DataFrame, oracle: tuple[float, float])
                 color=PALETTE[number % len(PALETTE)],
                 label=str(choice),
             )
+            for point in (points.iloc[0], points.iloc[-1]):
+                axes.annotate(
+                    f"{point['parameter']:g}",
+                    (point["transfers_per_handover"], point["hit_ratio"]),
+                    xytext=(3, -8),
+                    textcoords="offset points",
+                    fontsize=6,
+                    color=PALETTE[number % len(PALETTE)],
+                )
         axes.plot(*oracle, marker="*", markersize=9, color=ORANGE, linestyle="", label="oracle")
         axes.set_xlabel("Offers of layers that were not there, per handover")
         axes.set_ylabel("Hit ratio")
@@ -143,27 +163,29 @@ def draw_offers(folder: Path, curves: pd.DataFrame, oracle: tuple[float, float])
         return save(figure, folder, "offers")
 
 
-def draw_reliability(folder: Path, found: Sequence[Reliability]) -> Path:
+def draw_reliability(folder: Path, found: Sequence[Reliability], interval_s: float) -> Path:
     """Draw observed shares against forecast probabilities; one line for each horizon.
 
     Args:
         folder: for reliability.png and .svg.
         found: of visits within 1, 2, ... intervals.
+        interval_s: length of an interval.
     """
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 3.5), layout="constrained")
         curve, counts = figure.subplots(1, 2)
         curve.plot((0, 1), (0, 1), color=GREY, linewidth=0.8, linestyle="--", label="perfect")
         for number, each in enumerate(found):
             style = {"color": PALETTE[number % len(PALETTE)], "marker": "o", "markersize": 3}
-            plural = "s" if number else ""
-            label = f"{number + 1} interval{plural}, Brier {each.brier:.4f}"
+            label = f"{(number + 1) * interval_s:g} s (Brier score {each.brier:.4f})"
             curve.plot(each.forecast, each.observed, label=label, **style)
             counts.plot(each.forecast, each.count, **style)
         curve.set_xlabel("Probability of a visit")
         curve.set_ylabel("Share that was visited")
         curve.set_aspect("equal")
-        curve.legend(loc="upper left", title="Within")
+        figure.legend(
+            *curve.get_legend_handles_labels(), loc="outside upper center", ncols=3, title="Within"
+        )
         counts.set_xlabel("Probability of a visit")
         counts.set_ylabel("Forecasts")
         counts.set_yscale("log")
@@ -193,7 +215,7 @@ def draw_trajectories(
         axes.add_collection(
             PatchCollection(hexagons, facecolor="#F2F2F2", edgecolor="#B5B5B5", linewidth=0.4)
         )
-        axes.add_collection(LineCollection(paths, colors=BLUE, linewidths=0.35, alpha=0.5))
+        axes.add_collection(LineCollection(paths, colors=BLUE, linewidths=0.3, alpha=0.3))
         axes.set_aspect("equal")
         axes.autoscale_view()
         axes.set_xlabel("x (m)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -51,7 +52,11 @@ def run(given: argparse.Namespace) -> int:
         ("predictions to learn from", f"{figures['n_train']:,}"),
         ("predictions tested", f"{figures['n_test']:,}"),
     ]
-    print_table(("", ""), rows, title=f"{given.predictor} on {figures['source']}")
+    print_table(("", ""), rows, title=f"{figures['predictor']} on {figures['source']}")
+    sys.stdout.write(
+        "Top 1 and top 2 are of the predictions just before a change of server; the server that\n"
+        "someone is at is among the candidates, and mostly the first.\n"
+    )
     return EXIT_COMPLETE
 
 
@@ -62,9 +67,9 @@ def measure(settings: Experiment) -> dict[str, Any]:
         ConfigurationError: no such predictor, or traces that cannot be read or split.
     """
     from testbed.mobility.accuracy import try_out
-    from testbed.mobility.predictors import find_predictor
+    from testbed.policies import build_predictor
 
-    predictor = find_predictor(settings.migration.predictor)(settings.migration.trajectory_length)
+    predictor = build_predictor(settings.migration)
     people = load_people(settings)
     training, testing = people.split(settings)
     servers_m = people.servers_m
@@ -75,7 +80,12 @@ def measure(settings: Experiment) -> dict[str, Any]:
         for name, value in asdict(accuracy).items()
     }
     n_train = sum(max(len(trace) - predictor.n, 0) for trace in training.traces)
-    return {**figures, "n_train": n_train, "source": people.traces.source}
+    return {
+        **figures,
+        "n_train": n_train,
+        "source": people.traces.source,
+        "predictor": type(predictor).__name__,
+    }
 
 
 def _percent(share: float | None) -> str:

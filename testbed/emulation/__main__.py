@@ -87,7 +87,7 @@ def _report(folder: RunFolder, run: EmulatedRun, console: Console) -> None:
         f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers in the "
         f"captures; busiest server {summary['peak_uplink_mbps']:.0f} Mbit/s up, "
         f"{summary['peak_downlink_mbps']:.0f} Mbit/s down",
-        f"fidelity: {summary['fidelity']}",
+        "; ".join([f"fidelity: {summary['fidelity']}", *folder.read_json("fidelity")["reasons"]]),
         f"files: {folder.path}  (start with report.html)",
     ]
     for line in lines:

@@ -13,7 +13,6 @@ IndexArray = npt.NDArray[np.int64]
 
 NOBODY = -1  # fills rows of servers where a point has fewer than another
 _SQUARES_A_RADIUS = 8  # finer squares take more memory, coarser ones more distances to compute
-_MOST_SQUARES = 2_000_000
 
 
 class ServerIndex:
@@ -48,8 +47,9 @@ class ServerIndex:
 class Neighbourhood:
     """The servers within a radius of any point.
 
-    The plane is divided into squares. For each, the servers that may be within the radius of a
-    point in it are listed once; a look-up then computes the few distances that are left open.
+    The plane is divided into squares. For each that is near a server, the servers that may be
+    within the radius of a point in it are listed once; a look-up then computes the few distances
+    that are left open.
 
     Args:
         servers_m: x and y of each of s servers in metres, (s, 2).
@@ -65,25 +65,23 @@ class Neighbourhood:
         if not radius_m > 0:
             raise ConfigurationError(f"a radius of {radius_m:g} m must be above 0 m")
         self.radius_m = radius_m
-        low, high = servers_m.min(axis=0) - radius_m, servers_m.max(axis=0) + radius_m
-        size_m = high - low
-        self._pitch_m = float(
-            max(
-                radius_m / _SQUARES_A_RADIUS,
-                np.sqrt(size_m.prod() / _MOST_SQUARES),
-                size_m.max() / _MOST_SQUARES,  # where all stand on a line
-            )
-        )
-        self._low_m = low
-        self._shape = np.ceil(size_m / self._pitch_m).astype(np.int64) + 1  # columns, rows
-        columns, rows = (np.arange(size) + 0.5 for size in self._shape)
-        centres_m = low + self._pitch_m * np.stack(
-            np.meshgrid(columns, rows, indexing="ij"), axis=-1
-        ).reshape(-1, 2)
-        diagonal_m = self._pitch_m * np.sqrt(2.0)
-        self._near = _padded(
-            KDTree(servers_m).query_ball_point(centres_m, radius_m + diagonal_m / 2)
-        )
+        self._pitch_m = radius_m / _SQUARES_A_RADIUS
+        reach = _SQUARES_A_RADIUS + 1  # squares away from a server's own
+        self._low_m = servers_m.min(axis=0) - reach * self._pitch_m
+        home = np.floor((servers_m - self._low_m) / self._pitch_m).astype(np.int64)  # (s, 2)
+        self._shape = home.max(axis=0) + reach + 1  # columns, rows
+        around = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T  # (o, 2)
+        squares = home[:, np.newaxis] + around  # (s, o, 2)
+        centres_m = self._low_m + self._pitch_m * (squares + 0.5)
+        distance_m = np.linalg.norm(centres_m - servers_m[:, np.newaxis], axis=2)
+        server, square = np.nonzero(distance_m <= radius_m + self._pitch_m / np.sqrt(2.0))
+        keys = self._key(squares[server, square])
+        order = np.argsort(keys, kind="stable")
+        self._keys, first, count = np.unique(keys[order], return_index=True, return_counts=True)
+        # The last row is for all other squares.
+        self._near = np.full((len(self._keys) + 1, count.max()), NOBODY, dtype=np.int64)
+        row = np.repeat(np.arange(len(count)), count)
+        self._near[row, np.arange(len(row)) - np.repeat(first, count)] = server[order]
         # A server infinitely far away stands for none.
         self._servers_m = np.vstack((servers_m, (np.inf, np.inf)))
 
@@ -92,22 +90,23 @@ class Neighbourhood:
 
         Both (b, k), in no order, with `NOBODY` at an infinite distance where there are fewer.
         """
-        square = np.floor((points_m - self._low_m) / self._pitch_m)
-        # Whoever is outside the raster has no server near, and finds none in its outermost squares.
-        column, row = np.clip(square, 0, self._shape - 1).astype(np.int64).T
-        servers = self._near[column * self._shape[1] + row]  # (b, k)
+        servers = self._near[self._row(points_m)]  # (b, k)
         offset_m = self._servers_m[servers] - points_m[:, np.newaxis]
         distance_m = np.sqrt(offset_m[..., 0] ** 2 + offset_m[..., 1] ** 2)
         far = distance_m > self.radius_m
         distance_m[far] = np.inf
         return np.where(far, NOBODY, servers), distance_m
 
+    def _row(self, points_m: FloatArray) -> IndexArray:
+        """Return the row of the list of each point's square, (b,)."""
+        square = np.floor((points_m - self._low_m) / self._pitch_m)
+        inside = ((square >= 0) & (square < self._shape)).all(axis=1)
+        key = self._key(np.where(inside[:, np.newaxis], square, 0).astype(np.int64))
+        row = np.searchsorted(self._keys[:-1], key)
+        known = inside & (self._keys[row] == key)
+        return np.where(known, row, len(self._keys))
 
-def _padded(lists: npt.NDArray[np.object_]) -> IndexArray:
-    """Return lists of indices as rows of equal length, filled with `NOBODY`."""
-    lengths = np.array([len(each) for each in lists])
-    table = np.full((len(lists), max(int(lengths.max(initial=0)), 1)), NOBODY, dtype=np.int64)
-    table[np.arange(table.shape[1]) < lengths[:, np.newaxis]] = np.concatenate(
-        [np.asarray(each, dtype=np.int64) for each in lists]
-    )
-    return table
+    def _key(self, square: IndexArray) -> IndexArray:
+        """Return one number for column and row, (..., 2): 2^63 squares are more than there are."""
+        key: IndexArray = square[..., 0] * self._shape[1] + square[..., 1]
+        return key

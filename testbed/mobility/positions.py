@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from testbed.errors import ConfigurationError
 from testbed.mobility.neighbourhood import IndexArray, ServerIndex
 from testbed.mobility.predictor import (
     TRAJECTORY_LENGTH,
@@ -58,6 +59,11 @@ class PositionPredictor(Predictor):
     def _nearest(self, positions_m: FloatArray) -> tuple[IndexArray, FloatArray]:
         if self._servers is None:
             raise RuntimeError("fit the predictor before asking it for candidates")
+        if positions_m.shape[1:] != (2,) or not np.isfinite(positions_m).all():
+            raise ConfigurationError(
+                f"{type(self).__name__}.predict must return finite positions of shape (b, 2); it"
+                f" returned {positions_m.shape}"
+            )
         return self._servers.nearest(positions_m, _CANDIDATES)
 
     def _calibrate(self, recent: FloatArray, following: FloatArray) -> None:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from testbed.coordinator import visits
-from testbed.mobility.neighbourhood import NOBODY, IndexArray, ServerIndex
+from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
 from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
 from testbed.policies import Policy, Situation
 from testbed.values import AccessPoint, Prediction
 
-_NEAREST = 40  # access points that a policy is told of, those nearest to the prediction
+_KNOWN_RADII = 2.5  # a policy is told of the access points within so many radii of a prediction
 _CLIENT = "walker"
 
 
@@ -60,6 +60,11 @@ class Offering:
     def hit_ratio(self) -> float:
         """Share of handovers that were hits; NaN without handovers."""
         return self.hits / self.handovers if self.handovers else float("nan")
+
+    @property
+    def transfers_per_handover(self) -> float:
+        """What the hits cost, for people who move much and little; NaN without handovers."""
+        return self.transfers / self.handovers if self.handovers else float("nan")
 
     def __add__(self, other: Offering) -> Offering:
         return Offering(
@@ -106,10 +111,10 @@ def offer(
     Layers are held for the policy's time to live, its last interval included.
     """
     servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
-    index = ServerIndex(servers_m)
+    known = Neighbourhood(servers_m, _KNOWN_RADII * policy.settings.radius_m)
     total = Offering()
     for each in foreseen:
-        total += _walk(policy, each, access_points, index)
+        total += _walk(policy, each, access_points, known)
     return total
 
 
@@ -117,18 +122,18 @@ def _walk(
     policy: Policy,
     foreseen: Foreseen,
     access_points: Sequence[AccessPoint],
-    index: ServerIndex,
+    known: Neighbourhood,
 ) -> Offering:
     """Let one person walk; the interval is the unit of time."""
     held_until_s: dict[str, float] = {}
     names = [access_points[server].name for server in foreseen.attached]
-    near, _ = index.nearest(foreseen.predicted_m, min(_NEAREST, len(access_points)))
+    near, _ = known.within(foreseen.predicted_m)
     handovers = hits = transfers = renewals = 0
     for step, (x_m, y_m) in enumerate(foreseen.predicted_m.tolist()):
         situation = Situation(
             current=names[step],
             prediction=Prediction(_CLIENT, step, x_m, y_m),
-            access_points=[access_points[server] for server in near[step]],
+            access_points=[access_points[server] for server in near[step] if server != NOBODY],
             plan=lambda server: (),
             layer_bytes=(),
             ends_s=step + 1,

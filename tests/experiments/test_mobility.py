@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.experiments.scripts import ended, printed
+from tests.experiments.scripts import EXPERIMENTS, ended, printed
 
 PEOPLE, SAMPLES, STEP_S = 9, 900, 5.0
 
@@ -124,3 +128,38 @@ def test_wrong_input_is_named(arguments: tuple[str, ...], message: str, tmp_path
     assert process.returncode == 2
     assert message in process.stderr.replace("\n", " ")
     assert not (tmp_path / "out").exists()
+
+
+def test_people_who_never_change_server_are_no_traceback(tmp_path: Path) -> None:
+    for person in range(4):
+        lines = [f"{10 * i} {person} 0\n" for i in range(60)]
+        (tmp_path / f"p{person}.txt").write_text("".join(lines))
+    process = ended("visits_offers", "--traces", str(tmp_path), "--out", str(tmp_path / "a"))
+    assert process.returncode == 2
+    assert "changes server" in process.stderr.replace("\n", " ")
+    arguments = ("--traces", str(tmp_path), "--splits", "1")
+    rows = printed("fig6_trajectory_interval", tmp_path / "b", *arguments)["rows"]
+    assert all(row["top2"] is None and row["benefit_to_cost"] == 0 for row in rows)
+
+
+def test_what_was_measured_before_an_interrupt_is_kept(walks: Path, tmp_path: Path) -> None:
+    script, out = EXPERIMENTS / "table3_predictors.py", tmp_path / "out"
+    arguments = ["--traces", str(walks), "--splits", "100", "--predictors", "stay,svr"]
+    process = subprocess.Popen(
+        [sys.executable, str(script), *arguments, "--out", str(out)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("split 3"):
+                break
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+    assert process.returncode == 130
+    rows = json.loads((out / "rows.json").read_text())["rows"]
+    assert rows[0]["predictor"] == "stay"
+    assert 2 <= rows[0]["splits"] < 100
+    assert (out / "figures" / "errors.png").exists()

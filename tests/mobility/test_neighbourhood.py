@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 
 from testbed.errors import ConfigurationError
-from testbed.mobility import neighbourhood
 from testbed.mobility.neighbourhood import NOBODY, FloatArray, Neighbourhood, ServerIndex
 from tests.mobility.walks import on_line
 
-MOST_SQUARES = 20_000
 
-
-@pytest.fixture(autouse=True)
-def few_squares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small radii meet the limit of the number of squares, and quickly."""
-    monkeypatch.setattr(neighbourhood, "_MOST_SQUARES", MOST_SQUARES)
+def test_servers_far_apart_take_little_memory() -> None:
+    far_m = np.array(((0.0, 0.0), (1e8, 0.0), (0.0, -1e8)))
+    assert near(far_m, far_m + 30.0, 50.0) == [
+        {each: pytest.approx(np.hypot(30.0, 30.0), abs=1e-6)} for each in range(3)
+    ]
 
 
 def near(servers_m: FloatArray, points_m: FloatArray, radius_m: float) -> list[dict[int, float]]:
@@ -98,7 +96,7 @@ def test_a_radius_tiny_beside_the_servers_distances_needs_little_memory(length_m
     index = Neighbourhood(on_line(0.0, length_m), 1e-6)
     servers, _ = index.within(np.array([(length_m, 5e-7), (length_m / 2, 0.0)]))
     assert servers.tolist() == [[1], [NOBODY]]
-    assert len(index._near) < 3 * MOST_SQUARES
+    assert len(index._near) < 1000
 
 
 def test_servers_at_one_place_are_all_found() -> None:

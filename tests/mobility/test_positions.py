@@ -88,3 +88,13 @@ def test_candidates_before_fitting_are_a_mistake() -> None:
 def test_without_servers_nothing_can_be_learnt() -> None:
     with pytest.raises(ConfigurationError, match="no servers"):
         Stay().fit([np.zeros((9, 2))], np.empty((0, 2)))
+
+
+class Unsure(Stay):
+    def predict(self, recent: np.ndarray) -> np.ndarray:
+        return np.full((len(recent), 2), np.nan)
+
+
+def test_positions_that_are_none_are_refused_with_the_predictors_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"Unsure\.predict must return finite positions"):
+        Unsure().fit([np.zeros((9, 2))], np.zeros((1, 2)))

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from testbed.errors import ConfigurationError
+from topologies.hexgrid import HexGrid
+from topologies.placement import place_access_points
 from traces.attachment import attach, handover_steps
+from traces.trace import Trace
 
 
 def test_nearest_access_point_is_chosen() -> None:
@@ -28,3 +33,10 @@ def test_nobody_attaches_without_access_points() -> None:
 def test_handovers_are_the_steps_that_change() -> None:
     assert handover_steps(np.array([3, 3, 1, 1, 3])).tolist() == [2, 4]
     assert handover_steps(np.array([3])).tolist() == []
+
+
+@pytest.mark.parametrize("furthest_m", [-2e9, 1e308, np.inf])
+def test_positions_beyond_all_access_points_are_refused(furthest_m: float) -> None:
+    walk = Trace("a", "a", np.arange(2.0), np.zeros(2), np.array([0.0, furthest_m]))
+    with pytest.raises(ConfigurationError, match=re.escape(f"at {abs(furthest_m):g} m")):
+        place_access_points(HexGrid(50.0), [walk])

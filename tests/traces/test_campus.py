@@ -53,14 +53,14 @@ PREDICTION = {
     "share of predictions that are non-futile": (0.147, 0.035),
     "top-1": (0.099, 0.05),
     "top-2": (0.558, 0.06),
-    "hit ratio, 50 m": (0.392, 0.10),
+    "hit ratio, 50 m": (0.391, 0.10),
     "hit ratio, 60 m": (0.686, 0.10),
     "hit ratio, 70 m": (0.816, 0.10),
     "hit ratio, 80 m": (0.875, 0.10),
     "hit ratio, 90 m": (0.902, 0.10),
     "hit ratio, 100 m": (0.920, 0.10),
-    "new offers a handover, 50 m": (0.530, 0.2),
-    "new offers a handover, 100 m": (1.725, 0.3),
+    "new offers a handover, 50 m": (0.527, 0.2),
+    "new offers a handover, 100 m": (1.723, 0.3),
 }
 # Distribution functions of KAIST's pauses and flights, and by how much they may differ anywhere.
 # Those of two halves of KAIST's people are 0.03 apart in the mean of 20 halvings, and at most 0.05

@@ -164,3 +164,44 @@ def test_malformed_beginning_is_named_where_other_files_tell_the_format(tmp_path
     write(tmp_path / "zoe.txt", ("zero 0 0\n",))
     with pytest.raises(TraceError, match=r"zoe\.txt:1: .*'zero'"):
         load(tmp_path)
+
+
+def test_table_that_lacks_columns_says_which(tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", ("id,when,x,y\n", "a,0,1,2\n"))
+    with pytest.raises(TraceError, match=r"a\.csv:1: found columns id, when, x, y: not all"):
+        load(table)
+    numbers = write(tmp_path / "b.csv", ("a,0,1,2\n",))
+    with pytest.raises(TraceError, match=r"b\.csv: no traces found"):
+        load(numbers)
+
+
+def test_first_line_is_shown_in_part(tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", ("time,x," + "long" * 1000 + "\n", "0,1,2\n"))
+    with pytest.raises(TraceError) as caught:
+        load(table)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["auto", *sorted(FORMATS)])
+def test_empty_file_is_called_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TraceError, match=r"a\.csv: empty"):
+        load(write(tmp_path / "a.csv", ()), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [
+        ("crawdad", "0 0 0\n"),
+        ("csv", "time,x,y\n"),
+        ("ns2", "$node_(0) set X_ 0\n"),
+        ("bonnmotion", "0 0 0 1 1 1\n"),
+    ],
+)
+def test_line_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, beginning: str
+) -> None:
+    monkeypatch.setattr("traces.bonnmotion._LONGEST_LINE", 1_000_000)
+    packed = tmp_path / "a.gz"
+    packed.write_bytes(gzip.compress((beginning + "1 " * 1_000_000).encode()))
+    with pytest.raises(TraceError, match=r"a\.gz:2: the line has more than 1000000 characters"):
+        load(packed, name)

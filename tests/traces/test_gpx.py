@@ -86,3 +86,26 @@ def test_file_of_waypoints_alone_has_no_samples(tmp_path: Path) -> None:
     file = write(tmp_path / "a.gpx", (f'<gpx xmlns="{NAMESPACE}"><wpt lat="1" lon="2"/></gpx>',))
     with pytest.raises(TraceError, match=r"a\.gpx: holds no samples"):
         load(file)
+
+
+def test_time_in_extensions_is_not_the_points(tmp_path: Path) -> None:
+    other = f"<extensions><time>{iso(999)}</time><a><time>never</time></a></extensions></trkpt>"
+    points = (point(iso(t)).replace("</trkpt>", other) for t in (0, 30))
+    recording = load(write(tmp_path / "a.gpx", (document("".join(points)),)))
+    assert recording.tracks[0].time_s.tolist() == [0, 30]
+    assert recording.dropped == Dropped()
+
+
+def test_tracks_that_overlap_in_time_are_several_people(tmp_path: Path) -> None:
+    def walk(start_s: int) -> str:
+        return point(iso(start_s)) + point(iso(start_s + 30))
+
+    apart = load(write(tmp_path / "apart.gpx", (document(walk(0), walk(30)),)))
+    assert apart.people == ("apart",)
+    both = document(walk(0) + "</trkseg><trkseg>" + walk(100), walk(20))
+    recording = load(write(tmp_path / "both.gpx", (both,)))
+    assert [(track.name, track.person) for track in recording.tracks] == [
+        ("both-1", "both/1"),
+        ("both-2", "both/1"),
+        ("both-3", "both/2"),
+    ]

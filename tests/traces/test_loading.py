@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import shutil
 from pathlib import Path
 
@@ -186,3 +188,76 @@ def test_oldest_entries_make_room(
     left = set(kept.iterdir())
     assert len(left) == 2
     assert not left & set(entries[:2])
+
+
+def test_flipped_bit_of_an_entry_is_not_believed(tmp_path: Path, kept: Path) -> None:
+    crawdad(tmp_path / "set")
+    first = load(tmp_path / "set")
+    (entry,) = kept.iterdir()
+    whole = entry.read_bytes()
+    for place in range(4, len(whole) - 8, 7):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << place % 8
+        entry.write_bytes(broken)
+        assert same(load(tmp_path / "set"), first)
+
+
+def test_files_of_one_stem_are_several_people(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for number in range(2):
+        write(folder / f"walker.00{number}", (f"{t} {t} {number}\n" for t in (0, 30)))
+        text = "".join(f"{t} {t} {number + 5}\n" for t in (0, 30))
+        packed = gzip.compress(text.encode()) if number else text.encode()
+        (folder / f"a.txt{number * '.gz'}").write_bytes(packed)
+    write(folder / "b" / "c.txt", ("0 1 2\n", "30 1 2\n"))
+    assert load(folder, "crawdad").people == (
+        "a.txt",
+        "a.txt.gz",
+        "b/c",
+        "walker.000",
+        "walker.001",
+    )
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "nul\0"])
+def test_impossible_path_is_an_error_of_one_short_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TraceError, match="no such folder or file") as caught:
+        load(tmp_path / name)
+    assert len(str(caught.value)) < 400
+
+
+def test_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crawdad(tmp_path / "set")
+    crawdad(tmp_path / "set" / "locked")
+    scandir = os.scandir
+
+    def refusing(folder: str) -> object:
+        if os.fspath(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(TraceError, match=r"set/locked: cannot be read: Permission denied"):
+        load(tmp_path / "set")
+
+
+def test_names_that_are_no_text_are_printable(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/set\xff"))
+    crawdad(folder)
+    (folder / "ann.txt").rename(Path(os.fsdecode(os.fsencode(folder) + b"/ann\xfe.txt")))
+    recording = load(folder)
+    assert recording.source == "set\\xff"
+    assert recording.people == ("ann\\xfe", "bob")
+
+
+def test_time_that_cannot_be_counted_is_refused(tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", ("time,x,y\n-1e308,0,0\n1e308,0,0\n",))
+    with pytest.raises(TraceError, match=r"a\.csv: 'a' goes from -1e\+308 s to 1e\+308 s"):
+        load(table)
+
+
+def test_positions_on_both_sides_of_180_degrees_are_near_each_other(tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", ("time,lat,lon\n0,0,179.99\n30,0,-179.99\n",))
+    assert load(table).tracks[0].x.tolist() == pytest.approx([179.99, 180.01])

@@ -196,3 +196,53 @@ def test_only_so_many_segments_are_tested_and_all_others_still_train() -> None:
     again = split_people(traces, 2, seed=1, test_segments=3)[1]
     assert again.traces == fewer.traces
     assert split_people(traces, 2, seed=1, test_segments=99)[1].traces == test.traces
+
+
+@pytest.mark.parametrize(
+    ("times", "how", "what"),
+    [
+        ([0, 30, 1e18], {"gap_s": 1e19}, "3.33333e+16 steps of 30 s.*lasts 1e+18 s"),
+        ([0, 30, 1e300], {"gap_s": 1e301, "interval_s": 1e-9}, "inf steps of 1e-09 s"),
+        ([0, 30, 60], {"interval_s": 1e-9}, "1.2e+11 steps of 1e-09 s"),
+    ],
+)
+def test_far_too_many_steps_are_refused_before_they_fill_the_memory(
+    times: list[float], how: dict[str, float], what: str
+) -> None:
+    walk, longer = track("a", [0, 30, 60], range(3)), track("b", times, range(3))
+    what = what.replace("+", "[+]")
+    with pytest.raises(ConfigurationError, match=f"{what}.*traces.interval_s.*traces.gap_s"):
+        prepared(walk, longer, **({"gap_s": 60} | how))
+
+
+def test_steps_of_all_traces_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traces.prepare._MOST_STEPS", 5)
+    walk = trace("a", [0, 30, 60, 90], range(4))
+    assert len(resample(trace_set(walk), 30).traces) == 1
+    with pytest.raises(ConfigurationError, match=r"6 steps of 30 s are more than 5; .* 'a'"):
+        resample(trace_set(walk, walk), 30)
+    with pytest.raises(ConfigurationError, match="9 steps"):
+        hold(walk, 10)
+
+
+def test_message_says_where_window_and_traces_are() -> None:
+    walk = trace("a", [0, 30], [20, 30.5])
+    with pytest.raises(
+        ConfigurationError,
+        match=r"inside x 0 to 10 m, y 0 to 10 m; their positions are x 20 to 30\.5 m, y 5 to 5 m",
+    ):
+        crop(trace_set(walk), UNIT)
+    window = GeographicWindow(35.9, 36.1, 126.9, 127.005123)
+    with pytest.raises(
+        ConfigurationError,
+        match=r"inside latitude 35\.9 to 36\.1, longitude 126\.9 to 127\.005123 deg; their"
+        " positions are latitude 5 to 5, longitude 1 to 2 deg",
+    ):
+        prepared(track("a", [0, 30], [1, 2]), geographic=True, window=window)
+
+
+@pytest.mark.parametrize("lon_deg", [-170.0, 190.0])
+def test_window_in_degrees_holds_longitudes_counted_beyond_180(lon_deg: float) -> None:
+    window = GeographicWindow(-1, 1, -171, -169)
+    assert window.contains(np.array([lon_deg]), np.zeros(1)).all()
+    assert not window.contains(np.array([lon_deg + 2]), np.zeros(1)).any()

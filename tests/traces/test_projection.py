@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from traces.projection import extent_m, middle_deg, project, way_m
+from traces.projection import extent_m, middle_deg, project, unwrapped, way_m
 from traces.recording import Track
 from traces.window import GEOLIFE_WINDOW
 
@@ -60,3 +60,20 @@ def test_way_and_extent_are_measured_on_the_earth() -> None:
 
 def test_middle_is_the_median() -> None:
     assert middle_deg([track([1.0, 2.0], [5.0, 6.0]), track([90.0], [180.0])]) == (2.0, 6.0)
+
+
+def test_longitudes_go_on_beyond_180_degrees() -> None:
+    tracks = unwrapped((track([0.0, 0.0], [179.99, -179.99]), track([0.0], [-179.98])))
+    assert [each.x.tolist() for each in tracks] == [[179.99, pytest.approx(180.01)], [180.02]]
+    lat_deg, lon_deg = middle_deg(tracks)
+    assert (lat_deg, lon_deg) == (0, pytest.approx(180.01))
+    walk, _ = project(tracks, (lat_deg, lon_deg))
+    assert walk.x_m == pytest.approx([-2226.4, 0], abs=0.1)
+    assert way_m(tracks[0]) == pytest.approx(2226.4, abs=0.1)
+    assert extent_m(tracks)[0] == pytest.approx(1.5 * 2226.4, abs=0.1)
+
+
+@pytest.mark.parametrize("lon_deg", [[-80.0, 100.0], [-118.0, -0.1, 0.1, 139.0]])
+def test_longitudes_of_half_the_earth_or_on_both_sides_of_0_stay(lon_deg: list[float]) -> None:
+    tracks = (track([0.0] * len(lon_deg), lon_deg),)
+    assert unwrapped(tracks) is tracks

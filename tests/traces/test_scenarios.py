@@ -41,7 +41,7 @@ def test_bonnmotion_moves_straight_between_waypoints(tmp_path: Path) -> None:
 
 def test_bonnmotion_is_sampled_at_multiples_of_the_step(tmp_path: Path) -> None:
     recording = loaded(tmp_path, "a.movements", "0.5 0 0 6.5 6 0\n", sample_s=2.0)
-    assert positions(recording) == [(2, 1.5, 0), (4, 3.5, 0), (6, 5.5, 0)]
+    assert positions(recording) == [(0, 1.5, 0), (2, 3.5, 0), (4, 5.5, 0)]
 
 
 @pytest.mark.parametrize("fourth", ["9", "0"])
@@ -76,7 +76,7 @@ def test_bonnmotion_waypoints_going_back(tmp_path: Path) -> None:
 def test_scenario_of_far_too_many_steps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"a\.movements: node0 moves for 1e\+15 s"):
         loaded(tmp_path, "a.movements", "0 0 0 1e15 1 1\n")
-    with pytest.raises(TraceError, match=r"a\.tcl: node0 moves for inf s"):
+    with pytest.raises(TraceError, match=r"a\.tcl: node0 has a time .* of inf"):
         loaded(tmp_path, "a.tcl", PLACED + order(0, "9 9 1e-320"))
 
 
@@ -260,4 +260,55 @@ def test_sumo_time_going_backwards(tmp_path: Path) -> None:
     recording = loaded(tmp_path, "fcd.xml", text)
     assert np.array_equal(recording.tracks[0].time_s, [0, 2, 3])
     with pytest.raises(TraceError, match=r"fcd\.xml:5: time goes from 2 s to 1 s"):
+        loaded(tmp_path, "fcd.xml", text, backwards="refuse")
+
+
+def test_nodes_are_limited_together_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traces.waypoints._MOST_IN_ALL", 5)
+    with pytest.raises(TraceError, match=r"a\.movements: 2 nodes have 6 positions .* than 5"):
+        loaded(tmp_path, "a.movements", "0 0 0 3 1 1\n" * 2)
+
+
+@pytest.mark.parametrize("line", ["-1e308 0 0 1e308 1 1", "0 -1e308 0 1 1e308 1"])
+def test_times_and_places_beyond_all_bounds_are_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(TraceError, match=r"a\.movements: node0 has a time .* of 1e\+308"):
+        loaded(tmp_path, "a.movements", f"{line}\n")
+
+
+def test_simulated_clock_starts_in_the_second_of_its_first_sample(tmp_path: Path) -> None:
+    epoch = 1.7e9
+    text = fcd(
+        at(epoch + 0.25, mover("a", 500, 0)),
+        at(epoch + 1.25, mover("a", 501, 0), mover("b", 500, 0)),
+        at(epoch + 2.25, mover("b", 501, 0)),
+    )
+    recording = loaded(tmp_path, "fcd.xml", text)
+    assert [track.time_s.tolist() for track in recording.tracks] == [[0.25, 1.25], [1.25, 2.25]]
+
+
+@pytest.mark.parametrize(
+    ("declared", "what"),
+    [
+        (f'<!ATTLIST vehicle name CDATA "{"long" * 1000}">', "attributes of 'vehicle'"),
+        ("<!ELEMENT vehicle EMPTY>", "an element 'vehicle'"),
+        ('<!NOTATION n SYSTEM "n">', "a notation 'n'"),
+        ('<!ENTITY e "e">', "an entity 'e'"),
+    ],
+)
+def test_declarations_are_refused_by_name(tmp_path: Path, declared: str, what: str) -> None:
+    text = fcd(at(0, mover("a", 500, 0)), at(1, mover("a", 501, 0)))
+    text = text.replace("<fcd-export>", f"<!DOCTYPE fcd-export [{declared}]><fcd-export>")
+    with pytest.raises(TraceError, match=rf"fcd\.xml:2: it declares {what}"):
+        loaded(tmp_path, "fcd.xml", text)
+
+
+def test_document_type_without_declarations_is_read(tmp_path: Path) -> None:
+    text = fcd(at(0, mover("a", 500, 0)), at(1, mover("a", 501, 0)))
+    text = text.replace("<fcd-export>", '<!DOCTYPE fcd-export SYSTEM "fcd.dtd"><fcd-export>')
+    assert len(loaded(tmp_path, "fcd.xml", text).tracks[0]) == 2
+
+
+def test_times_in_messages_have_all_their_digits(tmp_path: Path) -> None:
+    text = fcd(*(at(t, mover("a", 500, t)) for t in (1714560000.5, 1714559999.25)))
+    with pytest.raises(TraceError, match=r"from 1714560000\.5 s to 1714559999\.25 s"):
         loaded(tmp_path, "fcd.xml", text, backwards="refuse")

@@ -7,7 +7,7 @@ import pytest
 
 from testbed.errors import ConfigurationError
 from testbed.values import AccessPoint, Fix, Handover, Schedule
-from traces.schedule import build_schedule
+from traces.schedule import Walk, build_schedule, count_handovers
 from traces.trace import FloatArray, Trace, TraceSet
 
 # Five access points in a row, 100 m apart: a position of 100 * k belongs to ap(k).
@@ -189,3 +189,9 @@ def test_busiest_window_agrees_with_trying_every_start() -> None:
             continue
     assert len(found.handovers) == max(tried.values())
     assert found.start_s == max(tried, key=lambda start: tried[start])
+
+
+def test_walks_that_end_far_too_late_are_refused() -> None:
+    walk = Walk("late", 10**10, np.zeros((2, 2)), np.zeros(2, dtype=np.int64))
+    with pytest.raises(ConfigurationError, match=r"last until step 10000000002 .*interval_s"):
+        count_handovers([walk], steps=1)
