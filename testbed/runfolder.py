@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -47,12 +48,19 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
-        """Make the folder that a user named; ConfigurationError if something is in it."""
+        """Make the folder that a user named, or take an empty one.
+
+        Raises:
+            ConfigurationError: it cannot be made or written, or something is in it.
+        """
         try:
             path.mkdir(parents=True, exist_ok=True)
+            occupied = any(path.iterdir())
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from error
-        if any(path.iterdir()):
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"{path}: may not be written; name another folder")
+        if occupied:
             raise ConfigurationError(f"{path}: is not empty; name a new folder for the run")
         return cls(path)
 

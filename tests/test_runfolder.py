@@ -68,3 +68,9 @@ def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(ConfigurationError, match="--out"):
         RunFolder.create(tmp_path / "results", "name", 1)
+
+
+def test_folder_that_may_not_be_written_is_refused_before_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write wherever it likes
+    with pytest.raises(ConfigurationError, match="may not be written"):
+        RunFolder.at(tmp_path / "run")
