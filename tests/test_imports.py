@@ -18,7 +18,7 @@ LINES = (
     ("testbed.errors",),
     (
         *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
-        *("testbed.layerstore", "testbed.plugins"),
+        *("testbed.layerstore", "testbed.plugins", "testbed.sections"),
     ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
