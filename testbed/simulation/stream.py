@@ -1,0 +1,66 @@
+"""A plan's layers in the order of upload as one stream of bytes.
+
+Uploads and migrations both send the most efficient layers first (section III.C.2), so what a server
+has of a client's model is a prefix of this stream, and its length says everything.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from testbed.simulation.offloading import Offloading, Step
+
+
+class Stream:
+    """How queries execute by how much of a model a server has.
+
+    There is one level before the first group of layers and one after each; within a level all
+    queries execute in the same way, since the layers of a group are of use once all are there.
+
+    Args:
+        offloading: the model between a client and a server.
+        groups: the server's layers with weights in the order of upload.
+
+    Attributes:
+        layers: the layers in the order of upload.
+        layer_ends_bytes: where each of them ends in the stream.
+        size_bytes: of all of them.
+        starts_bytes: where each level begins.
+        steps: how a query executes, by level.
+        latency_s: how long it takes if nothing else uses the link, by level.
+        up_bytes: what it sends to the server, by level.
+    """
+
+    def __init__(self, offloading: Offloading, groups: Sequence[Sequence[int]]) -> None:
+        weight_bytes = offloading.graph.weight_bytes
+        self.offloading = offloading
+        self.layers = tuple(layer for group in groups for layer in group)
+        self.layer_ends_bytes = list(accumulate(int(weight_bytes[each]) for each in self.layers))
+        self.size_bytes = self.layer_ends_bytes[-1] if self.layers else 0
+        counts = list(accumulate(map(len, groups), initial=0))
+        self.starts_bytes = [self.layer_ends_bytes[count - 1] if count else 0 for count in counts]
+        self.steps: list[tuple[Step, ...]] = [
+            offloading.steps(self.layers[:count]) for count in counts
+        ]
+        self.latency_s = [offloading.latency_s(steps) for steps in self.steps]
+        self.up_bytes = [sum(step.up_bytes for step in steps) for steps in self.steps]
+
+    def level(self, present_bytes: float) -> int:
+        """Return the level at which so much of the stream is at the server."""
+        return bisect_right(self.starts_bytes, present_bytes) - 1
+
+    def whole_layers(self, present_bytes: float) -> int:
+        """Return how many layers lie whole in so much of the stream."""
+        return bisect_right(self.layer_ends_bytes, present_bytes)
+
+    def bytes_of(self, layers: Sequence[int]) -> int:
+        """Return the length of the prefix that these layers are.
+
+        Raises:
+            ValueError: they are not the first ones in the order of upload.
+        """
+        if tuple(layers) != self.layers[: len(layers)]:
+            raise ValueError("the layers are no prefix of the order of upload")
+        return self.layer_ends_bytes[len(layers) - 1] if layers else 0

@@ -1,0 +1,140 @@
+"""A session in closed form against the simulation from event to event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from testbed.simulation.attachment import Answer, Attachment, Sharing, Stay, simulate
+from testbed.simulation.offloading import Offloading
+from testbed.simulation.session import Session
+from testbed.simulation.stream import Stream
+from tests.simulation.test_attachment import chain, layers_of, some
+
+SHARINGS = cast("tuple[Sharing, ...]", ("separate", "shared"))
+
+
+def event_by_event(stream: Stream, present_bytes: float, settings: Attachment) -> Stay:
+    """Return what comes of an attachment to a server that has a prefix of the upload."""
+    weight_bytes = stream.offloading.graph.weight_bytes
+    before, present = 0, {}
+    for layer in stream.layers:
+        present[layer] = min(float(weight_bytes[layer]), max(0.0, present_bytes - before))
+        before += int(weight_bytes[layer])
+    return simulate(stream.offloading, replace(settings, present_bytes=present))
+
+
+def in_closed_form(
+    stream: Stream, present_bytes: float, settings: Attachment, looks_s: list[float]
+) -> tuple[Session, list[float]]:
+    """Return the same as a session, and what the server had at some moments meanwhile."""
+    session = Session(
+        stream,
+        present_bytes=present_bytes,
+        raise_s=settings.first_query_s,
+        gap_s=settings.gap_s,
+        sharing=settings.sharing,
+    )
+    seen = []
+    for look_s in [*looks_s, settings.duration_s]:
+        session.advance(look_s)
+        seen.append(session.present_bytes(look_s))
+    session.leave(settings.duration_s)
+    return session, seen
+
+
+def answers_of(session: Session) -> list[Answer]:
+    return [
+        Answer(
+            raised_s=each.first_s + number * each.period_s,
+            answered_s=each.first_s + number * each.period_s + each.latency_s,
+            layers_server=sum(len(step.layers) for step in each.steps if step.on_server),
+            bytes_up=sum(step.up_bytes for step in each.steps),
+            bytes_down=sum(step.down_bytes for step in each.steps),
+            cold_start=each.cold_start,
+        )
+        for each in session.queries
+        for number in range(each.number)
+    ]
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("seed", range(40))
+def test_it_equals_the_simulation_from_event_to_event(seed: int, sharing: Sharing) -> None:
+    offloading, rng = some(seed)
+    stream = Stream(offloading, layers_of(offloading) if seed % 2 else offloading.runs())
+    present_bytes = stream.size_bytes * rng.choice([0.0, rng.random(), 1.0])
+    settings = Attachment(
+        duration_s=8 * stream.size_bytes / offloading.costs.up_bps * rng.uniform(0.2, 2),
+        upload=[(layer,) for layer in stream.layers] if seed % 2 else offloading.runs(),
+        sharing=sharing,
+        gap_s=rng.choice([0.0, 0.02, 0.3]),
+        first_query_s=rng.choice([0.0, 0.2 * rng.random()]),
+    )
+    looks_s = sorted(settings.duration_s * rng.random(4))
+    stay = event_by_event(stream, present_bytes, settings)
+    session, seen = in_closed_form(stream, present_bytes, settings, looks_s)
+    found = answers_of(session)
+    assert len(found) == len(stay.answers)
+    assert sum(each.number for each in session.queries) == len(found)
+    for one, other in zip(found, stay.answers, strict=True):
+        assert (one.raised_s, one.answered_s) == pytest.approx(
+            (other.raised_s, other.answered_s), abs=1e-9
+        )
+        assert replace(one, raised_s=0, answered_s=0) == replace(other, raised_s=0, answered_s=0)
+    for look_s, bytes_then in zip([*looks_s, settings.duration_s], seen, strict=True):
+        then = event_by_event(stream, present_bytes, replace(settings, duration_s=look_s))
+        assert bytes_then == pytest.approx(sum(then.present_bytes.values()), rel=1e-9, abs=1e-3)
+
+
+def test_queries_that_are_alike_are_counted_at_once() -> None:
+    stream = Stream(chain(), [(0,), (1,)])
+    session = Session(stream, gap_s=0.5)
+    assert session.advance(1e6) > 500_000
+    assert [each.number for each in session.queries][:1] == [1]  # 3 MB are there before the second
+    assert len(session.queries) == 2
+
+
+def test_a_server_that_has_everything_answers_at_full_speed_from_the_start() -> None:
+    stream = Stream(chain(), [(0,), (1,)])
+    session = Session(stream, present_bytes=stream.size_bytes, raise_s=2.0, gap_s=0.5)
+    session.advance(10.0)
+    (queries,) = session.queries
+    assert session.complete and not queries.cold_start
+    assert queries.latency_s == pytest.approx(0.5 + 0.3 + 0.01)
+    assert queries.number == 7  # from 2 s on, every 1.31 s
+
+
+def test_the_next_server_hears_the_query_after_the_one_in_flight() -> None:
+    stream = Stream(chain(), [(0,), (1,)])
+    session = Session(stream, present_bytes=stream.size_bytes, gap_s=0.5)
+    session.advance(0.3)
+    session.leave(0.3)  # while the input is on its way
+    assert session.raise_s == pytest.approx(0.81 + 0.5)
+
+
+def test_levels_lie_between_the_groups_of_layers() -> None:
+    stream = Stream(chain(), [(0,), (1,)])
+    assert stream.size_bytes == 3_000_000
+    assert [stream.level(each) for each in (0, 999_999, 1_000_000, 3_000_000)] == [0, 0, 1, 2]
+    assert [stream.whole_layers(each) for each in (0, 1e6, 2.9e6, 3e6)] == [0, 1, 1, 2]
+    assert stream.latency_s == sorted(stream.latency_s, reverse=True)
+    assert stream.bytes_of(()) == 0
+    assert stream.bytes_of((0, 1)) == 3_000_000
+
+
+def test_layers_that_are_no_prefix_of_the_upload_have_no_length() -> None:
+    with pytest.raises(ValueError, match="no prefix"):
+        Stream(chain(), [(0,), (1,)]).bytes_of((1,))
+
+
+def test_a_model_that_is_not_offloaded_has_no_stream() -> None:
+    offloading: Offloading = chain()
+    stream = Stream(offloading, [])
+    session = Session(stream, gap_s=1.0)
+    assert session.complete
+    assert session.advance(10.0) == 3  # 3 s at the client, 1 s of gap
+    assert np.isclose(session.raise_s, 12.0)
