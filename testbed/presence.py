@@ -14,16 +14,38 @@ from typing import Generic, TypeVar
 LayerKey = TypeVar("LayerKey", bound=Hashable)
 
 
-@dataclass
-class _Holding(Generic[LayerKey]):
-    present_bytes: dict[LayerKey, int] = field(default_factory=dict)
+@dataclass(slots=True)
+class Hold:
+    """Why a server keeps one client's layers, and until when.
+
+    Args:
+        offered_until_s: when the time to live of the last offer is over.
+        attached: whether the client is here.
+        sending: migrations to other servers that are under way.
+    """
+
     offered_until_s: float = -math.inf
     attached: bool = False
-    sending: int = 0  # migrations to other servers that are under way
+    sending: int = 0
+
+    def offer(self, until_s: float) -> None:
+        """Another server offered the layers: hold what is here until `until_s` (TTL)."""
+        self.offered_until_s = max(self.offered_until_s, until_s)
+
+    def leave(self, *, retain: bool) -> None:
+        """The client is no longer attached; what it has uploaded may be retained for good."""
+        self.attached = False
+        if retain:
+            self.offered_until_s = math.inf
 
     def expires_s(self) -> float:
         """When the layers may be discarded: infinity while the client is here or they are sent."""
         return math.inf if self.attached or self.sending else self.offered_until_s
+
+
+@dataclass(slots=True)
+class _Holding(Hold, Generic[LayerKey]):
+    present_bytes: dict[LayerKey, int] = field(default_factory=dict)
 
 
 class Presence(Generic[LayerKey]):
@@ -58,14 +80,11 @@ class Presence(Generic[LayerKey]):
 
     def offer(self, client: str, until_s: float) -> None:
         """Another server offered the client's layers: hold what is here until `until_s` (TTL)."""
-        holding = self._holding(client)
-        holding.offered_until_s = max(holding.offered_until_s, until_s)
+        self._holding(client).offer(until_s)
 
     def leave(self, client: str) -> None:
         """The client is no longer attached; `discard_expired` then drops what nothing holds."""
-        self._holding(client).attached = False
-        if self._retain_uploads:
-            self._holdings[client].offered_until_s = math.inf
+        self._holding(client).leave(retain=self._retain_uploads)
 
     def start_sending(self, client: str) -> None:
         """The client's layers are being sent to another server: keep them until that has ended."""

@@ -38,16 +38,55 @@ class Queries(NamedTuple):
     cold_start: bool
 
 
-class _Walked(NamedTuple):
-    """A query, and what was missing of the upload when it was answered or the client had left."""
+class _Uplink:
+    """The client's uplink from a moment on: what is missing of the upload, beside queries.
 
-    answered_s: float
-    missing_bytes: float
-    steps: tuple[Step, ...]
+    Args:
+        bytes_s: its rate, in bytes a second.
+        shared: whether upload and queries have half of it each while both are there.
+        now_s: the moment.
+        missing: bytes that are still to be uploaded.
+        leaves_s: when the client leaves, and uploads no more.
+    """
+
+    def __init__(
+        self, bytes_s: float, *, shared: bool, now_s: float, missing: float, leaves_s: float
+    ) -> None:
+        self.now_s = now_s
+        self.missing = missing
+        self.finished_s = inf if missing else now_s
+        self._bytes_s = bytes_s
+        self._shared = shared
+        self.leaves_s = leaves_s
+
+    def wait(self, seconds: float) -> None:
+        """The client sends nothing for a query."""
+        self._upload(max(0.0, min(seconds, self.leaves_s - self.now_s)), self._bytes_s)
+        self.now_s += seconds
+
+    def send(self, count: float) -> None:
+        """The client sends bytes of a query."""
+        half = self._bytes_s / 2
+        while self._shared and count and self.missing and self.now_s < self.leaves_s:
+            each = min(count, self.missing, half * (self.leaves_s - self.now_s))
+            count -= each
+            self._upload(each / half, half)
+            self.now_s += each / half
+        self.wait(count / self._bytes_s)
+
+    def _upload(self, seconds: float, bytes_s: float) -> None:
+        if self.missing and self.missing <= bytes_s * seconds:
+            self.finished_s = self.now_s + self.missing / bytes_s
+        self.missing = max(0.0, self.missing - bytes_s * seconds)
 
 
 class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
+
+    Attributes:
+        queries: so far.
+        raise_s: when the next one is raised.
+        finished_s: when the server has or had everything; infinity if that is not yet known.
 
     Args:
         stream: the client's model.
@@ -77,7 +116,10 @@ class Session:
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, max(0.0, stream.size_bytes - present_bytes)
-        self._missing = self._uploading(self._last_missing, raise_s - attached_s)  # at `raise_s`
+        uplink = self._uplink(attached_s, self._last_missing)
+        uplink.wait(raise_s - attached_s)
+        self.finished_s = uplink.finished_s
+        self._missing = uplink.missing  # when the next query is raised
 
     @property
     def complete(self) -> bool:
@@ -96,35 +138,33 @@ class Session:
         """Return how much the server has at a time, between the last query and the next."""
         if not self._last_missing:
             return float(self._stream.size_bytes)
-        missing = self._last_missing
-        if self._shared and self.queries:
-            walked = self._walk(self._last_s, missing, self.queries[-1].steps, time_s)
-            missing = self._uploading(walked.missing_bytes, time_s - walked.answered_s)
-        else:
-            missing = self._uploading(missing, time_s - self._last_s)
-        return self._stream.size_bytes - missing
+        uplink = self._uplink(self._last_s, self._last_missing, time_s)
+        if self.queries:
+            self._take(self.queries[-1].steps, uplink)
+        uplink.wait(max(0.0, time_s - uplink.now_s))
+        return self._stream.size_bytes - uplink.missing
 
     def leave(self, time_s: float) -> None:
         """The client leaves, after it has been advanced so far: its last query may take longer.
 
         What the server has not begun of a query by then, the client executes itself.
         """
+        if self.finished_s > time_s:
+            self.finished_s = inf
         if not self.queries:
             return
         last = self.queries[-1]
         if self._last_s + last.latency_s <= time_s:
             return
-        walked = self._walk(self._last_s, self._last_missing, last.steps, time_s)
+        uplink = self._uplink(self._last_s, self._last_missing, time_s)
+        taken = self._take(last.steps, uplink)
         self.queries[-1:] = [
             *([last._replace(number=last.number - 1)] if last.number > 1 else []),
             last._replace(
-                first_s=self._last_s,
-                number=1,
-                latency_s=walked.answered_s - self._last_s,
-                steps=walked.steps,
+                first_s=self._last_s, number=1, latency_s=uplink.now_s - self._last_s, steps=taken
             ),
         ]
-        self.raise_s = walked.answered_s + self._gap_s
+        self.raise_s = uplink.now_s + self._gap_s
 
     def _raise(self, until_s: float) -> Queries:
         """Raise the next query and those after it that are like it, at most those before a time."""
@@ -136,55 +176,42 @@ class Session:
             progress = -float(stream.up_bytes[level])
         period_s = latency_s + self._gap_s
         progress += self._up_bytes_s * period_s
-        count = ceil((until_s - first_s) / period_s)
+        number = ceil((until_s - first_s) / period_s)
         if missing:
             next_missing = stream.size_bytes - stream.starts_bytes[level + 1]
-            count = min(count, ceil((missing - next_missing) / progress))
-            if self._shared:  # the upload is not over before the last of them has been answered
-                count = min(count, floor(missing / progress))
-        if count:
-            self._last_s = first_s + (count - 1) * period_s
-            self._last_missing = max(0.0, missing - (count - 1) * progress) if missing else 0.0
-            self._missing = max(0.0, missing - count * progress) if missing else 0.0
-        else:
-            walked = self._walk(first_s, missing, stream.steps[level], inf)
-            count, latency_s = 1, walked.answered_s - first_s
-            self._last_s, self._last_missing = first_s, missing
-            self._missing = self._uploading(walked.missing_bytes, self._gap_s)
+            number = min(number, ceil((missing - next_missing) / progress))
+            if self._shared:  # all are answered before the upload is over, or it is a single one
+                number = max(1, min(number, floor(missing / progress)))
+        self._last_s = first_s + (number - 1) * period_s
+        if missing:
+            self._last_missing = missing - (number - 1) * progress
+            uplink = self._uplink(self._last_s, self._last_missing)
+            self._take(stream.steps[level], uplink)
+            latency_s = uplink.now_s - self._last_s
+            uplink.wait(self._gap_s)
+            self._missing, self.finished_s = uplink.missing, uplink.finished_s
             period_s = latency_s + self._gap_s
+        else:
+            self._last_missing = 0.0
         self.raise_s = self._last_s + period_s
-        return Queries(first_s, count, period_s, latency_s, stream.steps[level], bool(missing))
+        return Queries(first_s, number, period_s, latency_s, stream.steps[level], bool(missing))
 
-    def _uploading(self, missing: float, seconds: float) -> float:
-        """Return what is missing after the upload has had the uplink for itself for a time."""
-        return max(0.0, missing - self._up_bytes_s * max(0.0, seconds))
+    def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> _Uplink:
+        return _Uplink(
+            self._up_bytes_s, shared=self._shared, now_s=now_s, missing=missing, leaves_s=leaves_s
+        )
 
-    def _walk(
-        self, raised_s: float, missing: float, steps: Sequence[Step], leaves_s: float
-    ) -> _Walked:
+    def _take(self, steps: Sequence[Step], uplink: _Uplink) -> tuple[Step, ...]:
         """Take a query's steps, what is left for the server at the client once it has left it."""
-        ahead, taken, held, now_s = deque(steps), list[Step](), set[int](), raised_s
+        ahead, taken, held = deque(steps), list[Step](), set[int]()
         while ahead:
             step = ahead.popleft()
-            if step.on_server and now_s >= leaves_s:
+            if step.on_server and uplink.now_s >= uplink.leaves_s:
                 offloading = self._stream.offloading
                 ahead = deque(offloading.steps_of(local_rest(offloading.graph, held)))
                 continue
-            now_s, missing = self._send(step.up_bytes, now_s, missing, leaves_s)
-            took_s = step.execution_s + step.down_bytes / self._down_bytes_s
-            missing = self._uploading(missing, min(took_s, leaves_s - now_s))
-            now_s += took_s
+            uplink.send(step.up_bytes)
+            uplink.wait(step.execution_s + step.down_bytes / self._down_bytes_s)
             held.update(step.returned if step.on_server else step.layers)
             taken.append(step)
-        return _Walked(now_s, missing, tuple(taken))
-
-    def _send(
-        self, count: float, now_s: float, missing: float, leaves_s: float
-    ) -> tuple[float, float]:
-        """Send bytes of a query; return when they are through, and what is then missing."""
-        while self._shared and count and missing and now_s < leaves_s:
-            each = min(count, missing, self._up_bytes_s / 2 * (leaves_s - now_s))
-            now_s += 2 * each / self._up_bytes_s
-            count, missing = count - each, missing - each
-        took_s = count / self._up_bytes_s
-        return now_s + took_s, self._uploading(missing, min(took_s, leaves_s - now_s))
+        return tuple(taken)

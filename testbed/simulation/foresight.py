@@ -1,0 +1,158 @@
+"""What the master expects of everyone, predicted for many people and steps at once.
+
+Where people go depends on nothing that happens in a run, so predictions can be made in large
+batches; the policies are asked about one person at one step, as they are by the emulated master.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from testbed.coordinator import visits
+from testbed.mobility.neighbourhood import NOBODY, Neighbourhood
+from testbed.mobility.predictor import Candidates, Predictor, histories
+from testbed.values import AccessPoint, Fix, Schedule
+
+FloatArray = npt.NDArray[np.float64]
+
+_MOST_ROWS = 100_000  # predicted at once
+
+
+@dataclass(frozen=True, eq=False)
+class Client:
+    """A client's movement, by the steps of a run.
+
+    Args:
+        name: of the client.
+        first: the step of its first known position; negative before the run's start.
+        positions_m: where it is at that step and each one after, (m, 2).
+        attached: index of its access point at each of these steps from the run's start on.
+    """
+
+    name: str
+    first: int
+    positions_m: FloatArray
+    attached: tuple[int, ...]
+
+    @property
+    def enters(self) -> int:
+        """The first step at which it takes part."""
+        return max(self.first, 0)
+
+    @property
+    def leaves(self) -> int:
+        """The first step at which it does not any more."""
+        return self.enters + len(self.attached)
+
+
+class Foresight:
+    """What a fitted predictor expects of clients.
+
+    Args:
+        predictor: fitted with these access points.
+        access_points: all of the run.
+        clients: in the order by which they are numbered.
+        reach_m: how far from the expected place the policy looks at access points; None: anywhere.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        access_points: Sequence[AccessPoint],
+        clients: Sequence[Client],
+        reach_m: float | None,
+    ) -> None:
+        self._predictor = predictor
+        self._access_points = tuple(access_points)
+        self._clients = clients
+        servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
+        self._around = None if reach_m is None else Neighbourhood(servers_m, reach_m)
+        n, memory = predictor.n, predictor.memory
+        self._told = [histories(client.positions_m, n, memory) for client in clients]
+        self.steps_at_once = max(1, _MOST_ROWS // max(1, len(clients)))
+
+    def between(self, start: int, stop: int) -> Expected:
+        """Return what is expected at the steps from `start` to `stop`, for all clients."""
+        rows, recents, total = [], [], 0
+        for client, told in zip(self._clients, self._told, strict=True):
+            known = client.first + self._predictor.n - 1  # the step of the first row of `told`
+            since = max(start, known, client.enters)
+            until = max(since, min(stop, client.leaves))
+            rows.append((since, until, total - since))
+            recents.append(told[since - known : until - known])
+            total += until - since
+        return Expected(self._predictor, self._access_points, self._around, rows, recents)
+
+
+class Expected:
+    """What is expected of all clients at some steps; made by `Foresight`."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        access_points: Sequence[AccessPoint],
+        around: Neighbourhood | None,
+        rows: Sequence[tuple[int, int, int]],
+        recents: Sequence[FloatArray],
+    ) -> None:
+        self._predictor = predictor
+        self._access_points = access_points
+        self._rows = rows
+        self._recents = np.concatenate(recents)
+        predicted_m = predictor.predict(self._recents)
+        self._predicted_m: list[list[float]] = predicted_m.tolist()
+        self._near: list[list[int]] | None = (
+            None if around is None else around.within(predicted_m)[0].tolist()
+        )
+
+    def row(self, client: int, step: int) -> int | None:
+        """Return the number of a prediction, None where too few positions are known for one."""
+        since, until, offset = self._rows[client]
+        return step + offset if since <= step < until else None
+
+    def place_m(self, row: int) -> list[float]:
+        """Return where the client will be one interval later, x and y."""
+        return self._predicted_m[row]
+
+    def near(self, row: int) -> Sequence[AccessPoint]:
+        """Return the access points that the policy is told of."""
+        if self._near is None:
+            return self._access_points
+        return [self._access_points[server] for server in self._near[row] if server != NOBODY]
+
+    def visits(self, row: int) -> dict[str, tuple[float, ...]]:
+        """Return the probabilities of visits by access point, the likeliest next first."""
+        return visits(self._access_points, self._candidates, row)
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        return self._predictor.candidates(self._recents)
+
+
+def clients_of(schedule: Schedule) -> list[Client]:
+    """Return the clients of a schedule; each takes part until its last position."""
+    number = {access_point.name: index for index, access_point in enumerate(schedule.access_points)}
+    fixes: dict[str, list[Fix]] = {client: [] for client in schedule.clients}
+    for fix in schedule.fixes:
+        fixes[fix.client].append(fix)
+    moves: dict[str, list[tuple[int, int]]] = {client: [] for client in schedule.clients}
+    for handover in schedule.handovers:
+        step = round(handover.time_s / schedule.interval_s)
+        moves[handover.client].append((step, number[handover.to_ap]))
+    clients = []
+    for name, its_fixes in fixes.items():
+        first, last = (round(its_fixes[k].time_s / schedule.interval_s) for k in (0, -1))
+        ends = [step for step, _ in moves[name][1:]] + [last + 1]
+        attached = tuple(
+            server
+            for (step, server), end in zip(moves[name], ends, strict=True)
+            for _ in range(step, end)
+        )
+        positions_m = np.array([(fix.x_m, fix.y_m) for fix in its_fixes])
+        clients.append(Client(name, first, positions_m, attached))
+    return clients
