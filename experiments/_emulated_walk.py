@@ -13,16 +13,16 @@ from math import ceil
 from pathlib import Path
 
 import pandas as pd
-from _single_client import Asked, offloading, one_by_one, stay
+from _single_client import Asked, one_by_one, stay
 from msgspec.structs import replace
 
 from testbed.config import Experiment, Migration, Replay, Traces
-from testbed.emulation.shaping import TCP_GOODPUT_SHARE
 from testbed.errors import TestbedError
 from testbed.records import read_table
 from testbed.runfolder import RunFolder
 from testbed.simulation.attachment import Answer, Stay
-from testbed.simulation.offloading import Offloading
+from testbed.simulation.offloading import Offloading, offloading_of
+from testbed.units import TCP_GOODPUT_SHARE
 from traces.walk import write_walk
 
 _POSITIONS_M = ((40.0, 0.0), (125.0, 0.0))  # the cells' centres: (0, 0) and (86.6, 0)
@@ -102,7 +102,7 @@ def expected(
 
 def goodput_offloading(settings: Experiment) -> Offloading:
     """Return the settings' model at the rates that TCP's payload has."""
-    return offloading(settings, TCP_GOODPUT_SHARE)
+    return offloading_of(settings, TCP_GOODPUT_SHARE)
 
 
 def completed(folder: RunFolder, names: Iterable[str]) -> dict[str, list[Measured]]:

@@ -13,17 +13,13 @@ from msgspec.structs import asdict, replace
 
 from testbed.commands.output import add_json, print_table
 from testbed.config import Experiment
-from testbed.config import Model as ModelSettings
-from testbed.dnn.devices import device_profile
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partition import Costs
-from testbed.dnn.published import MODELS, published_graph
 from testbed.errors import ConfigurationError
 from testbed.experiment import check, new_folder, parser
 from testbed.options import with_options
 from testbed.runfolder import RunFolder
 from testbed.simulation.attachment import Attachment, Sharing, Stay, simulate
-from testbed.simulation.offloading import Offloading
+from testbed.simulation.offloading import Offloading, offloading_of
 
 Groups = Sequence[tuple[int, ...]]
 Column = tuple[str, str]  # heading, and the format of numbers (".1f")
@@ -74,24 +70,12 @@ def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str]
     asked = Asked(settings, (settings.model.name,) if one else tuple(models), given.out, given.json)
     for model in asked.models:
         check(asked.for_model(model), asked.out)
-        if not offloading(asked.for_model(model)).plan.upload_bytes:
+        if not offloading_of(asked.for_model(model)).plan.upload_bytes:
             text = f"{model}: at these rates nothing is worth offloading"
             if settings.engine == "emulate":
                 raise ConfigurationError(text)
             say(text)
     return asked
-
-
-def offloading(settings: Experiment, rate: float = 1.0) -> Offloading:
-    """Return the settings' model between client and edge server, at `rate` times their rates."""
-    graph, wireless = layer_graph(settings.model), settings.wireless
-    costs = Costs(
-        client_s=device_profile(settings.model.client_device).layer_times(graph),
-        server_s=device_profile(settings.model.server_device).layer_times(graph),
-        up_bps=wireless.up_bps * rate,
-        down_bps=wireless.down_bps * rate,
-    )
-    return Offloading(graph, costs)
 
 
 def rate_text(bps: float) -> str:
@@ -100,16 +84,6 @@ def rate_text(bps: float) -> str:
         return f"{bps:g}"
     mebi = bps / 2**20
     return f"{mebi:g} * 2^20" if abs(mebi - round(mebi)) < 1e-9 else f"{bps / 1e6:g} * 10^6"
-
-
-def layer_graph(model: ModelSettings) -> LayerGraph:
-    """Return the layers of a published model, or of any other once it is captured."""
-    if model.name in MODELS and model.input_shape == ModelSettings().input_shape:
-        return published_graph(model.name)
-    from testbed.dnn.capture import capture
-    from testbed.dnn.models import build_model
-
-    return capture(*build_model(model.name, None, model.input_shape), model.name).graph
 
 
 def one_by_one(runs: Groups) -> Groups:

@@ -25,7 +25,6 @@ from _single_client import (
     MEBI,
     Asked,
     ask,
-    offloading,
     one_by_one,
     stay,
     whole,
@@ -40,7 +39,7 @@ from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 from testbed.experiment import exit_with, machine_fit
 from testbed.series import Series
 from testbed.simulation.attachment import Answer, Sharing
-from testbed.simulation.offloading import Offloading
+from testbed.simulation.offloading import Offloading, offloading_of
 
 EXPERIMENT = Experiment(
     name="fig7_single_client", engine="simulate", replay=Replay(clients=1, start=0.0)
@@ -76,7 +75,7 @@ def _simulated(asked: Asked) -> int:
         for sharing in reversed(get_args(Sharing)):
             for name in asked.models:
                 settings = asked.for_model(name)
-                found, panel = _walk(settings, offloading(settings, rate), sharing)
+                found, panel = _walk(settings, offloading_of(settings, rate), sharing)
                 rows += found
                 if rate == 1.0 and sharing == "separate":
                     panels.append(panel)
@@ -186,7 +185,7 @@ def _emulated(asked: Asked) -> int:
     runs = {}
     for model in asked.models:
         settings = asked.for_model(model)
-        part_mb = part_bytes(settings, offloading(settings).graph) / 1e6
+        part_mb = part_bytes(settings, offloading_of(settings).graph) / 1e6
         policies = {"nothing": "ionn", "part": "perdnn", "all": "perdnn"}
         for amount, policy in policies.items():
             runs[f"{model}-{amount}"] = walk(
@@ -219,7 +218,7 @@ def _emulated(asked: Asked) -> int:
 def _measured_walk(
     settings: Experiment, done: dict[str, list[Measured]]
 ) -> tuple[list[Row], Panel]:
-    model = offloading(settings)
+    model = offloading_of(settings)
     layers = migrated(settings, model)
     rows, curves = [], []
     for amount, (first, second) in done.items():

@@ -26,7 +26,6 @@ from _single_client import (
     MEBI,
     Asked,
     ask,
-    offloading,
     one_by_one,
     print_fixed,
     rate_text,
@@ -37,12 +36,12 @@ from _single_client import (
 from paper import MODELS, TABLE_2
 
 from testbed.config import Experiment, Replay
-from testbed.emulation.shaping import TCP_GOODPUT_SHARE
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 from testbed.experiment import exit_with, machine_fit
 from testbed.series import Series
 from testbed.simulation.attachment import Sharing, answered_by, raised_before
-from testbed.simulation.offloading import Offloading
+from testbed.simulation.offloading import Offloading, offloading_of
+from testbed.units import TCP_GOODPUT_SHARE
 
 EXPERIMENT = Experiment(
     name="table2_throughput", engine="simulate", replay=Replay(clients=1, start=0.0)
@@ -62,7 +61,7 @@ def main() -> int:
 def _simulated(asked: Asked) -> int:
     rows: dict[str, list[Row]] = {sharing: [] for sharing in get_args(Sharing)}
     for rate in (1.0, MEBI):
-        models = {model: offloading(asked.for_model(model), rate) for model in asked.models}
+        models = {model: offloading_of(asked.for_model(model), rate) for model in asked.models}
         gap_s = asked.settings.model.query_gap_s
         for sharing in get_args(Sharing):
             rows[sharing] += [
@@ -188,7 +187,7 @@ def _measured_row(model: str, settings: Experiment, stays: list[Measured]) -> Ro
     miss, hit = stays
     expected_miss = expected(settings, miss.first_query_s)
     uploading_s = expected_miss.finished_s
-    ideal = offloading(settings)
+    ideal = offloading_of(settings)
     expected_hit = expected(settings, hit.first_query_s, whole(ideal.graph, ideal.runs()))
     return {
         "model": model,

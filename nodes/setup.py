@@ -10,7 +10,7 @@ import msgspec
 from testbed.config import Experiment
 from testbed.layerstore import LayerStore
 from testbed.records import RecordWriter
-from testbed.values import AccessPoint, Fix
+from testbed.values import AccessPoint, Fix, client_seed
 
 Role = Literal["client", "edge", "master"]
 ComputeMode = Literal["real", "memo", "profile"]
@@ -53,4 +53,4 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     def client_seed(self, client: str) -> int:
         """Return the seed of a client's weights and inputs: models are personal."""
-        return self.experiment.seed * 1_000 + self.clients.index(client)
+        return client_seed(self.experiment.seed, self.clients.index(client))

@@ -17,6 +17,7 @@ from testbed.sections import (
     Replay,
     Section,
     Server,
+    Simulation,
     Traces,
     Wireless,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Model",
     "Replay",
     "Server",
+    "Simulation",
     "Traces",
     "Wireless",
     "from_dict",
@@ -56,6 +58,7 @@ class Experiment(Section, frozen=True, kw_only=True):
     server: Server = Server()
     migration: Migration = Migration()
     compute: Compute = Compute()
+    simulation: Simulation = Simulation()
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from testbed.dnn.partition import Costs, Plan
 from testbed.dnn.partitioner import best_plans
 from testbed.dnn.upload_order import upload_order
 from testbed.gpu.stats import ServerStats
-from testbed.policies import Policy, Situation
+from testbed.policies import Policy, Situation, time_to_live_s
 from testbed.values import AccessPoint, Fix, Offer, Prediction
 
 Floats = npt.NDArray[np.float64]
@@ -124,7 +124,7 @@ class Coordinator:
         self._server_times = server_times
         self._rates_bps = rates_bps
         self._interval_s = interval_s
-        self._ttl_s = ttl_intervals * interval_s
+        self._ttl_s = time_to_live_s(ttl_intervals, interval_s)
         self._clients: dict[str, _Client] = {}
         self._loads: dict[str, ServerStats] = {}
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,9 @@ from testbed.errors import (
 )
 from testbed.options import Parser, add_settings, with_options
 from testbed.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from testbed.movement import Movement
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -76,18 +79,37 @@ def run(experiment: Experiment, out: Path | None) -> int:
         ConfigurationError: something in the settings cannot be used; nothing has been created.
     """
     check(experiment, out)
-    if experiment.engine != "emulate":
-        raise ConfigurationError(f"engine: {experiment.name} can only be emulated")
-    from testbed.emulation import sandbox
     from testbed.movement import prepare
 
     movement = prepare(experiment)
     _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
+    if experiment.engine == "simulate":
+        return _simulate(experiment, out, movement)
     if not machine_fit():
         return EXIT_MACHINE_UNFIT
+    from testbed.emulation import sandbox
+
     folder = new_folder(experiment, out)
     folder.write_schedule(movement.schedule)
     sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
+
+
+def _simulate(experiment: Experiment, out: Path | None, movement: Movement) -> int:
+    from controllers.paths import Paths
+    from testbed.emulation.network import build_topo
+    from testbed.simulation.engine import execute
+    from topologies.library import find_topology
+
+    names = [access_point.name for access_point in movement.schedule.access_points]
+
+    def links() -> tuple[Paths, list[float]]:
+        topo = build_topo(find_topology(experiment.backhaul.topology), names)
+        paths = Paths(topo, names, experiment.backhaul.link_bps)
+        return paths, paths.rates_bps
+
+    folder = new_folder(experiment, out)
+    folder.write_schedule(movement.schedule)
+    return execute(experiment, movement, folder, links, Console(stderr=True))
 
 
 def machine_fit() -> bool:
@@ -124,6 +146,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     from testbed.policies import build_predictor, find_policy
     from topologies.library import find_topology
 
+    _check_engine(experiment)
     find_policy(experiment.migration.policy)
     build_predictor(experiment.migration)
     find_controller(experiment.backhaul.controller)
@@ -133,6 +156,17 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     if out is not None and out.exists():
         RunFolder.at(out)
     _check_model(experiment)
+
+
+def _check_engine(experiment: Experiment) -> None:
+    if experiment.engine == "emulate" and experiment.replay.duration_s == "all":
+        raise ConfigurationError(
+            "replay.duration_s: an emulation needs a window; give its length, such as 300 or 5min"
+        )
+    if experiment.engine == "simulate" and experiment.wireless.association != "nearest":
+        raise ConfigurationError(
+            "wireless.association: where servers are chosen by their load, only an emulation can"
+        )
 
 
 def _check_model(experiment: Experiment) -> None:

@@ -17,7 +17,7 @@ from traces.library import find_traces
 from traces.prepare import Preparation, split_people
 from traces.prepare import prepare as prepare_traces
 from traces.recording import Reading, Recording
-from traces.schedule import build_schedule
+from traces.schedule import build_schedule, whole_schedule
 from traces.trace import FloatArray, TraceSet
 from traces.window import GeographicWindow, Window
 
@@ -119,6 +119,9 @@ def prepare(settings: Experiment) -> Movement:
     people, replay = load_people(settings), settings.replay
     predictor = build_predictor(settings.migration)
     training, testing = people.split(settings)
+    if replay.duration_s == "all":
+        schedule = whole_schedule(testing, people.access_points)
+        return Movement(training, people.access_points, schedule)
     schedule = build_schedule(
         testing,
         people.access_points,

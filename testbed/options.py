@@ -7,7 +7,7 @@ end of its name.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -135,6 +135,8 @@ def setting_value(path: str, text: str) -> object:
         return None
     if inspect.StrType in types:
         return text  # a folder may be called 2024
+    if field is not None and text in _literals(field):
+        return text
     value = parse_value(text)
     if isinstance(value, str) and inspect.TupleType in types:
         value = parse_value(f"[{text}]")  # 0,0,1500,2000
@@ -159,10 +161,6 @@ def _option_value(option: str, path: str, text: str) -> object:
         return _crowded(text)
     if option == "--input-shape":
         return [parse_value(part) for part in text.lower().split("x")]
-    if option == "--duration" and text == "all":
-        raise ConfigurationError(
-            "--duration all: an emulation needs a window; give its length, such as 300 or 5min"
-        )
     return setting_value(path, text)
 
 
@@ -220,8 +218,18 @@ def _kind(kind: inspect.Type) -> str:
 
 
 def _types(field: inspect.Field) -> set[type[inspect.Type]]:
+    return {type(each) for each in _alternatives(field)}
+
+
+def _literals(field: inspect.Field) -> set[object]:
+    """Return the words that a setting takes, such as "busiest"."""
+    words = (each.values for each in _alternatives(field) if isinstance(each, inspect.LiteralType))
+    return {word for values in words for word in values}
+
+
+def _alternatives(field: inspect.Field) -> Sequence[inspect.Type]:
     kind = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
-    return {type(each) for each in (kind.types if isinstance(kind, inspect.UnionType) else [kind])}
+    return kind.types if isinstance(kind, inspect.UnionType) else [kind]
 
 
 def _meaning(field: inspect.Field) -> str:

@@ -24,6 +24,15 @@ from testbed.values import AccessPoint, Offer, Prediction, names_around
 #: another to arrive (Inception's 134.6 MB take 31 s at 35 Mbit/s).
 LEAD_INTERVALS = 2
 
+#: Positions are reported once an interval, so who moves in the last interval of the time to live is
+#: seen at its end, when layers must still be there.
+_GRACE_INTERVALS = 0.5
+
+
+def time_to_live_s(ttl_intervals: int, interval_s: float) -> float:
+    """Return how long an offer holds layers, in seconds from the report that it answers."""
+    return (ttl_intervals + _GRACE_INTERVALS) * interval_s
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -44,7 +53,7 @@ class Situation:
     def holds(self, server: str) -> bool:
         """Whether a server has the client's layers already: it is attached there, or an offer."""
         held_until_s = self.held_until_s.get(server, -math.inf)
-        return server == self.current or held_until_s >= self.prediction.time_s
+        return server == self.current or held_until_s > self.prediction.time_s
 
 
 class Policy:
@@ -57,6 +66,14 @@ class Policy:
 
     def __init__(self, settings: Migration) -> None:
         self.settings = settings
+
+    @property
+    def reach_m(self) -> float | None:
+        """How far from the predicted position it looks at access points; None: at all there are.
+
+        The simulator tells a policy of no others.
+        """
+        return None
 
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers that `offers` will plan for; the master asks their load before.
@@ -90,6 +107,11 @@ class PerDnn(Policy):
     With `fraction_mb`, crowded servers send and receive only the most efficient layers of so
     many megabytes (section IV.B.5); with no crowded server named, the limit holds everywhere.
     """
+
+    @property
+    def reach_m(self) -> float | None:
+        """The radius."""
+        return self.settings.radius_m
 
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers around the predicted position but the current one, nearest first."""

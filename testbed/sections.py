@@ -106,7 +106,10 @@ class Replay(Section, frozen=True, kw_only=True):
         float | Literal["busiest"],
         Meta(description="start in seconds of the traces' time, or the window with most handovers"),
     ] = "busiest"
-    duration_s: Annotated[Positive, Meta(description="emulated time")] = 300.0
+    duration_s: Annotated[
+        Positive | Literal["all"],
+        Meta(description="emulated time, or the whole of every trace, with all clients (simulate)"),
+    ] = 300.0
 
 
 class Wireless(Section, frozen=True, kw_only=True):
@@ -237,3 +240,22 @@ class Compute(Section, frozen=True, kw_only=True):
     verify_share: Annotated[
         float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
     ] = 0.01
+
+
+class Simulation(Section, frozen=True, kw_only=True):
+    """What the simulator models of the network; the paper's has separate, unlimited, no headers."""
+
+    sharing: Annotated[
+        Literal["shared", "separate"],
+        Meta(
+            description="upload and queries have half the uplink each while both are there, as"
+            " emulated, or each as if it were alone"
+        ),
+    ] = "shared"
+    backhaul: Annotated[
+        Literal["limited", "unlimited"],
+        Meta(description="migrations share links max-min fairly, or take no time"),
+    ] = "limited"
+    headers: Annotated[
+        bool, Meta(description="links carry Ethernet, IP and TCP headers beside the data")
+    ] = True

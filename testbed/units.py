@@ -10,6 +10,10 @@ import re
 
 from testbed.errors import ConfigurationError
 
+#: Share of a rate that is TCP payload: 1,448 bytes in a 1,514-byte frame (timestamps on; preamble,
+#: check sequence and gap are not counted).
+TCP_GOODPUT_SHARE = 1448 / 1514
+
 _PREFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _QUANTITY = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z/]*)\s*$", re.IGNORECASE)
 _TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0, "h": 3600.0}

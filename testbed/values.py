@@ -50,7 +50,8 @@ class Schedule(msgspec.Struct, frozen=True):
     """All movement of a run, computed once and replayed by whichever engine runs.
 
     `fixes` are sorted by time and include each client's positions before the window, which the
-    master may know; `handovers` starts with one attachment (no `from_ap`) of each client at 0 s.
+    master may know; `handovers` has one attachment (no `from_ap`) of each client when it enters, in
+    a window at 0 s. Clients take part until one interval after their last position.
     """
 
     source: str  # "kaist", "synthetic campus", or the folder's name
@@ -87,3 +88,8 @@ class Offer(msgspec.Struct, frozen=True):
     layers: tuple[int, ...]
     ends_s: float
     until_s: float
+
+
+def client_seed(seed: int, number: int) -> int:
+    """Return the seed of a run's client: of its weights, inputs and first query."""
+    return seed * 1_000 + number

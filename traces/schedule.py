@@ -114,6 +114,31 @@ def build_schedule(
     )
 
 
+def whole_schedule(traces: TraceSet, access_points: Sequence[AccessPoint]) -> Schedule:
+    """Return the movement of everyone from first to last position, among all access points.
+
+    They are called c1, c2, ... in the traces' order, and each takes part while its trace lasts.
+
+    Raises:
+        ConfigurationError: there are no traces or no access points.
+    """
+    interval_s = traces.interval_s
+    walks = take_walks(traces, access_points)
+    if not walks:
+        raise ConfigurationError(f"{traces.source!r} holds nobody whose whole trace can be taken")
+    moves = {f"c{number}": walk for number, walk in enumerate(walks, start=1)}
+    return Schedule(
+        source=traces.source,
+        start_s=0.0,
+        duration_s=max(walk.first + len(walk.attached) for walk in walks) * interval_s,
+        interval_s=interval_s,
+        access_points=tuple(access_points),
+        clients={client: walk.trace for client, walk in moves.items()},
+        fixes=_fixes(moves, 0, interval_s),
+        handovers=_handovers(moves, 0, interval_s, access_points),
+    )
+
+
 def take_walks(
     traces: TraceSet, access_points: Sequence[AccessPoint], phase_s: float = 0.0
 ) -> list[Walk]:
@@ -218,7 +243,8 @@ def _handovers(
     handovers = []
     for client, walk in moves.items():
         names = [access_points[index].name for index in walk.attached]
-        handovers.append(Handover(client, 0.0, None, names[0]))
+        enters_s = float(walk.first - start) * interval_s
+        handovers.append(Handover(client, enters_s, None, names[0]))
         for step in handover_steps(walk.attached):
             time_s = float(walk.first - start + step) * interval_s
             handovers.append(Handover(client, time_s, names[step - 1], names[step]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from testbed.analysis.backhaul import peaks, share_under
+from testbed.units import format_size
 
 
 def summarise(
@@ -26,6 +28,24 @@ def summarise(
         "mean_prediction_error_m": _number(tables["predictions"]["error_m"].mean()),
         "fidelity": fidelity,
     }
+
+
+def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> list[str]:
+    """Return what a run's end tells people: `reasons` are those of the fidelity's verdict."""
+    migrated, wire = summary["migrated_bytes"], summary["migrated_wire_bytes"]
+    ratio = "-" if summary["hit_ratio"] is None else f"{summary['hit_ratio']:.0%}"
+    up_mbps, down_mbps = summary["peak_uplink_mbps"], summary["peak_downlink_mbps"]
+    return [
+        f"{summary['queries']} queries, median {_ms(summary['median_latency_s'])}, "
+        f"95th percentile {_ms(summary['p95_latency_s'])}; "
+        f"{summary['cold_start_queries']} in cold starts, {summary['failed_queries']} failed",
+        f"{summary['handovers']} handovers: {summary['hits']} hits, {summary['misses']} misses "
+        f"(hit ratio {ratio}); median gap {_ms(summary['median_handover_gap_s'])}",
+        f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers on the "
+        f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, {down_mbps:.0f} Mbit/s down",
+        "; ".join([f"fidelity: {summary['fidelity']}", *reasons]),
+        f"files: {folder}  (start with report.html)",
+    ]
 
 
 def moves(handovers: pd.DataFrame) -> pd.DataFrame:
@@ -72,3 +92,7 @@ def _traffic(
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1e3:.0f} ms"

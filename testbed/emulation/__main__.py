@@ -10,15 +10,16 @@ from typing import Any
 
 from rich.console import Console
 
+from testbed.analysis.summary import lines
 from testbed.config import Experiment, from_dict
-from testbed.emulation import manifest
 from testbed.emulation.conclude import conclude, give_to_user
+from testbed.emulation.manifest import describe
 from testbed.emulation.run import EmulatedRun, manifest_of
 from testbed.emulation.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
+from testbed.manifest import now
 from testbed.movement import load_people
 from testbed.runfolder import RunFolder
-from testbed.units import format_size
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def main(run_folder: str) -> int:
     )
     console = Console(stderr=True)
     settings = from_dict(folder.read_json("config"))
-    described = manifest.describe(settings)
+    described = describe(settings)
     folder.write_json("manifest", described)
     try:
         return _run(settings, described, folder, console)
@@ -62,7 +63,7 @@ def _run(
         _log.exception("the run failed")
         console.print(f"[red]failed:[/red] see {folder.log}", highlight=False)
     described |= manifest_of(run.outcome)
-    described["end"] = manifest.now()
+    described["end"] = now()
     folder.write_json("manifest", described)
     if run.outcome.origin_unix_s:
         try:
@@ -75,27 +76,9 @@ def _run(
 
 def _report(folder: RunFolder, run: EmulatedRun, console: Console) -> None:
     summary = conclude(folder, run.outcome)
-    migrated, wire = summary["migrated_bytes"], summary["migrated_wire_bytes"]
-    ratio = "-" if summary["hit_ratio"] is None else f"{summary['hit_ratio']:.0%}"
-    gap_s = summary["median_handover_gap_s"]
-    lines = [
-        f"{summary['queries']} queries, median {_ms(summary['median_latency_s'])}, "
-        f"95th percentile {_ms(summary['p95_latency_s'])}; "
-        f"{summary['cold_start_queries']} in cold starts, {summary['failed_queries']} failed",
-        f"{summary['handovers']} handovers: {summary['hits']} hits, {summary['misses']} misses "
-        f"(hit ratio {ratio}); median gap {_ms(gap_s)}",
-        f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers in the "
-        f"captures; busiest server {summary['peak_uplink_mbps']:.0f} Mbit/s up, "
-        f"{summary['peak_downlink_mbps']:.0f} Mbit/s down",
-        "; ".join([f"fidelity: {summary['fidelity']}", *folder.read_json("fidelity")["reasons"]]),
-        f"files: {folder.path}  (start with report.html)",
-    ]
-    for line in lines:
+    reasons = folder.read_json("fidelity")["reasons"]
+    for line in lines(summary, reasons, folder.path):
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:.0f} ms"
 
 
 if __name__ == "__main__":

@@ -8,21 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from testbed.analysis.backhaul import run_backhaul_table
-from testbed.analysis.figures import draw_figures
+from testbed.analysis.conclusion import conclude_run
 from testbed.analysis.pcapng import to_pcapng
-from testbed.analysis.report import write_report
-from testbed.analysis.summary import summarise
 from testbed.emulation.capture import interfaces_file
 from testbed.emulation.fidelity import assess
 from testbed.emulation.run import Outcome, raw_capture
 from testbed.errors import TestbedError
-from testbed.records import collect, read_table, read_tables, write_table
+from testbed.records import collect, write_table
 from testbed.runfolder import RunFolder
-from testbed.values import Schedule
 
 
 def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
@@ -58,20 +54,10 @@ def write_results(
 
     `judge` returns fidelity.json from the table of queries.
     """
-    schedule = folder.read_schedule()
+    interval_s = folder.read_schedule().interval_s
     collect(folder.path)
-    predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
-    write_table(folder.path, "predictions", predictions)
-    write_table(folder.path, "backhaul", run_backhaul_table(folder, schedule.interval_s))
-    tables = read_tables(folder.path)
-    fidelity = judge(tables["queries"])
-    folder.write_json("fidelity", fidelity)
-    servers = [access_point.name for access_point in schedule.access_points]
-    summary = summarise(tables, servers, fidelity["verdict"])
-    folder.write_json("summary", summary)
-    draw_figures(folder)
-    write_report(folder)
-    return summary
+    write_table(folder.path, "backhaul", run_backhaul_table(folder, interval_s))
+    return conclude_run(folder, judge)
 
 
 def name_interfaces(folder: RunFolder) -> None:
@@ -91,21 +77,6 @@ def name_interfaces(folder: RunFolder) -> None:
     to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
     raw.unlink()
     names.unlink()
-
-
-def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.DataFrame:
-    """Add to each prediction where the client then was, and the distance between the two."""
-    fixes = pd.DataFrame(
-        [(fix.client, fix.time_s, fix.x_m, fix.y_m) for fix in schedule.fixes],
-        columns=["client", "time_s", "actual_x_m", "actual_y_m"],
-    )
-    fixes["time_s"] -= schedule.interval_s
-    known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])
-    found = known.merge(fixes, on=["client", "time_s"], how="left")
-    found["error_m"] = np.hypot(
-        found["predicted_x_m"] - found["actual_x_m"], found["predicted_y_m"] - found["actual_y_m"]
-    )
-    return found
 
 
 def give_to_user(path: Path) -> None:

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from testbed.errors import EmulationError
 from testbed.protocol import PORTS
 
-#: Share of a rate that is TCP payload: 1,448 bytes in a 1,514-byte frame (timestamps on).
-TCP_GOODPUT_SHARE = 1448 / 1514
-
 _MIN_BURST_BYTES = 15_000  # ten frames, as Mininet's TCIntf
 _GSO_BURST_BYTES = 128 << 10  # two segments of 64 kB, which the backhaul carries unsplit
 

@@ -17,7 +17,7 @@ import numpy as np
 from testbed.coordinator import visits
 from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
 from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
-from testbed.policies import Policy, Situation
+from testbed.policies import Policy, Situation, time_to_live_s
 from testbed.values import AccessPoint, Prediction
 
 _KNOWN_RADII = 2.5  # a policy is told of the access points within so many radii of a prediction
@@ -106,10 +106,7 @@ def offer(
     foreseen: Sequence[Foreseen],
     access_points: Sequence[AccessPoint],
 ) -> Offering:
-    """Return what comes of a policy's offers to people who walk as foreseen or not.
-
-    Layers are held for the policy's time to live, its last interval included.
-    """
+    """Return what comes of a policy's offers to people who walk as foreseen or not."""
     servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
     known = Neighbourhood(servers_m, _KNOWN_RADII * policy.settings.radius_m)
     total = Offering()
@@ -126,6 +123,7 @@ def _walk(
 ) -> Offering:
     """Let one person walk; the interval is the unit of time."""
     held_until_s: dict[str, float] = {}
+    lives = time_to_live_s(policy.settings.ttl_intervals, 1)
     names = [access_points[server].name for server in foreseen.attached]
     near, _ = known.within(foreseen.predicted_m)
     handovers = hits = transfers = renewals = 0
@@ -137,7 +135,7 @@ def _walk(
             plan=lambda server: (),
             layer_bytes=(),
             ends_s=step + 1,
-            until_s=step + policy.settings.ttl_intervals,
+            until_s=step + lives,
             visits=cache(partial(visits, access_points, foreseen.candidates, step)),
             held_until_s=held_until_s,
         )
@@ -148,7 +146,7 @@ def _walk(
             held_until_s[each.destination] = each.until_s
         if names[step + 1] != names[step]:
             handovers += 1
-            hits += policy.preloaded or held_until_s.get(names[step + 1], -1) >= step + 1
+            hits += policy.preloaded or held_until_s.get(names[step + 1], -1) > step + 1
     return Offering(len(foreseen.predicted_m), handovers, hits, transfers, renewals)
 
 

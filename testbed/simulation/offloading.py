@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from testbed.config import Experiment, Model
 from testbed.dnn.crossings import Crossing, crossings
+from testbed.dnn.devices import device_profile
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partition import Costs, Segment
 from testbed.dnn.partitioner import best_plan
+from testbed.dnn.published import MODELS, published_graph
 from testbed.dnn.upload_order import available_layers, upload_order
 
 
@@ -89,3 +92,25 @@ class Offloading:
             down_bytes=sum(map(self.graph.bytes_of, crossing.returned)),
             returned=crossing.returned,
         )
+
+
+def offloading_of(settings: Experiment, rate: float = 1.0) -> Offloading:
+    """Return the settings' model between client and edge server, at `rate` times their rates."""
+    graph, wireless = layer_graph(settings.model), settings.wireless
+    costs = Costs(
+        client_s=device_profile(settings.model.client_device).layer_times(graph),
+        server_s=device_profile(settings.model.server_device).layer_times(graph),
+        up_bps=wireless.up_bps * rate,
+        down_bps=wireless.down_bps * rate,
+    )
+    return Offloading(graph, costs)
+
+
+def layer_graph(model: Model) -> LayerGraph:
+    """Return the layers of a published model, or of any other once it is captured."""
+    if model.name in MODELS and model.input_shape == Model().input_shape:
+        return published_graph(model.name)
+    from testbed.dnn.capture import capture
+    from testbed.dnn.models import build_model
+
+    return capture(*build_model(model.name, None, model.input_shape), model.name).graph

@@ -107,11 +107,9 @@ class Session:
         gap_s: float = 0.5,
         sharing: Sharing = "separate",
     ) -> None:
-        costs = stream.offloading.costs
         self._stream = stream
         self._gap_s = gap_s
         self._shared = sharing == "shared"
-        self._up_bytes_s, self._down_bytes_s = costs.up_bps / 8, costs.down_bps / 8
         self.queries: list[Queries] = []
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
@@ -166,16 +164,23 @@ class Session:
         ]
         self.raise_s = uplink.now_s + self._gap_s
 
+    def give_up(self, time_s: float) -> None:
+        """All is over at a time, up to which it has been advanced: an open query is not counted."""
+        if self.queries and self._last_s + self.queries[-1].latency_s > time_s:
+            last = self.queries.pop()
+            if last.number > 1:
+                self.queries.append(last._replace(number=last.number - 1))
+
     def _raise(self, until_s: float) -> Queries:
         """Raise the next query and those after it that are like it, at most those before a time."""
         stream, first_s, missing = self._stream, self.raise_s, self._missing
         level = stream.level(stream.size_bytes - missing) if missing else len(stream.steps) - 1
         latency_s, progress = stream.latency_s[level], 0.0
         if missing and self._shared:  # a query's tensors and the upload take half the uplink each
-            latency_s += stream.up_bytes[level] / self._up_bytes_s
+            latency_s += stream.up_bytes[level] / self._stream.up_bytes_s
             progress = -float(stream.up_bytes[level])
         period_s = latency_s + self._gap_s
-        progress += self._up_bytes_s * period_s
+        progress += self._stream.up_bytes_s * period_s
         number = ceil((until_s - first_s) / period_s)
         if missing:
             next_missing = stream.size_bytes - stream.starts_bytes[level + 1]
@@ -198,7 +203,11 @@ class Session:
 
     def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> _Uplink:
         return _Uplink(
-            self._up_bytes_s, shared=self._shared, now_s=now_s, missing=missing, leaves_s=leaves_s
+            self._stream.up_bytes_s,
+            shared=self._shared,
+            now_s=now_s,
+            missing=missing,
+            leaves_s=leaves_s,
         )
 
     def _take(self, steps: Sequence[Step], uplink: _Uplink) -> tuple[Step, ...]:
@@ -211,7 +220,7 @@ class Session:
                 ahead = deque(offloading.steps_of(local_rest(offloading.graph, held)))
                 continue
             uplink.send(step.up_bytes)
-            uplink.wait(step.execution_s + step.down_bytes / self._down_bytes_s)
+            uplink.wait(step.execution_s + step.down_bytes / self._stream.down_bytes_s)
             held.update(step.returned if step.on_server else step.layers)
             taken.append(step)
         return tuple(taken)

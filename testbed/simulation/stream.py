@@ -22,6 +22,7 @@ class Stream:
     Args:
         offloading: the model between a client and a server.
         groups: the server's layers with weights in the order of upload.
+        goodput: share of the links' rates that layers and tensors get; headers take the rest.
 
     Attributes:
         layers: the layers in the order of upload.
@@ -31,9 +32,12 @@ class Stream:
         steps: how a query executes, by level.
         latency_s: how long it takes if nothing else uses the link, by level.
         up_bytes: what it sends to the server, by level.
+        up_bytes_s, down_bytes_s: what the link carries of layers and tensors in a second.
     """
 
-    def __init__(self, offloading: Offloading, groups: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, offloading: Offloading, groups: Sequence[Sequence[int]], goodput: float = 1.0
+    ) -> None:
         weight_bytes = offloading.graph.weight_bytes
         self.offloading = offloading
         self.layers = tuple(layer for group in groups for layer in group)
@@ -44,8 +48,10 @@ class Stream:
         self.steps: list[tuple[Step, ...]] = [
             offloading.steps(self.layers[:count]) for count in counts
         ]
-        self.latency_s = [offloading.latency_s(steps) for steps in self.steps]
+        self.up_bytes_s = offloading.costs.up_bps * goodput / 8
+        self.down_bytes_s = offloading.costs.down_bps * goodput / 8
         self.up_bytes = [sum(step.up_bytes for step in steps) for steps in self.steps]
+        self.latency_s = [self._latency_s(steps) for steps in self.steps]
 
     def level(self, present_bytes: float) -> int:
         """Return the level at which so much of the stream is at the server."""
@@ -64,3 +70,9 @@ class Stream:
         if tuple(layers) != self.layers[: len(layers)]:
             raise ValueError("the layers are no prefix of the order of upload")
         return self.layer_ends_bytes[len(layers) - 1] if layers else 0
+
+    def _latency_s(self, steps: Sequence[Step]) -> float:
+        return sum(
+            step.up_bytes / self.up_bytes_s + step.execution_s + step.down_bytes / self.down_bytes_s
+            for step in steps
+        )

@@ -13,8 +13,8 @@ from typing import Any
 
 from testbed.config import Wireless
 from testbed.emulation.network import EmulatedNetwork
-from testbed.emulation.shaping import TCP_GOODPUT_SHARE
 from testbed.emulation.waiting import wait_until
+from testbed.units import TCP_GOODPUT_SHARE
 from tests.emulation.small_network import small_network
 
 SECONDS = "2"

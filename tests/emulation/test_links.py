@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.config import Wireless
-from testbed.emulation.shaping import TCP_GOODPUT_SHARE
+from testbed.units import TCP_GOODPUT_SHARE
 from tests.emulation.sandboxed import run_in_sandbox
 
 pytestmark = pytest.mark.emulation

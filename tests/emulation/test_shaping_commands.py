@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from testbed.emulation.shaping import TCP_GOODPUT_SHARE, Shape, tc_commands
+from testbed.emulation.shaping import Shape, tc_commands
 from testbed.protocol import PORTS
+from testbed.units import TCP_GOODPUT_SHARE
 
 UP = Shape(35e6, 65_536, fair_to_queries=True)
 BACKHAUL = Shape(1e9, 1_000_000, gso=True)

@@ -1,0 +1,81 @@
+"""The links that traffic between hosts of a Mininet topology passes, without a network.
+
+The simulator's counterpart of what `shortest_path` installs: the same flow tables are followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from controllers.routes import FlowAction, Host, Link, Network, flow_tables, neighbours
+
+_DEFAULT_MBPS = 1000.0  # as Mininet's own links without a `bw`
+
+
+class Topology(Protocol):
+    """What is asked of a Mininet `Topo`."""
+
+    def switches(self) -> Iterable[str]:
+        """Return the switches' names."""
+
+    def links(self, *, withInfo: bool) -> Iterable[tuple[str, str, dict[str, Any]]]:  # noqa: N803
+        """Return both ends of each link, with `node1`, `port1`, `node2`, `port2` and the like."""
+
+
+class Paths:
+    """The paths between hosts, each a tuple of directed links.
+
+    Args:
+        topo: with links that may have a `bw` in Mbit/s.
+        hosts: between which paths are asked, in the order by which they are numbered.
+        link_bps: rate of every link; None: the topology's own.
+
+    Attributes:
+        rates_bps: rate of each directed link.
+    """
+
+    def __init__(self, topo: Topology, hosts: Sequence[str], link_bps: float | None = None) -> None:
+        self._hosts = tuple(hosts)
+        self._number: dict[tuple[str, int], int] = {}  # by the node and port that it leaves
+        self.rates_bps: list[float] = []
+        switches = {name: _dpid(name, place) for place, name in enumerate(topo.switches(), 1)}
+        links, found = [], {}
+        for a, b, details in topo.links(withInfo=True):
+            rate_bps = link_bps or (details.get("bw") or _DEFAULT_MBPS) * 1e6
+            ports = {details["node1"]: details["port1"], details["node2"]: details["port2"]}
+            for node, port in ports.items():
+                self._number[node, port] = len(self.rates_bps)
+                self.rates_bps.append(rate_bps)
+            if a in switches and b in switches:
+                links.append(Link(a, ports[a], b, ports[b], rate_bps))
+            else:
+                host, switch = (a, b) if b in switches else (b, a)
+                found[host] = Host(host, "", switch, ports[switch])
+                self._number[host, 0] = self._number.pop((host, ports[host]))
+        self._network = Network(switches, tuple(links), found, {})
+        self._tables: dict[int, dict[str, FlowAction]] = flow_tables(self._network)
+        self._neighbours = neighbours(self._network)
+        self._known: dict[tuple[int, int], tuple[int, ...]] = {}
+
+    def __call__(self, source: int, destination: int) -> tuple[int, ...]:
+        """Return the links from one host to another, in their order."""
+        if (source, destination) not in self._known:
+            self._known[source, destination] = self._follow(source, destination)
+        return self._known[source, destination]
+
+    def _follow(self, source: int, destination: int) -> tuple[int, ...]:
+        node, goal = self._network.hosts[self._hosts[source]].switch, self._hosts[destination]
+        path = [self._number[self._hosts[source], 0]]
+        while node != goal:
+            port = self._tables[self._network.switches[node]][goal].port
+            path.append(self._number[node, port])
+            node = self._neighbours[node][port]
+        return tuple(path)
+
+
+def _dpid(name: str, place: int) -> int:
+    """Return a switch's datapath id as Mininet makes it of its name, else its place."""
+    digits = re.search(r"\d+", name)
+    return int(digits.group()) if digits else place

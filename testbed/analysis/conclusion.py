@@ -1,0 +1,52 @@
+"""From a run's tables to its summary, figures and report, whichever engine made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.analysis.figures import draw_figures
+from testbed.analysis.report import write_report
+from testbed.analysis.summary import summarise
+from testbed.records import read_table, read_tables, write_table
+from testbed.runfolder import RunFolder
+from testbed.values import Schedule
+
+
+def conclude_run(
+    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]]
+) -> dict[str, Any]:
+    """Write fidelity, summary, figures and report of a run that has its tables; return the summary.
+
+    `judge` returns fidelity.json from the table of queries.
+    """
+    schedule = folder.read_schedule()
+    predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
+    write_table(folder.path, "predictions", predictions)
+    tables = read_tables(folder.path)
+    fidelity = judge(tables["queries"])
+    folder.write_json("fidelity", fidelity)
+    servers = [access_point.name for access_point in schedule.access_points]
+    summary = summarise(tables, servers, fidelity["verdict"])
+    folder.write_json("summary", summary)
+    draw_figures(folder)
+    write_report(folder)
+    return summary
+
+
+def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.DataFrame:
+    """Add to each prediction where the client then was, and the distance between the two."""
+    fixes = pd.DataFrame(
+        [(fix.client, fix.time_s, fix.x_m, fix.y_m) for fix in schedule.fixes],
+        columns=["client", "time_s", "actual_x_m", "actual_y_m"],
+    )
+    fixes["time_s"] -= schedule.interval_s
+    known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])
+    found = known.merge(fixes, on=["client", "time_s"], how="left")
+    found["error_m"] = np.hypot(
+        found["predicted_x_m"] - found["actual_x_m"], found["predicted_y_m"] - found["actual_y_m"]
+    )
+    return found

@@ -1,0 +1,106 @@
+"""The second engine: an experiment in virtual time, from its settings to its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from testbed.analysis.conclusion import conclude_run
+from testbed.analysis.summary import lines
+from testbed.config import Experiment
+from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED
+from testbed.manifest import describe, now
+from testbed.movement import Movement
+from testbed.records import write_table
+from testbed.runfolder import RunFolder
+from testbed.simulation.backhaul import Limited
+from testbed.simulation.carrier import Carrier, Unlimited
+from testbed.simulation.foresight import clients_of
+from testbed.simulation.offloading import offloading_of
+from testbed.simulation.run import Simulation, goodput
+from testbed.simulation.tables import COMPUTE, tables_of
+
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
+_VERDICT: dict[str, Any] = {
+    "verdict": "good",
+    "reasons": ["simulated: virtual time waits for everything"],
+}
+
+#: Links from one server to another, by their numbers among the run's access points.
+Path = Callable[[int, int], tuple[int, ...]]
+
+
+def execute(
+    settings: Experiment,
+    movement: Movement,
+    folder: RunFolder,
+    links: Callable[[], tuple[Path, list[float]]],
+    console: Console,
+) -> int:
+    """Simulate an experiment; return the exit status.
+
+    Args:
+        settings: of the experiment.
+        movement: who trains, who walks.
+        folder: of the run, with the schedule in it.
+        links: returns the paths between access points and the links' rates in bit/s, for a limited
+            backhaul.
+        console: shows progress and summary.
+    """
+    schedule = movement.schedule
+    described = describe(settings, _PACKAGES) | {
+        "traces": schedule.source,
+        "compute": COMPUTE,
+        "accelerator": "idle: servers have their devices' times whatever their load",
+        "backhaul": settings.simulation.backhaul,
+        "wireless_sharing": settings.simulation.sharing,
+    }
+    folder.write_json("manifest", described)
+    clients = clients_of(schedule)
+    simulation = Simulation(
+        settings,
+        offloading_of(settings),
+        schedule.access_points,
+        clients,
+        movement.training.positions_m,
+        _carrier(settings, links),
+        duration_s=schedule.duration_s,
+    )
+    with _progress(console) as progress:
+        task = progress.add_task("simulating", total=schedule.duration_s)
+        logs = simulation.run(lambda time_s: progress.update(task, completed=time_s))
+    complete = simulation.ended_s >= schedule.duration_s
+    tables = tables_of(simulation.world, clients, logs, goodput(settings))
+    for name, table in tables.items():
+        write_table(folder.path, name, table)
+    described |= {
+        "status": "complete" if complete else "interrupted",
+        "simulated_s": simulation.ended_s,
+        "end": now(),
+    }
+    folder.write_json("manifest", described)
+    summary = conclude_run(folder, lambda _: dict(_VERDICT))
+    for line in lines(summary, _VERDICT["reasons"], folder.path):
+        console.print(line, highlight=False, soft_wrap=True)
+    return EXIT_COMPLETE if complete else EXIT_INTERRUPTED
+
+
+def _carrier(settings: Experiment, links: Callable[[], tuple[Path, list[float]]]) -> Carrier:
+    if settings.simulation.backhaul == "unlimited":
+        return Unlimited()
+    path, rates_bps = links()
+    return Limited(path, [rate_bps * goodput(settings) / 8 for rate_bps in rates_bps])
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

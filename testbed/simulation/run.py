@@ -1,0 +1,123 @@
+"""A run in virtual time: everyone's way through it, step by step."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from testbed.config import Experiment
+from testbed.mobility.neighbourhood import FloatArray
+from testbed.policies import build_predictor, find_policy
+from testbed.simulation.carrier import Carrier
+from testbed.simulation.foresight import Client, Expected, Foresight
+from testbed.simulation.offloading import Offloading
+from testbed.simulation.roaming import Log, Roaming, World
+from testbed.simulation.stream import Stream
+from testbed.units import TCP_GOODPUT_SHARE
+from testbed.values import AccessPoint, client_seed
+
+
+class Simulation:
+    """A run in virtual time.
+
+    Args:
+        settings: policy, predictor, gap between queries, seed, what is modelled.
+        offloading: the model between a client and an idle server.
+        access_points: all of the run.
+        clients: who takes part.
+        training: paths that the predictor learns from, (m, 2) each, in metres.
+        carrier: the backhaul.
+        duration_s: of the run.
+        details: whether each offer and query is kept.
+
+    Attributes:
+        world: what the clients share.
+        ended_s: when the run was over, or interrupted.
+
+    Raises:
+        ConfigurationError: the settings cannot be simulated.
+    """
+
+    def __init__(
+        self,
+        settings: Experiment,
+        offloading: Offloading,
+        access_points: Sequence[AccessPoint],
+        clients: Sequence[Client],
+        training: Sequence[FloatArray],
+        carrier: Carrier,
+        *,
+        duration_s: float,
+        details: bool = True,
+    ) -> None:
+        migration = settings.migration
+        policy = find_policy(migration.policy)(migration)
+        self.world = World(
+            access_points=tuple(access_points),
+            policy=policy,
+            stream=Stream(
+                offloading,
+                [(layer,) for run in offloading.runs() for layer in run],
+                goodput=goodput(settings),
+            ),
+            interval_s=settings.traces.interval_s,
+            duration_s=duration_s,
+            gap_s=settings.model.query_gap_s,
+            sharing=settings.simulation.sharing,
+            retain_uploads=migration.retain_uploads,
+        )
+        predictor = build_predictor(migration)
+        predictor.fit(list(training), np.array([(each.x_m, each.y_m) for each in access_points]))
+        self._foresight = Foresight(predictor, access_points, clients, policy.reach_m)
+        self._carrier = carrier
+        self._roaming = [
+            Roaming(self.world, number, client, _first_query_s(settings, number), details=details)
+            for number, client in enumerate(clients)
+        ]
+        self.ended_s = 0.0
+
+    def run(self, show: Callable[[float], None] = lambda _: None) -> list[Log]:
+        """Go through all steps; return what each client did, up to Ctrl-C if that comes.
+
+        `show` is told the time at each step.
+        """
+        with suppress(KeyboardInterrupt):
+            for step, expected in self._steps():
+                self._take(step, expected)
+                self.ended_s = self.world.step_s(step + 1)
+                show(self.ended_s)
+        for each in self._roaming:
+            each.finish(self.ended_s)
+        return [each.log for each in self._roaming]
+
+    def _steps(self) -> Iterator[tuple[int, Expected]]:
+        last = max((each.client.leaves for each in self._roaming), default=0)
+        for start in range(0, last, self._foresight.steps_at_once):
+            stop = min(start + self._foresight.steps_at_once, last)
+            expected = self._foresight.between(start, stop)
+            yield from ((step, expected) for step in range(start, stop))
+
+    def _take(self, step: int, expected: Expected) -> None:
+        orders = [
+            order
+            for each in self._roaming
+            if each.client.enters <= step < each.client.leaves
+            for order in each.begin(step, expected)
+        ]
+        self._carrier.carry(orders, self.world.step_s(step), self.world.step_s(step + 1))
+        for order in orders:
+            order.client.end(order)
+
+
+def goodput(settings: Experiment) -> float:
+    """Return the share of a link's rate that layers and tensors get."""
+    return TCP_GOODPUT_SHARE if settings.simulation.headers else 1.0
+
+
+def _first_query_s(settings: Experiment, number: int) -> float:
+    """Return when a client raises its first query, as the emulated one does."""
+    drawn = random.Random(client_seed(settings.seed, number))
+    return drawn.uniform(0, settings.model.query_gap_s)
