@@ -53,7 +53,7 @@ def test_missing_sections_have_their_defaults() -> None:
         ("replay.clients", 0),
         ("replay.clients", True),
         ("replay.start", "soon"),
-        ("replay.duration_s", "all"),
+        ("replay.duration_s", "some"),
         ("wireless.up_bps", 0),
         ("compute.mode", "fast"),
         ("compute.tdf", 0.5),

@@ -82,7 +82,7 @@ def run(*arguments: str, user: int | None = None) -> subprocess.CompletedProcess
         (["--set", "migration.radius_m"], "path.to.setting=value"),
         (["--clients", "0"], "replay.clients"),
         (["--clients", "many"], "replay.clients"),
-        (["--duration", "all"], "--duration all"),
+        (["--duration", "all"], "replay.duration_s: an emulation needs a window"),
         (["--duration", "5parsecs"], "replay.duration_s: '5parsecs'"),
         (["--duration", "inf"], "replay.duration_s"),
         (["--start", "noon"], "replay.start"),

@@ -23,7 +23,7 @@ LINES = (
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
     ("testbed.config", "testbed.protocol", "testbed.runfolder"),
-    ("testbed.policies", "testbed.records"),
+    ("testbed.policies", "testbed.records", "testbed.manifest"),
     ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
     ("testbed.options", "testbed.simulation"),
     ("testbed.emulation",),

@@ -112,7 +112,7 @@ def test_perdnn_does_not_look_at_what_is_held_nor_at_probabilities() -> None:
 
 
 def test_a_server_holds_where_the_client_is_and_until_an_offers_time_to_live_is_over() -> None:
-    now = situation(held_until_s={"near": 60.0, "far": 59.9})  # it is 60 s
+    now = situation(held_until_s={"near": 60.1, "far": 60.0})  # it is 60 s
     assert [now.holds(server) for server in ("here", "near", "far", "beside")] == [
         True,
         True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed import series
-from testbed.config import Experiment
+from testbed.config import Experiment, Replay
 from testbed.series import Series
 
 RUNS = {"first": Experiment(name="first"), "second": Experiment(name="second")}
@@ -34,10 +34,10 @@ def test_all_runs_are_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_the_first_failure_ends_it_with_its_status(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Through the real command: what is to be simulated cannot be run."""
-    runs = {name: Experiment(name=name, engine="simulate") for name in RUNS}
+    """Through the real command: whole traces can only be simulated."""
+    runs = {name: Experiment(name=name, replay=Replay(duration_s="all")) for name in RUNS}
     assert Series(tmp_path).run(runs) == 2
-    assert "first can only be emulated" in capfd.readouterr().err
+    assert "an emulation needs a window" in capfd.readouterr().err
     assert not (tmp_path / "second.json").exists()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
@@ -13,10 +15,15 @@ IndexArray = npt.NDArray[np.int64]
 
 NOBODY = -1  # fills rows of servers where a point has fewer than another
 _SQUARES_A_RADIUS = 8  # finer squares take more memory, coarser ones more distances to compute
+_SQUARES_A_SERVER = 300  # finer ones take longer to look at first, coarser ones lie on more borders
+_MANY = 20_000  # points in all, from which it pays to look at squares first
 
 
 class ServerIndex:
     """The servers nearest to any point.
+
+    Once many points have been asked about, the plane is divided into squares, most of which lie in
+    one server's cell; only for points in the others a tree is searched.
 
     Args:
         servers_m: x and y of each of s servers in metres, (s, 2).
@@ -30,10 +37,34 @@ class ServerIndex:
             raise ConfigurationError("there are no servers to look up")
         self.servers_m = servers_m
         self._tree = KDTree(servers_m)
+        self._asked = 0
 
     def attached(self, points_m: FloatArray) -> IndexArray:
         """Return the server nearest to each of b points, (b,): the one that people there use."""
-        return np.asarray(self._tree.query(points_m)[1], dtype=np.int64)
+        self._asked += len(points_m)
+        if self._asked < _MANY:
+            return np.asarray(self._tree.query(points_m)[1], dtype=np.int64)
+        low_m, pitch_m, owners = self._squares
+        column, row = np.floor((points_m - low_m) / pitch_m).T
+        inside = (column >= 0) & (column < owners.shape[0]) & (row >= 0) & (row < owners.shape[1])
+        found = np.full(len(points_m), NOBODY)
+        found[inside] = owners[column[inside].astype(np.int64), row[inside].astype(np.int64)]
+        open_ = found == NOBODY
+        found[open_] = self._tree.query(points_m[open_])[1]
+        return found
+
+    @cached_property
+    def _squares(self) -> tuple[FloatArray, float, IndexArray]:
+        """The corner and the side of squares, and the server in whose cell each lies whole."""
+        low_m, high_m = self.servers_m.min(axis=0) - 1.0, self.servers_m.max(axis=0) + 1.0
+        width_m, height_m = high_m - low_m
+        pitch_m = float(np.sqrt(width_m * height_m / (_SQUARES_A_SERVER * len(self.servers_m))))
+        shape = np.ceil((high_m - low_m) / pitch_m).astype(np.int64)
+        centres_m = low_m + pitch_m * (np.indices(shape).reshape(2, -1).T + 0.5)
+        servers, distance_m = self.nearest(centres_m, 2)
+        diagonal_m = np.sqrt(2.0) * pitch_m
+        whole = distance_m[:, 1] - distance_m[:, 0] > diagonal_m * (1 + 1e-9)
+        return low_m, pitch_m, np.where(whole, servers[:, 0], NOBODY).reshape(shape)
 
     def nearest(self, points_m: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
         """Return the `count` servers nearest to each of b points, and their distances.

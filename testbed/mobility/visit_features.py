@@ -119,7 +119,8 @@ class Surroundings:
         each.add(np.hypot(after_m[:, 0], after_m[:, 1]) / _PACE_M)
         here = server == cells[person, -1]
         each.add(here)
-        there = cells.astype(np.int32)[person] == server.astype(np.int32)[:, np.newaxis]  # (r, m)
+        brief = np.min_scalar_type(-len(self._servers_m))  # reading them takes the time
+        there = cells.astype(brief)[person] == server.astype(brief)[:, np.newaxis]  # (r, m)
         each.add(np.log1p(_since_last(there, 2 * length)))
         entered = there[:, 1:] & changes[person]
         each.add(np.log1p(entered.sum(axis=1)))

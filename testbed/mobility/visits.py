@@ -40,7 +40,7 @@ _BATCH = 64, 4096  # at least and at most: a hundredth of the examples between t
 _LEARNING_RATE = 0.004
 _SEED = 0
 _LEAST_DEVIATION = 0.003  # of a column that hardly changes in training
-_PEOPLE_AT_ONCE = 1000  # what they need stays in the processor's cache
+_PEOPLE_AT_ONCE = 2000  # what they need stays in the processor's cache
 
 
 class VisitPredictor(Predictor):

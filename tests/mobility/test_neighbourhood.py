@@ -130,3 +130,22 @@ def test_nothing_to_look_up_is_an_error() -> None:
 def test_a_radius_that_is_none_is_an_error(radius_m: float) -> None:
     with pytest.raises(ConfigurationError, match="above 0 m"):
         Neighbourhood(on_line(0.0), radius_m)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_nearest_of_many_points_is_that_of_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = (1, 2, 3, 20, 80, 400)[seed]
+    size_m = rng.uniform(1, 2000, 2)
+    servers_m = rng.uniform(0, 1, (count, 2)) * size_m - 300
+    points_m = rng.uniform(-0.2, 1.2, (30_000, 2)) * size_m - 300
+    index = ServerIndex(servers_m)
+    expected = np.hypot(*np.moveaxis(servers_m - points_m[:, np.newaxis], -1, 0)).argmin(axis=1)
+    assert (index.attached(points_m) == expected).all()
+    assert (index.attached(points_m[:7]) == expected[:7]).all()
+
+
+def test_the_nearest_of_many_points_to_servers_in_a_row_or_far_apart() -> None:
+    for servers_m in (on_line(0, 100, 200), np.array(((0.0, 0.0), (1e8, 0.0), (0.0, -1e8)))):
+        beside_m = servers_m[np.arange(30_000) % 3] + 30.0
+        assert (ServerIndex(servers_m).attached(beside_m) == np.arange(30_000) % 3).all()
