@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +17,23 @@ FloatArray = npt.NDArray[np.float64]
 _NOTHING = 1e-3  # bytes that rounding may leave
 
 
-@dataclass
 class _Flow:
-    """An order under way.
+    """An order under way: `sent` of the `size` bytes are through, the source has `here` of them."""
 
-    `sent` of the `size` bytes are through; the source has `here` of them, `more` a second.
-    """
-
-    order: Order
-    path: tuple[int, ...]
-    size: float
-    here: float
-    more: float
-    sent: float = 0.0
+    def __init__(self, order: Order, path: tuple[int, ...]) -> None:
+        self.order = order
+        self.path = path
+        self._supply = deque(
+            (time_s, min(order.want_bytes, supplied_bytes) - order.have_bytes)
+            for time_s, supplied_bytes in order.supply
+        )
+        self.size = max(0.0, self._supply[-1][1])
+        self.sent = 0.0
+        self.here = 0.0
 
     @property
     def ended(self) -> bool:
-        """Whether all is there."""
+        """Whether all is there that the source gets in time."""
         return self.size - self.sent <= _NOTHING
 
     @property
@@ -40,27 +41,19 @@ class _Flow:
         """Whether it has sent what the source has."""
         return self.here - self.sent <= _NOTHING
 
-    @property
-    def most(self) -> float:
-        """The rate that it can use, in bytes a second."""
-        if self.ended or self.behind_s:
-            return 0.0
-        return self.more if self.waits else np.inf
+    def look(self, now_s: float) -> None:
+        """Take what the source has got by now."""
+        while self._supply and self._supply[0][0] <= now_s:
+            self.here = self._supply.popleft()[1]
 
-    @property
-    def behind_s(self) -> float:
-        """For how long the source still has less than the destination."""
-        behind = self.sent - self.here
-        return behind / self.more if behind > _NOTHING else 0.0
+    def changes_s(self, now_s: float, rate: float) -> float:
+        """Return when it next begins or ends to send, or has more to send."""
+        changes_s = now_s + (self.here - self.sent) / rate if rate else inf
+        return min(changes_s, self._supply[0][0]) if self._supply else changes_s
 
-    def changes_after_s(self, rate: float) -> float:
-        """Return after how long it can use another rate."""
-        if self.behind_s:
-            return self.behind_s
-        over_s = (self.size - self.sent) / rate if rate else np.inf
-        if self.waits or rate <= self.more:
-            return over_s
-        return min(over_s, (self.here - self.sent) / (rate - self.more))
+    def send(self, count: float) -> None:
+        """So many bytes more are through."""
+        self.sent = min(self.here, self.sent + count)
 
 
 class Limited:
@@ -79,31 +72,23 @@ class Limited:
 
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have and what they get, until the interval is over."""
-        flows = [self._flow(order, to_s - from_s) for order in orders]
+        flows = [_Flow(each, self._path(each.source, each.destination)) for each in orders]
+        for flow in flows:
+            flow.order.until_s = to_s if flow.size else from_s
         now_s = from_s
         while now_s < to_s and (going := [flow for flow in flows if not flow.ended]):
-            most = np.array([flow.most for flow in going])
+            for flow in going:
+                flow.look(now_s)
+            most = np.array([0.0 if flow.waits else np.inf for flow in going])
             rates = max_min([flow.path for flow in going], most, self._bytes_s).tolist()
-            changes_s = [
-                flow.changes_after_s(rate) for flow, rate in zip(going, rates, strict=True)
-            ]
-            passes_s = min(to_s - now_s, *changes_s)
-            now_s += passes_s
+            then_s = min(
+                to_s,
+                *(flow.changes_s(now_s, rate) for flow, rate in zip(going, rates, strict=True)),
+            )
             for flow, rate in zip(going, rates, strict=True):
-                flow.here += flow.more * passes_s
-                flow.sent = min(flow.size, flow.sent + rate * passes_s)
+                flow.send(rate * (then_s - now_s))
                 if flow.ended:
-                    flow.order.until_s = now_s
+                    flow.order.until_s = then_s
+            now_s = then_s
         for flow in flows:
             flow.order.sent_bytes = flow.size if flow.ended else flow.sent
-            flow.order.until_s = min(flow.order.until_s, to_s) if flow.size else from_s
-
-    def _flow(self, order: Order, interval_s: float) -> _Flow:
-        size = max(0.0, min(order.want_bytes, order.there_bytes) - order.have_bytes)
-        return _Flow(
-            order=order,
-            path=self._path(order.source, order.destination),
-            size=size,
-            here=order.here_bytes - order.have_bytes,
-            more=(order.there_bytes - order.here_bytes) / interval_s,
-        )

@@ -21,9 +21,8 @@ class Unlimited:
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have at the start, and what they get by the end as it comes."""
         for order in orders:
-            sent = min(order.want_bytes, order.there_bytes) - order.have_bytes
-            order.sent_bytes = max(0.0, sent)
-            at_once = min(order.want_bytes, order.there_bytes) <= max(
-                order.here_bytes, order.have_bytes
-            )
-            order.until_s = from_s if at_once else to_s
+            order.until_s = from_s
+            for time_s, supplied_bytes in order.supply:
+                more_bytes = min(order.want_bytes, supplied_bytes) - order.have_bytes
+                if more_bytes > order.sent_bytes:
+                    order.sent_bytes, order.until_s = more_bytes, time_s

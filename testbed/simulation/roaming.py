@@ -132,7 +132,7 @@ class Order:
         step: the interval.
         have_bytes: what the destination has of the stream at first.
         want_bytes: what it shall have.
-        here_bytes: what the source has at the interval's start, and `there_bytes` at its end.
+        supply: what the source has in whole layers, by the time since when.
         sent_bytes: what has been sent in the interval; whoever carries it says so.
         until_s: when the last byte arrived, or the interval's end.
     """
@@ -143,8 +143,7 @@ class Order:
     step: int
     have_bytes: float
     want_bytes: float
-    here_bytes: float
-    there_bytes: float
+    supply: Sequence[tuple[float, float]]
     sent_bytes: float = 0.0
     until_s: float = inf
 
@@ -194,7 +193,6 @@ class Roaming:
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
         self._held_until_s: dict[str, float] = {}
-        self._uploaded = -1, 0.0, 0.0  # a step, and what the server has at its start and its end
 
     def begin(self, step: int, expected: Expected) -> list[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
@@ -236,9 +234,7 @@ class Roaming:
             gap_s=world.gap_s,
             sharing=world.sharing,
         )
-        end_s = world.step_s(step + 1)
-        queries = session.advance(end_s)
-        self._uploaded = step, present_bytes, session.present_bytes(end_s)
+        queries = session.advance(world.step_s(step + 1))
         hit = present_bytes >= size_bytes
         moved = Moved(step, self._server, server, present_bytes, hit, queries)
         self.log.handovers.append(moved)
@@ -304,10 +300,6 @@ class Roaming:
     def _order(
         self, step: int, now_s: float, source: int, destination: int, copy: _Copy, want_bytes: float
     ) -> Order:
-        if source == self._server:
-            here_bytes, there_bytes = self._upload_in(step)
-        else:
-            here_bytes = there_bytes = self._copy(source, now_s).present_bytes
         return Order(
             client=self,
             source=source,
@@ -315,20 +307,17 @@ class Roaming:
             step=step,
             have_bytes=copy.present_bytes,
             want_bytes=want_bytes,
-            here_bytes=here_bytes,
-            there_bytes=there_bytes,
+            supply=self._supply(source, step, now_s),
         )
 
-    def _upload_in(self, step: int) -> tuple[float, float]:
-        """Return what the current server has at the start and at the end of a step."""
-        session = self._session
-        if self._uploaded[0] != step and session is not None:
-            found = []
-            for time_s in (self._world.step_s(step), self._world.step_s(step + 1)):
-                session.advance(time_s)
-                found.append(session.present_bytes(time_s))
-            self._uploaded = step, found[0], found[1]
-        return self._uploaded[1:]
+    def _supply(self, source: int, step: int, now_s: float) -> Sequence[tuple[float, float]]:
+        """Return what a server can send on in a step: layers that it has whole, or gets whole."""
+        session, end_s = self._session, self._world.step_s(step + 1)
+        if source != self._server or session is None:
+            present_bytes = self._copy(source, now_s).present_bytes
+            return [(now_s, self._world.stream.whole_bytes(present_bytes))]
+        session.advance(end_s)
+        return session.supply(now_s, end_s)
 
     def _copy(self, server: int, now_s: float) -> _Copy:
         """Return what a server has of this client; nothing once that has expired."""

@@ -16,6 +16,7 @@ from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Stream
+from testbed.simulation.uplink import Uplink
 
 
 class Queries(NamedTuple):
@@ -38,55 +39,13 @@ class Queries(NamedTuple):
     cold_start: bool
 
 
-class _Uplink:
-    """The client's uplink from a moment on: what is missing of the upload, beside queries.
-
-    Args:
-        bytes_s: its rate, in bytes a second.
-        shared: whether upload and queries have half of it each while both are there.
-        now_s: the moment.
-        missing: bytes that are still to be uploaded.
-        leaves_s: when the client leaves, and uploads no more.
-    """
-
-    def __init__(
-        self, bytes_s: float, *, shared: bool, now_s: float, missing: float, leaves_s: float
-    ) -> None:
-        self.now_s = now_s
-        self.missing = missing
-        self.finished_s = inf if missing else now_s
-        self._bytes_s = bytes_s
-        self._shared = shared
-        self.leaves_s = leaves_s
-
-    def wait(self, seconds: float) -> None:
-        """The client sends nothing for a query."""
-        self._upload(max(0.0, min(seconds, self.leaves_s - self.now_s)), self._bytes_s)
-        self.now_s += seconds
-
-    def send(self, count: float) -> None:
-        """The client sends bytes of a query."""
-        half = self._bytes_s / 2
-        while self._shared and count and self.missing and self.now_s < self.leaves_s:
-            each = min(count, self.missing, half * (self.leaves_s - self.now_s))
-            count -= each
-            self._upload(each / half, half)
-            self.now_s += each / half
-        self.wait(count / self._bytes_s)
-
-    def _upload(self, seconds: float, bytes_s: float) -> None:
-        if self.missing and self.missing <= bytes_s * seconds:
-            self.finished_s = self.now_s + self.missing / bytes_s
-        self.missing = max(0.0, self.missing - bytes_s * seconds)
-
-
 class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
 
     Attributes:
         queries: so far.
         raise_s: when the next one is raised.
-        finished_s: when the server has or had everything; infinity if that is not yet known.
+        stored: layers that became whole meanwhile, as far as it is known.
 
     Args:
         stream: the client's model.
@@ -116,13 +75,36 @@ class Session:
         self._last_s, self._last_missing = attached_s, max(0.0, stream.size_bytes - present_bytes)
         uplink = self._uplink(attached_s, self._last_missing)
         uplink.wait(raise_s - attached_s)
-        self.finished_s = uplink.finished_s
+        self.stored = uplink.stored
         self._missing = uplink.missing  # when the next query is raised
+        self._whole_bytes = stream.whole_bytes(present_bytes)  # when it attached
+        self._attached_s = attached_s
 
     @property
     def complete(self) -> bool:
         """Whether the server lacks nothing when the next query is raised."""
         return not self._missing
+
+    @property
+    def finished_s(self) -> float:
+        """When the server had everything; infinity as long as that is not known."""
+        if not self._stream.size_bytes or self._whole_bytes == self._stream.size_bytes:
+            return self._attached_s
+        is_whole = self.stored and self.stored[-1].end_bytes == self._stream.size_bytes
+        return self.stored[-1].time_s if is_whole else inf
+
+    def supply(self, from_s: float, to_s: float) -> list[tuple[float, int]]:
+        """Return the bytes in whole layers that are there at a time, and as they grow until another.
+
+        It has been advanced so far.
+        """
+        found, whole_bytes = [], self._whole_bytes
+        for time_s, end_bytes in self.stored:
+            if time_s <= from_s:
+                whole_bytes = end_bytes
+            elif time_s <= to_s:
+                found.append((time_s, end_bytes))
+        return [(from_s, whole_bytes), *found]
 
     def advance(self, until_s: float) -> int:
         """Raise the queries before a time, if the client stays so long; return how many."""
@@ -147,8 +129,7 @@ class Session:
 
         What the server has not begun of a query by then, the client executes itself.
         """
-        if self.finished_s > time_s:
-            self.finished_s = inf
+        self.stored = [each for each in self.stored if each.time_s <= time_s]
         if not self.queries:
             return
         last = self.queries[-1]
@@ -194,23 +175,20 @@ class Session:
             self._take(stream.steps[level], uplink)
             latency_s = uplink.now_s - self._last_s
             uplink.wait(self._gap_s)
-            self._missing, self.finished_s = uplink.missing, uplink.finished_s
+            self._missing = uplink.missing
+            self.stored += uplink.stored
             period_s = latency_s + self._gap_s
         else:
             self._last_missing = 0.0
         self.raise_s = self._last_s + period_s
         return Queries(first_s, number, period_s, latency_s, stream.steps[level], bool(missing))
 
-    def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> _Uplink:
-        return _Uplink(
-            self._stream.up_bytes_s,
-            shared=self._shared,
-            now_s=now_s,
-            missing=missing,
-            leaves_s=leaves_s,
+    def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> Uplink:
+        return Uplink(
+            self._stream, shared=self._shared, now_s=now_s, missing=missing, leaves_s=leaves_s
         )
 
-    def _take(self, steps: Sequence[Step], uplink: _Uplink) -> tuple[Step, ...]:
+    def _take(self, steps: Sequence[Step], uplink: Uplink) -> tuple[Step, ...]:
         """Take a query's steps, what is left for the server at the client once it has left it."""
         ahead, taken, held = deque(steps), list[Step](), set[int]()
         while ahead:

@@ -61,6 +61,11 @@ class Stream:
         """Return how many layers lie whole in so much of the stream."""
         return bisect_right(self.layer_ends_bytes, present_bytes)
 
+    def whole_bytes(self, present_bytes: float) -> int:
+        """Return the length of the layers that lie whole in so much of the stream."""
+        count = self.whole_layers(present_bytes)
+        return self.layer_ends_bytes[count - 1] if count else 0
+
     def bytes_of(self, layers: Sequence[int]) -> int:
         """Return the length of the prefix that these layers are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -20,9 +21,14 @@ NOBODY = cast("Roaming", SimpleNamespace())
 BACKHAUL = Limited(lambda source, destination: (source, 3 + destination), [10.0] * 6)
 
 
-def order(source: int, destination: int, **more: float) -> Order:
-    sizes = {"have_bytes": 0.0, "want_bytes": 100.0, "here_bytes": 100.0, "there_bytes": 100.0}
-    return Order(NOBODY, source, destination, 0, **(sizes | more))
+def order(
+    source: int,
+    destination: int,
+    have: float = 0.0,
+    want: float = 100.0,
+    supply: Sequence[tuple[float, float]] = ((100.0, 1000.0),),
+) -> Order:
+    return Order(NOBODY, source, destination, 0, have, want, supply)
 
 
 def carried(carrier: Carrier, *orders: Order) -> list[tuple[float, float]]:
@@ -79,44 +85,46 @@ def test_two_from_one_server_take_twice_as_long() -> None:
 
 
 def test_what_one_leaves_the_other_has() -> None:
-    small, large = order(0, 1, want_bytes=50.0), order(0, 2)
+    small, large = order(0, 1, want=50.0), order(0, 2)
     assert carried(BACKHAUL, small, large) == [(50.0, 110.0), (100.0, 115.0)]
 
 
 def test_what_is_there_already_is_not_sent_again() -> None:
-    assert carried(BACKHAUL, order(0, 1, have_bytes=60.0)) == [(40.0, 104.0)]
-    assert carried(BACKHAUL, order(0, 1, have_bytes=100.0)) == [(0.0, 100.0)]
+    assert carried(BACKHAUL, order(0, 1, have=60.0)) == [(40.0, 104.0)]
+    assert carried(BACKHAUL, order(0, 1, have=100.0)) == [(0.0, 100.0)]
+
+
+#: 20 bytes are there, 60 after 10 s, and 150 after 29 s.
+UPLOADING = ((100.0, 20.0), (110.0, 60.0), (129.0, 150.0))
 
 
 def test_layers_that_the_source_gets_follow_as_they_come() -> None:
-    """20 bytes are there, one more comes a second: 22.2 s in, all 42 are through."""
-    uploading = order(0, 1, here_bytes=20.0, there_bytes=50.0)
-    assert carried(BACKHAUL, uploading) == [(50.0, 130.0)]
-    first = order(0, 1, here_bytes=20.0, there_bytes=50.0, want_bytes=30.0)
-    assert carried(BACKHAUL, first) == [(30.0, pytest.approx(110.0))]
+    """The first are through at 102 s, the next at 114 s, and of the last 10 bytes by the end."""
+    assert carried(BACKHAUL, order(0, 1, supply=UPLOADING)) == [(70.0, 130.0)]
+    assert carried(BACKHAUL, order(0, 1, supply=UPLOADING, want=60.0)) == [(60.0, 114.0)]
+    assert carried(Unlimited(), order(0, 1, supply=UPLOADING)) == [(100.0, 129.0)]
+
+
+def test_who_waits_for_layers_leaves_the_link_to_others() -> None:
+    waiting, other = order(0, 1, supply=UPLOADING, want=60.0), order(0, 2, want=120.0)
+    #   from 100 s both have 5 a second, from 104 s the other has all, from 110 s both have 5
+    assert carried(BACKHAUL, waiting, other) == [(60.0, 118.0), (120.0, 118.0)]
 
 
 def test_the_interval_ends_what_is_not_through() -> None:
-    assert carried(BACKHAUL, order(0, 1, want_bytes=1000.0, here_bytes=1e3, there_bytes=1e3)) == [
-        (300.0, 130.0)
-    ]
+    assert carried(BACKHAUL, order(0, 1, want=1000.0)) == [(300.0, 130.0)]
 
 
 @pytest.mark.parametrize("carrier", [BACKHAUL, Unlimited()])
 def test_a_source_that_has_less_than_the_destination_sends_nothing(carrier: Carrier) -> None:
-    behind = order(0, 1, have_bytes=60.0, here_bytes=10.0, there_bytes=30.0)
+    behind = order(0, 1, have=60.0, supply=((100.0, 10.0), (110.0, 30.0)))
     assert carried(carrier, behind) == [(0.0, 100.0)]
 
 
 def test_a_source_begins_when_it_has_more_than_the_destination() -> None:
-    """60 bytes are there; the source has them 20 s in, and then a link to itself for 10 s."""
-    behind = order(0, 1, have_bytes=60.0, here_bytes=10.0, there_bytes=85.0)
-    other = order(0, 2, want_bytes=275.0, here_bytes=275.0, there_bytes=275.0)
-    (caught_up, at_s), (sent, _) = carried(BACKHAUL, behind, other)
-    assert (caught_up, at_s) == (pytest.approx(25.0), pytest.approx(130.0))
-    assert sent == pytest.approx(275.0)
+    behind = order(0, 1, have=60.0, supply=((100.0, 10.0), (110.0, 60.0), (120.0, 85.0)))
+    assert carried(BACKHAUL, behind) == [(25.0, 122.5)]
 
 
-def test_without_limits_all_is_there_at_once_and_the_rest_as_it_comes() -> None:
-    uploading = order(0, 1, here_bytes=20.0, there_bytes=50.0)
-    assert carried(Unlimited(), order(0, 1), uploading) == [(100.0, 100.0), (50.0, 130.0)]
+def test_without_limits_all_is_there_at_once() -> None:
+    assert carried(Unlimited(), order(0, 1), order(0, 2)) == [(100.0, 100.0), (100.0, 100.0)]

@@ -86,6 +86,12 @@ def test_it_equals_the_simulation_from_event_to_event(seed: int, sharing: Sharin
         )
         assert replace(one, raised_s=0, answered_s=0) == replace(other, raised_s=0, answered_s=0)
     assert session.finished_s == pytest.approx(stay.finished_s, abs=1e-9)
+    stored_s = {each.end_bytes: each.time_s for each in session.stored}
+    ends = dict(zip(stream.layer_ends_bytes, stream.layers, strict=True))
+    assert stored_s == pytest.approx(
+        {end: stay.stored_s[layer] for end, layer in ends.items() if stay.stored_s.get(layer)},
+        abs=1e-9,
+    )
     for look_s, bytes_then in zip([*looks_s, settings.duration_s], seen, strict=True):
         then = event_by_event(stream, present_bytes, replace(settings, duration_s=look_s))
         assert bytes_then == pytest.approx(sum(then.present_bytes.values()), rel=1e-9, abs=1e-3)
