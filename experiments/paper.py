@@ -91,6 +91,31 @@ DATA_SETS = {
     ),
 }
 
+# Fig. 9: hit ratios by radius in metres, and executed queries with migration over those without
+FIG9_HIT_RATIOS = {"kaist": {50.0: 0.37, 100.0: 0.90}, "geolife": {50.0: 0.43, 100.0: 0.70}}
+FIG9_GAINS = (1.58, 1.97)
+FIG9_OPTIMIZABLE = {"mobilenet": 3_500, "inception": 40_000, "resnet": 64_000}
+
+# Section IV.B.4: the most crowded server's rates with Inception, and the share of the servers under
+# 100 Mbit/s
+PEAKS_MBPS = {"kaist": (616, 205), "geolife": (667, 359)}
+UNDER_100_MBPS = (0.60, 0.70)
+
+
+class Fractional(NamedTuple):
+    """A half of Fig. 10: MiB at crowded servers, peak uplinks with all and these, queries lost."""
+
+    migrated_mib: int
+    full_mbps: int
+    fractional_mbps: int
+    queries_lost: float
+
+
+FIG10 = {
+    "inception": Fractional(43, 616, 206, 0.02),
+    "resnet": Fractional(56, 469, 268, 0.01),
+}
+
 # Fig. 6: intervals whose errors are drawn by trajectory length, and those of the other half
 FIG6_INTERVALS_S = (15.0, 20.0, 25.0, 30.0)
 FIG6_LENGTHS = tuple(range(1, 11))

@@ -10,6 +10,7 @@ from testbed import __version__
 from testbed.commands import (
     analyze,
     clean,
+    compare,
     doctor,
     plan,
     predict,
@@ -31,6 +32,7 @@ COMMANDS = {
     "predict": predict,
     "analyze": analyze,
     "report": report,
+    "compare": compare,
     "traces": traces,
     "topo": topo,
 }

@@ -159,13 +159,17 @@ def share_under(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> float |
 
 
 def crowded_servers(folder: RunFolder) -> list[str]:
-    """Return the servers of a run with the highest peak uplinks, the most crowded first.
-
-    They are `CROWDED_SHARE` of all its servers, and at least one. Raises TestbedError if the run
-    has no backhaul table.
-    """
+    """Return `most_crowded` of a run; TestbedError if the run has no backhaul table."""
     servers = [each.name for each in folder.read_schedule().access_points]
-    uplink = peaks(read_table(folder.path, "backhaul"), servers)["uplink"]
+    return most_crowded(read_table(folder.path, "backhaul"), servers)
+
+
+def most_crowded(backhaul: pd.DataFrame, servers: Sequence[str]) -> list[str]:
+    """Return the servers with the highest peak uplinks, the most crowded first.
+
+    They are `CROWDED_SHARE` of all servers, and at least one.
+    """
+    uplink = peaks(backhaul, servers)["uplink"]
     number = max(1, int(len(servers) * CROWDED_SHARE))
     return [str(server) for server in uplink.nlargest(number).index]
 

@@ -45,8 +45,11 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     Raises:
         TestbedError: the folder is none of a run, or the run ended before its clock started.
     """
+    from testbed.analysis.conclusion import conclude_run
     from testbed.emulation.conclude import give_to_user, name_interfaces, write_results
 
+    if folder.read_json("manifest").get("engine") == "simulate":
+        return conclude_run(folder, lambda _: folder.read_json("fidelity"))
     if not folder.read_json("manifest").get("origin_unix_s"):
         raise TestbedError(f"{folder.path}: the run ended before its clock started; run it again")
     name_interfaces(folder)

@@ -157,10 +157,20 @@ class _Copy(Hold):
 
 @dataclass
 class Log:
-    """What one client did; `details` says whether each offer and query is kept."""
+    """What one client did.
+
+    Args:
+        details: whether each offer and query is kept, and not only how many.
+        handovers: with the first attachment.
+        sent: what was migrated: step, source, destination and bytes.
+        uploads, answers, orders: in detail.
+        offers: step, predicted position, and the access points that were offered layers.
+        queries, cold_start_queries: how many were answered.
+    """
 
     details: bool
     handovers: list[Moved] = field(default_factory=list)
+    sent: list[tuple[int, int, int, float]] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
@@ -206,6 +216,7 @@ class Roaming:
     def end(self, order: Order) -> None:
         """An order has been carried out, as far as it could be."""
         if order.sent_bytes:
+            self.log.sent.append((order.step, order.source, order.destination, order.sent_bytes))
             self._copies[order.destination].present_bytes = order.have_bytes + order.sent_bytes
         if self.log.details:
             self.log.orders.append(order)

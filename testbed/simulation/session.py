@@ -94,7 +94,7 @@ class Session:
         return self.stored[-1].time_s if is_whole else inf
 
     def supply(self, from_s: float, to_s: float) -> list[tuple[float, int]]:
-        """Return the bytes in whole layers that are there at a time, and as they grow until another.
+        """Return the bytes in whole layers at a time, and as they grow until another.
 
         It has been advanced so far.
         """

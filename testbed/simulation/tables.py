@@ -10,7 +10,7 @@ import pandas as pd
 
 from testbed.records import TABLES
 from testbed.simulation.foresight import Client
-from testbed.simulation.roaming import Answered, Log, Order, World
+from testbed.simulation.roaming import Answered, Log, World
 
 COMPUTE = "profile"  # layers have the devices' times; nothing is computed
 MTU_BYTES = 1448  # of data in a packet
@@ -43,7 +43,7 @@ def tables_of(
     found["queries"] = pd.concat(answers, ignore_index=True).sort_values(
         "answered_s", kind="stable", ignore_index=True
     )
-    found["backhaul"] = _backhaul(world, names, logs, goodput)
+    found["backhaul"] = backhaul_of(world, logs, goodput)
     for name, by in (("handovers", "trace_s"), ("transfers", "ended_s"), ("predictions", "time_s")):
         found[name] = found[name].sort_values(by, kind="stable", ignore_index=True)
     return found
@@ -173,14 +173,15 @@ def _queries(names: Sequence[str], client: str, answers: Sequence[Answered]) -> 
     return pd.DataFrame(columns)[[column.name for column in TABLES["queries"]]]
 
 
-def _backhaul(
-    world: World, names: Sequence[str], logs: Sequence[Log], goodput: float
-) -> pd.DataFrame:
+def backhaul_of(world: World, logs: Sequence[Log], goodput: float) -> pd.DataFrame:
+    """Return the table of the backhaul alone, also of logs without details."""
+    names = [each.name for each in world.access_points]
     sent: dict[tuple[int, int, str], float] = {}
-    for order in _sent(logs):
-        for server, direction in ((order.source, "uplink"), (order.destination, "downlink")):
-            key = (server, order.step, direction)
-            sent[key] = sent.get(key, 0.0) + order.sent_bytes
+    for log in logs:
+        for step, source, destination, count in log.sent:
+            for server, direction in ((source, "uplink"), (destination, "downlink")):
+                key = (server, step, direction)
+                sent[key] = sent.get(key, 0.0) + count
     rows = [
         {
             "server": names[server],
@@ -194,7 +195,3 @@ def _backhaul(
         for (server, step, direction), count in sorted(sent.items())
     ]
     return pd.DataFrame(rows, columns=[column.name for column in TABLES["backhaul"]])
-
-
-def _sent(logs: Sequence[Log]) -> Iterator[Order]:
-    return (order for log in logs for order in log.orders if order.sent_bytes)

@@ -1,0 +1,115 @@
+"""The simulator on whole data sets, with the paper's network: what Fig. 9 and Fig. 10 share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+from msgspec.structs import replace
+
+from testbed.analysis.backhaul import peaks, share_under
+from testbed.config import Experiment, Simulation
+from testbed.movement import People
+from testbed.simulation.carrier import Unlimited
+from testbed.simulation.foresight import Client, clients_of
+from testbed.simulation.offloading import Offloading, offloading_of
+from testbed.simulation.run import Simulation as Run
+from testbed.simulation.tables import backhaul_of
+from traces.schedule import whole_schedule
+from traces.trace import FloatArray, TraceSet
+
+#: Migrations take no time, queries and uploads do not share the uplink, links carry no headers.
+PAPERS_NETWORK = Simulation(sharing="separate", backhaul="unlimited", headers=False)
+
+
+class Choice(NamedTuple):
+    """A policy as the figures name it."""
+
+    label: str
+    policy: str
+    radius_m: float = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class Walkers:
+    """Who walks and who trains: one split of the people."""
+
+    people: People
+    clients: list[Client]
+    training: list[FloatArray]
+    duration_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a run, in total.
+
+    `queries_after` counts those in the interval after each change of server, `queries` all;
+    `backhaul` is the run's table.
+    """
+
+    handovers: int
+    hits: int
+    queries_after: int
+    queries: int
+    migrated_bytes: float
+    backhaul: pd.DataFrame
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share of the handovers that were hits."""
+        return self.hits / self.handovers if self.handovers else float("nan")
+
+
+def walkers(people: People, training: TraceSet, testing: TraceSet) -> Walkers:
+    """Return a split's people, each from first to last position."""
+    schedule = whole_schedule(testing, people.access_points)
+    return Walkers(people, clients_of(schedule), list(training.positions_m), schedule.duration_s)
+
+
+def choose(settings: Experiment, choice: Choice) -> Experiment:
+    """Return the settings with a policy, in the paper's network."""
+    migration = replace(settings.migration, policy=choice.policy, radius_m=choice.radius_m)
+    return replace(settings, migration=migration, simulation=PAPERS_NETWORK)
+
+
+def for_model(settings: Experiment, model: str) -> tuple[Experiment, Offloading]:
+    """Return the settings with a model, and the model between client and server."""
+    chosen = replace(settings, model=replace(settings.model, name=model))
+    return chosen, offloading_of(chosen)
+
+
+def simulate(settings: Experiment, offloading: Offloading, who: Walkers) -> Outcome:
+    """Let everyone walk, and add up."""
+    run = Run(
+        settings,
+        offloading,
+        who.people.access_points,
+        who.clients,
+        who.training,
+        Unlimited(),
+        duration_s=who.duration_s,
+        details=False,
+    )
+    logs = run.run()
+    moved = [moved for log in logs for moved in log.handovers if moved.source >= 0]
+    return Outcome(
+        handovers=len(moved),
+        hits=sum(each.hit for each in moved),
+        queries_after=sum(each.queries for each in moved),
+        queries=sum(log.queries for log in logs),
+        migrated_bytes=sum(count for log in logs for *_, count in log.sent),
+        backhaul=backhaul_of(run.world, logs, goodput=1.0),
+    )
+
+
+def peaks_mbps(outcome: Outcome, people: People) -> tuple[float, float, float]:
+    """Return the highest uplink and downlink, and the share of servers under 100 Mbit/s."""
+    highest = peaks(outcome.backhaul, [each.name for each in people.access_points])
+    under = share_under(highest)
+    return (
+        float(highest["uplink"].max()),
+        float(highest["downlink"].max()),
+        float("nan") if under is None else under,
+    )

@@ -1,0 +1,192 @@
+"""Fig. 10: fractional migration at crowded servers (section IV.B.5).
+
+    python experiments/fig10_fractional.py
+    python experiments/fig10_fractional.py --fractions 20,45.1
+
+Everyone who is tested walks from first to last position, with PerDNN at r = 100 m, as in Fig. 9.
+The servers with the highest peak uplinks (5 to 7 % of all) are crowded: in a second run they send
+and receive only the most efficient layers, up to so many megabytes of a model. What that saves is
+the peak uplink of the most crowded server, what it costs are queries in the intervals after changes
+of server. The paper's megabytes are MiB: 43 and 56 of them are 45.1 and 58.7 MB.
+
+Means over splits of the people, with standard deviations.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+import _venv  # noqa: F401  continues under the project's interpreter; must come first
+import pandas as pd
+import paper
+from _delivery import Row, deliver, deviation, gather, say, spread
+from _mobility import Movements, add_interval, load, new_folder, parser
+from _simulated import Choice, Walkers, choose, for_model, peaks_mbps, simulate, walkers
+from msgspec.structs import replace
+
+from testbed.analysis.backhaul import most_crowded
+from testbed.analysis.simulation_figures import draw_fractions
+from testbed.commands.output import print_table
+from testbed.errors import ConfigurationError
+from testbed.experiment import exit_with
+
+NAME = "fig10_fractional"
+RADIUS_M = 100.0
+MODELS = tuple(paper.FIG10)
+FRACTIONS = "5,12,20,30,45.1,58.7,80"
+FIGURES = (
+    *("peak_uplink_mbps", "peak_downlink_mbps", "crowded_uplink_mbps", "queries", "hit_ratio"),
+    *("queries_lost", "all_queries_lost", "migrated_gb"),
+)
+
+
+def main() -> int:
+    """Simulate, print, draw."""
+    given = ask()
+    fractions_mb = parse_fractions(given.fractions)
+    models = list(dict.fromkeys(given.models.split(",")))
+    if unknown := set(models) - set(paper.MODELS):
+        raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+    movements = load(given)
+    folder = new_folder(given, NAME, movements)
+    found, status = gather(measure(movements, models, fractions_mb, given.radius))
+    if not found:
+        return status
+    splits = pd.DataFrame(found)
+    splits.to_csv(folder.path / "splits.csv", index=False)
+    rows = summarise(splits)
+    deliver(folder, rows, given.json)
+    figure = draw_fractions(folder.figures, rows, paper.FIG10)
+    if not given.json:
+        report(rows, movements, given.radius)
+    say(f"figure: {figure}")
+    say(f"files: {folder.path}")
+    return status
+
+
+def ask() -> argparse.Namespace:
+    """Return the command line's settings."""
+    made = parser(__doc__, NAME)
+    add_interval(made)
+    made.add_argument(
+        "--models", default=",".join(MODELS), metavar="NAME,...", help="(default: %(default)s)"
+    )
+    made.add_argument(
+        "--fractions",
+        default=FRACTIONS,
+        metavar="MB,...",
+        help="megabytes of a model that crowded servers migrate (default: %(default)s)",
+    )
+    made.add_argument(
+        "--radius", type=float, default=RADIUS_M, metavar="M", help="(default: %(default)s)"
+    )
+    return made.parse_args()
+
+
+def parse_fractions(text: str) -> list[float]:
+    """Return "20,45.1" as megabytes."""
+    try:
+        fractions_mb = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        fractions_mb = [0.0]
+    if not all(0 < each < 1e6 for each in fractions_mb):
+        raise ConfigurationError(f"--fractions {text}: megabytes above 0, such as 20,45.1")
+    return fractions_mb
+
+
+def measure(
+    movements: Movements, models: list[str], fractions_mb: list[float], radius_m: float
+) -> Iterator[Row]:
+    """Yield the figures of each split, model and fraction; the whole model comes first."""
+    people = movements.people()
+    for number, (training, testing) in enumerate(movements.split(people)):
+        who = walkers(people, training, testing)
+        for model in models:
+            say(f"split {number + 1} of {movements.splits}: {model}")
+            for row in sweep(movements, who, model, fractions_mb, radius_m):
+                yield {"split": number, "model": model} | row
+
+
+def sweep(
+    movements: Movements, who: Walkers, model: str, fractions_mb: list[float], radius_m: float
+) -> Iterator[Row]:
+    """Yield what comes of the whole model, and of each fraction of it at crowded servers."""
+    settings, offloading = for_model(movements.settings, model)
+    settings = choose(settings, Choice("", "perdnn", radius_m))
+    names = [each.name for each in who.people.access_points]
+    full = simulate(settings, offloading, who)
+    crowded = most_crowded(full.backhaul, names)
+    for fraction_mb in (None, *fractions_mb):
+        migration = replace(settings.migration, fraction_mb=fraction_mb, crowded=tuple(crowded))
+        outcome = (
+            full
+            if fraction_mb is None
+            else simulate(replace(settings, migration=migration), offloading, who)
+        )
+        up_mbps, down_mbps, _ = peaks_mbps(outcome, who.people)
+        at_crowded = outcome.backhaul[
+            outcome.backhaul["server"].isin(crowded) & (outcome.backhaul["direction"] == "uplink")
+        ]
+        yield {
+            "fraction_mb": fraction_mb,
+            "crowded": len(crowded),
+            "peak_uplink_mbps": up_mbps,
+            "peak_downlink_mbps": down_mbps,
+            "crowded_uplink_mbps": float(at_crowded["mbps"].max()) if len(at_crowded) else 0.0,
+            "queries": outcome.queries_after,
+            "queries_lost": 1 - outcome.queries_after / full.queries_after,
+            "all_queries_lost": 1 - outcome.queries / full.queries,
+            "hit_ratio": outcome.hit_ratio,
+            "migrated_gb": outcome.migrated_bytes / 1e9,
+        }
+
+
+def summarise(splits: pd.DataFrame) -> list[Row]:
+    """Return means and standard deviations by model and fraction; None is the whole model."""
+    rows = []
+    for (model, fraction_mb), figures in splits.groupby(
+        ["model", "fraction_mb"], sort=False, dropna=False
+    ):
+        whole = pd.isna(fraction_mb)
+        row: Row = {"model": model, "fraction_mb": None if whole else float(fraction_mb)}
+        row |= {"splits": len(figures), "crowded": int(figures["crowded"].max())}
+        for figure in FIGURES:
+            row[figure] = float(figures[figure].mean())
+            row[f"{figure}_sd"] = deviation(figures[figure])
+        rows.append(row)
+    return rows
+
+
+def report(rows: list[Row], movements: Movements, radius_m: float) -> None:
+    """Print the table for people, and the paper's figures below."""
+    print(
+        f"Fig. 10 on {movements.name}: means of {movements.splits} split(s) of the people,"
+        f" r = {radius_m:g} m, {rows[0]['crowded']} crowded servers"
+    )
+    print_table(
+        (
+            *("model", "fraction, MB", "peak up, Mbit/s", "of the crowded"),
+            *("queries after", "lost, %", "of all, %", "hit ratio, %"),
+        ),
+        [
+            (
+                row["model"],
+                "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}",
+                spread(row["peak_uplink_mbps"], row["peak_uplink_mbps_sd"], 1),
+                f"{row['crowded_uplink_mbps']:.0f}",
+                f"{row['queries']:,.0f}",
+                spread(row["queries_lost"], row["queries_lost_sd"], 100),
+                f"{100 * row['all_queries_lost']:.2f}",
+                f"{100 * row['hit_ratio']:.1f}",
+            )
+            for row in rows
+        ],
+    )
+    for model, reported in paper.FIG10.items():
+        print(
+            f"The paper, {model}: from {reported.full_mbps} to {reported.fractional_mbps} Mbit/s"
+            f" with {reported.migrated_mib} MiB, for {reported.queries_lost:.0%} of the queries"
+        )
+
+
+if __name__ == "__main__":
+    exit_with(main)

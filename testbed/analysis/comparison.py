@@ -1,0 +1,177 @@
+"""The same window of the same trace in both engines: where they agree, and where not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.errors import ConfigurationError
+from testbed.records import read_tables
+from testbed.runfolder import RunFolder
+from testbed.values import Schedule
+
+#: On sockets a hit may be a miss for want of the last bytes, and the other way round: both engines
+#: agree on a handover where the bytes present differ by no more than this share of those wanted.
+HIT_TOLERANCE = 0.05
+#: By how much totals may differ.
+TOTAL_TOLERANCE = 0.03
+
+#: Totals that are compared: key, meaning, unit.
+TOTALS = (
+    ("queries", "Queries answered", ""),
+    ("cold_start_queries", "Queries in cold starts", ""),
+    ("median_latency_s", "Query time, median", "s"),
+    ("hits", "Hits", ""),
+    ("present_bytes", "Layers present at handovers", "bytes"),
+    ("migrated_bytes", "Layers migrated", "bytes"),
+    ("migrated_wire_bytes", "The same with headers", "bytes"),
+    ("uploaded_bytes", "Layers uploaded", "bytes"),
+    ("peak_uplink_mbps", "Peak uplink of a server", "Mbit/s"),
+    ("peak_downlink_mbps", "Peak downlink of a server", "Mbit/s"),
+)
+
+_BOTH = ("emulated", "simulated")
+_SAME = ("traces", "replay", "wireless", "backhaul", "model", "migration", "server")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two runs side by side.
+
+    Args:
+        totals: a row for each of `TOTALS`: key, emulated, simulated, difference (simulated less
+            emulated as a share of emulated; None where that is nothing).
+        stays: a row for each handover and first attachment: client, from_ap, to_ap, trace_s, and
+            of both engines (`_emulated`, `_simulated`) hit, present_bytes, queries raised until the
+            client left, upload_s and upload_bytes; `agrees` on the layers present.
+    """
+
+    totals: pd.DataFrame
+    stays: pd.DataFrame
+
+    @property
+    def agreeing_share(self) -> float:
+        """Share of the handovers at which the layers present agree."""
+        moved = self.stays[self.stays["from_ap"].notna()]
+        return float(moved["agrees"].mean()) if len(moved) else 1.0
+
+    @property
+    def disagreements(self) -> list[str]:
+        """What differs by more than it may: handovers, queries, migrated and uploaded bytes."""
+        found = []
+        moved = self.stays[self.stays["from_ap"].notna()]
+        if apart := int((~moved["agrees"]).sum()):
+            found.append(
+                f"{apart} of {len(moved)} handovers: the layers present differ by more than"
+                f" {HIT_TOLERANCE:.0%} of those wanted"
+            )
+        held = self.totals.set_index("key")["difference"]
+        for key in ("queries", "migrated_bytes", "uploaded_bytes"):
+            if held[key] is not None and abs(held[key]) > TOTAL_TOLERANCE:
+                found.append(f"{key}: {held[key]:+.1%}, more than {TOTAL_TOLERANCE:.0%}")
+        return found
+
+
+def compare_runs(emulated: RunFolder, simulated: RunFolder) -> Comparison:
+    """Compare an emulated run with the simulation of the same.
+
+    Raises:
+        ConfigurationError: the runs are not of the two engines, or not of the same movement and
+            settings.
+        TestbedError: a folder lacks what a run writes.
+    """
+    folders = dict(zip(_BOTH, (emulated, simulated), strict=True))
+    _check_same(folders)
+    tables = {engine: read_tables(folder.path) for engine, folder in folders.items()}
+    schedule = emulated.read_schedule()
+    stays = _stays(tables, schedule)
+    figures = {
+        engine: folder.read_json("summary") | _bytes(tables[engine])
+        for engine, folder in folders.items()
+    }
+    return Comparison(_totals(figures), stays)
+
+
+def _check_same(folders: Mapping[str, RunFolder]) -> None:
+    configs = {engine: folder.read_json("config") for engine, folder in folders.items()}
+    for engine, wanted in zip(_BOTH, ("emulate", "simulate"), strict=True):
+        if configs[engine]["engine"] != wanted:
+            raise ConfigurationError(f"{folders[engine].path}: is no {engine} run")
+    apart = [
+        f"{section}.{name}"
+        for section in _SAME
+        for name, value in configs["emulated"][section].items()
+        if configs["simulated"][section].get(name) != value
+    ]
+    schedules = [folder.read_schedule() for folder in folders.values()]
+    if apart or schedules[0] != schedules[1]:
+        differ = ", ".join(apart) or "their movement"
+        raise ConfigurationError(f"the two runs cannot be compared: {differ} differ")
+
+
+def _bytes(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    handovers, transfers = tables["handovers"], tables["transfers"]
+    return {
+        "present_bytes": float(handovers["present_bytes"].sum()),
+        "uploaded_bytes": float(transfers.loc[transfers["cause"] == "upload", "bytes"].sum()),
+    }
+
+
+def _totals(figures: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for key, _, _ in TOTALS:
+        emulated, simulated = (figures[engine][key] for engine in _BOTH)
+        known = emulated and simulated is not None
+        rows.append(
+            {
+                "key": key,
+                "emulated": emulated,
+                "simulated": simulated,
+                "difference": simulated / emulated - 1 if known else None,
+            }
+        )
+    return pd.DataFrame(rows).astype({"difference": object})
+
+
+def _stays(tables: Mapping[str, Mapping[str, pd.DataFrame]], schedule: Schedule) -> pd.DataFrame:
+    found = {engine: _stays_of(tables[engine], schedule.duration_s) for engine in _BOTH}
+    keys = ["client", "to_ap", "trace_s"]
+    merged = found["emulated"].merge(
+        found["simulated"].drop(columns=["from_ap", "wanted_bytes"]),
+        on=keys,
+        how="outer",
+        suffixes=("_emulated", "_simulated"),
+    )
+    apart = (merged["present_bytes_emulated"] - merged["present_bytes_simulated"]).abs()
+    merged["agrees"] = apart <= HIT_TOLERANCE * merged["wanted_bytes"]
+    return merged.sort_values(["trace_s", "client"], ignore_index=True)
+
+
+def _stays_of(tables: Mapping[str, pd.DataFrame], duration_s: float) -> pd.DataFrame:
+    """Return what came of each attachment in one engine."""
+    columns = ["client", "from_ap", "to_ap", "trace_s", "hit", "present_bytes", "wanted_bytes"]
+    stays = tables["handovers"][columns].sort_values(["client", "trace_s"], ignore_index=True)
+    ends_s = stays.groupby("client")["trace_s"].shift(-1).fillna(duration_s)
+    uploads = tables["transfers"][tables["transfers"]["cause"] == "upload"]
+    queries, upload_s, upload_bytes = [], [], []
+    for stay, end_s in zip(stays.itertuples(), ends_s, strict=True):
+        own = tables["queries"].loc[tables["queries"]["client"] == stay.client, "raised_s"]
+        queries.append(int(((own >= stay.trace_s) & (own < end_s)).sum()))
+        started_s = uploads["started_s"]
+        sent = uploads[
+            (uploads["client"] == stay.client)
+            & (uploads["destination"] == stay.to_ap)
+            & (started_s >= stay.trace_s)
+            & (started_s < end_s)
+        ]
+        upload_s.append(float((sent["ended_s"] - sent["started_s"]).sum()))
+        upload_bytes.append(int(sent["bytes"].sum()))
+    return stays.assign(
+        queries=np.array(queries, dtype=np.int64),
+        upload_s=upload_s,
+        upload_bytes=np.array(upload_bytes, dtype=np.int64),
+    )

@@ -1,0 +1,119 @@
+"""Figures of simulations on whole data sets: Fig. 9 and Fig. 10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.lines import Line2D
+
+from testbed.analysis.style import GREY, PALETTE, SETTINGS, WIDTH_IN, draw_grid, save
+
+Row = Mapping[str, Any]
+
+
+def draw_hit_ratios(folder: Path, rows: Sequence[Row], dataset: str) -> Path:
+    """Draw queries after changes of server by model and policy, with hit ratios; return the PNG.
+
+    Args:
+        folder: for PNG and SVG.
+        rows: with model, policy, queries_after, hit_ratio and their deviations (`_sd`).
+        dataset: whose movement it is.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    policies = list(dict.fromkeys(row["policy"] for row in rows))
+    with matplotlib.rc_context(SETTINGS):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN * 0.75, 2.8), layout="constrained")
+        width = 0.8 / len(policies)
+        for place, policy in enumerate(policies):
+            own = {row["model"]: row for row in rows if row["policy"] == policy}
+            x = np.array([models.index(model) for model in own])
+            x = x + (place - (len(policies) - 1) / 2) * width
+            heights = [row["queries_after"] / 1e3 for row in own.values()]
+            error = np.nan_to_num([row["queries_after_sd"] / 1e3 for row in own.values()])
+            axes.bar(x, heights, width * 0.94, yerr=error, color=PALETTE[place], label=policy,
+                     error_kw={"linewidth": 0.7})  # fmt: skip
+            for at, height, spread, row in zip(x, heights, error, own.values(), strict=True):
+                axes.annotate(f"{row['hit_ratio']:.0%}", (at, height + spread), (0, 2),
+                              textcoords="offset points", ha="center", fontsize=6.5)  # fmt: skip
+        axes.set_xticks(range(len(models)), models)
+        axes.set(ylabel="Queries after changes\nof server (thousands)",
+                 title=f"Hit ratios and queries, {dataset}")  # fmt: skip
+        axes.margins(y=0.1)
+        draw_grid(axes)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        try:
+            return save(figure, folder, "fig9")
+        finally:
+            plt.close(figure)
+
+
+class Published(Protocol):
+    """A half of the paper's Fig. 10."""
+
+    @property
+    def migrated_mib(self) -> int:
+        """What crowded servers migrate of a model."""
+
+    @property
+    def fractional_mbps(self) -> int:
+        """The peak uplink then."""
+
+    @property
+    def queries_lost(self) -> float:
+        """As a share."""
+
+
+def draw_fractions(folder: Path, rows: Sequence[Row], published: Mapping[str, Published]) -> Path:
+    """Draw peak uplink and queries lost against the fraction migrated; return the PNG.
+
+    Args:
+        folder: for PNG and SVG.
+        rows: with model, fraction_mb (None: all), peak_uplink_mbps and queries_lost with their
+            deviations (`_sd`).
+        published: the paper's figures by model.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    with matplotlib.rc_context(SETTINGS):
+        figure, (peak, lost) = plt.subplots(1, 2, figsize=(WIDTH_IN, 2.6), layout="constrained")
+        for colour, model in zip(PALETTE, models, strict=False):
+            own = [row for row in rows if row["model"] == model]
+            (whole,) = (row for row in own if row["fraction_mb"] is None)
+            parts = sorted(
+                (row for row in own if row["fraction_mb"] is not None),
+                key=lambda row: float(row["fraction_mb"]),
+            )
+            x = [row["fraction_mb"] for row in parts]
+            peak.axhline(whole["peak_uplink_mbps"], color=colour, linewidth=0.9, linestyle=":")
+            for axes, name, scale in ((peak, "peak_uplink_mbps", 1), (lost, "queries_lost", 100)):
+                y = [row[name] * scale for row in parts]
+                error = np.nan_to_num([row[f"{name}_sd"] * scale for row in parts])
+                axes.errorbar(x, y, yerr=error, color=colour, marker="o", markersize=3,
+                              linewidth=1.2, elinewidth=0.7, label=model)  # fmt: skip
+            if model in published:
+                paper = published[model]
+                at_mb = paper.migrated_mib * 2**20 / 1e6
+                peak.plot(at_mb, paper.fractional_mbps, "x", color=colour, label="_paper")
+                lost.plot(at_mb, 100 * paper.queries_lost, "x", color=colour, label="_paper")
+        peak.set(ylabel="Peak uplink (Mbit/s)", ylim=(0, None))
+        lost.set(ylabel="Queries lost after changes\nof server (%)")
+        for axes in (peak, lost):
+            axes.set(xlabel="Migrated at crowded servers, at most (MB)", xlim=(0, None))
+            draw_grid(axes)
+        handles, labels = peak.get_legend_handles_labels()
+        dotted = Line2D([], [], color=GREY, linestyle=":", linewidth=0.9)
+        cross = Line2D([], [], color=GREY, marker="x", linestyle="")
+        figure.legend(
+            [*handles, dotted, cross],
+            [*labels, "the whole model", "the paper's"],
+            loc="outside upper center",
+            ncols=len(handles) + 2,
+        )
+        try:
+            return save(figure, folder, "fig10")
+        finally:
+            plt.close(figure)
