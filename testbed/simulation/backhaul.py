@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.simulation.fairness import max_min
-from testbed.simulation.roaming import Order
+from testbed.simulation.log import Order
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,10 +46,10 @@ class _Flow:
         while self._supply and self._supply[0][0] <= now_s:
             self.here = self._supply.popleft()[1]
 
-    def changes_s(self, now_s: float, rate: float) -> float:
-        """Return when it next begins or ends to send, or has more to send."""
-        changes_s = now_s + (self.here - self.sent) / rate if rate else inf
-        return min(changes_s, self._supply[0][0]) if self._supply else changes_s
+    def changes_after_s(self, now_s: float, rate: float) -> float:
+        """Return after how long it next begins or ends to send, or has more to send."""
+        through_s = (self.here - self.sent) / rate if rate else inf
+        return min(through_s, self._supply[0][0] - now_s) if self._supply else through_s
 
     def send(self, count: float) -> None:
         """So many bytes more are through."""
@@ -81,14 +81,18 @@ class Limited:
                 flow.look(now_s)
             most = np.array([0.0 if flow.waits else np.inf for flow in going])
             rates = max_min([flow.path for flow in going], most, self._bytes_s).tolist()
-            then_s = min(
-                to_s,
-                *(flow.changes_s(now_s, rate) for flow, rate in zip(going, rates, strict=True)),
+            # A span, and not its end: it may be too short to tell one moment from the next
+            passes_s = min(
+                to_s - now_s,
+                *(
+                    flow.changes_after_s(now_s, rate)
+                    for flow, rate in zip(going, rates, strict=True)
+                ),
             )
+            now_s += passes_s
             for flow, rate in zip(going, rates, strict=True):
-                flow.send(rate * (then_s - now_s))
+                flow.send(rate * passes_s)
                 if flow.ended:
-                    flow.order.until_s = then_s
-            now_s = then_s
+                    flow.order.until_s = now_s
         for flow in flows:
             flow.order.sent_bytes = flow.size if flow.ended else flow.sent

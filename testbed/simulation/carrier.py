@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from testbed.simulation.roaming import Order
+from testbed.simulation.log import Order
 
 
 class Carrier(Protocol):

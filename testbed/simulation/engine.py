@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 from rich.console import Console
@@ -69,9 +72,14 @@ def execute(
         _carrier(settings, links),
         duration_s=schedule.duration_s,
     )
-    with _progress(console) as progress:
+    with _progress(console) as progress, _interruptible() as interrupted:
         task = progress.add_task("simulating", total=schedule.duration_s)
-        logs = simulation.run(lambda time_s: progress.update(task, completed=time_s))
+
+        def goes_on(time_s: float) -> bool:
+            progress.update(task, completed=time_s)
+            return not interrupted.is_set()
+
+        logs = simulation.run(goes_on)
     complete = simulation.ended_s >= schedule.duration_s
     tables = tables_of(simulation.world, clients, logs, goodput(settings))
     for name, table in tables.items():
@@ -93,6 +101,17 @@ def _carrier(settings: Experiment, links: Callable[[], tuple[Path, list[float]]]
         return Unlimited()
     path, rates_bps = links()
     return Limited(path, [rate_bps * goodput(settings) / 8 for rate_bps in rates_bps])
+
+
+@contextmanager
+def _interruptible() -> Iterator[Event]:
+    """Have Ctrl-C set an event, so that what was done stays whole."""
+    event = Event()
+    before = signal.signal(signal.SIGINT, lambda number, frame: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _progress(console: Console) -> Progress:

@@ -7,145 +7,16 @@ What a policy decides, when layers are discarded and what counts as a hit are th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
-from math import inf
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cache, partial
 
-from testbed.errors import ConfigurationError
-from testbed.policies import Policy, Situation, time_to_live_s
+from testbed.policies import Situation
 from testbed.presence import Hold
-from testbed.simulation.attachment import Sharing
 from testbed.simulation.foresight import Client, Expected
-from testbed.simulation.session import Queries, Session
-from testbed.simulation.stream import Stream
-from testbed.values import AccessPoint, Prediction
-
-
-@dataclass(frozen=True, eq=False)
-class World:
-    """What all clients of a run share.
-
-    Args:
-        access_points: in the order by which they are numbered.
-        policy: who gets which layers when.
-        stream: the model.
-        interval_s: of a step.
-        duration_s: of the run.
-        gap_s: from an answer to the next query.
-        sharing: of the uplink.
-        retain_uploads: whether servers keep the layers of clients that left.
-    """
-
-    access_points: Sequence[AccessPoint]
-    policy: Policy
-    stream: Stream
-    interval_s: float
-    duration_s: float
-    gap_s: float
-    sharing: Sharing
-    retain_uploads: bool
-
-    @cached_property
-    def number_of(self) -> dict[str, int]:
-        """The access points' numbers by name."""
-        return {each.name: number for number, each in enumerate(self.access_points)}
-
-    @cached_property
-    def time_to_live_s(self) -> float:
-        """How long an offer holds layers."""
-        return time_to_live_s(self.policy.settings.ttl_intervals, self.interval_s)
-
-    @cached_property
-    def layer_bytes(self) -> Sequence[int]:
-        """The weights of each layer of the model."""
-        sizes: list[int] = self.stream.offloading.graph.weight_bytes.tolist()
-        return sizes
-
-    def plan(self, server: str) -> Sequence[int]:
-        """Return the layers that a server shall have, in the order of upload."""
-        return self.stream.layers
-
-    def step_s(self, step: int) -> float:
-        """Return when a step begins, at the latest the run's end."""
-        return min(step * self.interval_s, self.duration_s)
-
-    def wanted_bytes(self, layers: Sequence[int]) -> int:
-        """Return how much of the stream an offer is about.
-
-        Raises:
-            ConfigurationError: a policy offers layers in another order than that of upload.
-        """
-        if layers is self.stream.layers:
-            return self.stream.size_bytes
-        try:
-            return self.stream.bytes_of(layers)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"{type(self.policy).__name__}: {error}; the simulator has no other offers"
-            ) from error
-
-
-class Moved(NamedTuple):
-    """A handover, or with no server before it the first attachment.
-
-    Args:
-        step: at which the client moves.
-        source, destination: numbers of access points; -1 for none.
-        present_bytes: of the stream at the destination then.
-        hit: nothing was missing.
-        queries: raised in the interval after it.
-    """
-
-    step: int
-    source: int
-    destination: int
-    present_bytes: float
-    hit: bool
-    queries: int
-
-
-class Uploaded(NamedTuple):
-    """What a client sent to a server while it was attached there."""
-
-    server: int
-    since_s: float
-    until_s: float
-    from_bytes: float
-    to_bytes: float
-
-
-class Answered(NamedTuple):
-    """Queries of a client at one server."""
-
-    server: int
-    queries: Queries
-
-
-@dataclass(slots=True)
-class Order:
-    """A migration for one interval: a part of the stream goes from one server to another.
-
-    Args:
-        client: whose layers.
-        source, destination: numbers of access points.
-        step: the interval.
-        have_bytes: what the destination has of the stream at first.
-        want_bytes: what it shall have.
-        supply: what the source has in whole layers, by the time since when.
-        sent_bytes: what has been sent in the interval; whoever carries it says so.
-        until_s: when the last byte arrived, or the interval's end.
-    """
-
-    client: Roaming
-    source: int
-    destination: int
-    step: int
-    have_bytes: float
-    want_bytes: float
-    supply: Sequence[tuple[float, float]]
-    sent_bytes: float = 0.0
-    until_s: float = inf
+from testbed.simulation.log import Answered, Log, Moved, Order, Uploaded
+from testbed.simulation.session import Session
+from testbed.simulation.world import World
+from testbed.values import Prediction
 
 
 @dataclass(slots=True)
@@ -153,30 +24,6 @@ class _Copy(Hold):
     """What a server has of the client's stream."""
 
     present_bytes: float = 0.0
-
-
-@dataclass
-class Log:
-    """What one client did.
-
-    Args:
-        details: whether each offer and query is kept, and not only how many.
-        handovers: with the first attachment.
-        sent: what was migrated: step, source, destination and bytes.
-        uploads, answers, orders: in detail.
-        offers: step, predicted position, and the access points that were offered layers.
-        queries, cold_start_queries: how many were answered.
-    """
-
-    details: bool
-    handovers: list[Moved] = field(default_factory=list)
-    sent: list[tuple[int, int, int, float]] = field(default_factory=list)
-    uploads: list[Uploaded] = field(default_factory=list)
-    answers: list[Answered] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
-    offers: list[tuple[int, Sequence[float], str]] = field(default_factory=list)
-    queries: int = 0
-    cold_start_queries: int = 0
 
 
 class Roaming:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 
 import numpy as np
 
@@ -13,9 +12,11 @@ from testbed.mobility.neighbourhood import FloatArray
 from testbed.policies import build_predictor, find_policy
 from testbed.simulation.carrier import Carrier
 from testbed.simulation.foresight import Client, Expected, Foresight
+from testbed.simulation.log import Log
 from testbed.simulation.offloading import Offloading
-from testbed.simulation.roaming import Log, Roaming, World
+from testbed.simulation.roaming import Roaming
 from testbed.simulation.stream import Stream
+from testbed.simulation.world import World
 from testbed.units import TCP_GOODPUT_SHARE
 from testbed.values import AccessPoint, client_seed
 
@@ -79,16 +80,16 @@ class Simulation:
         ]
         self.ended_s = 0.0
 
-    def run(self, show: Callable[[float], None] = lambda _: None) -> list[Log]:
-        """Go through all steps; return what each client did, up to Ctrl-C if that comes.
+    def run(self, goes_on: Callable[[float], bool] = lambda _: True) -> list[Log]:
+        """Go through all steps; return what each client did.
 
-        `show` is told the time at each step.
+        `goes_on` is told the time after each step, and says whether there shall be another.
         """
-        with suppress(KeyboardInterrupt):
-            for step, expected in self._steps():
-                self._take(step, expected)
-                self.ended_s = self.world.step_s(step + 1)
-                show(self.ended_s)
+        for step, expected in self._steps():
+            self._take(step, expected)
+            self.ended_s = self.world.step_s(step + 1)
+            if not goes_on(self.ended_s):
+                break
         for each in self._roaming:
             each.finish(self.ended_s)
         return [each.log for each in self._roaming]

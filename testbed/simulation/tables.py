@@ -10,7 +10,8 @@ import pandas as pd
 
 from testbed.records import TABLES
 from testbed.simulation.foresight import Client
-from testbed.simulation.roaming import Answered, Log, World
+from testbed.simulation.log import Answered, Log
+from testbed.simulation.world import World
 
 COMPUTE = "profile"  # layers have the devices' times; nothing is computed
 MTU_BYTES = 1448  # of data in a packet

@@ -12,7 +12,8 @@ import pytest
 from testbed.simulation.backhaul import Limited
 from testbed.simulation.carrier import Carrier, Unlimited
 from testbed.simulation.fairness import max_min
-from testbed.simulation.roaming import Order, Roaming
+from testbed.simulation.log import Order
+from testbed.simulation.roaming import Roaming
 
 INF = float("inf")
 NOBODY = cast("Roaming", SimpleNamespace())

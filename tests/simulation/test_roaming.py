@@ -1,0 +1,163 @@
+"""Clients' ways through a run, by hand: servers a, b, c at 0, 100, 200 m, steps of 2 s.
+
+The model has two layers of 1 and 2 MB, and a megabyte takes a second on the uplink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from testbed.config import Migration
+from testbed.errors import ConfigurationError
+from testbed.mobility.predictor import Candidates, FloatArray, Predictor
+from testbed.policies import Ionn, Optimal, PerDnn, Policy, Situation
+from testbed.simulation.carrier import Unlimited
+from testbed.simulation.foresight import Client, Foresight
+from testbed.simulation.log import Log, Moved
+from testbed.simulation.roaming import Roaming
+from testbed.simulation.stream import Stream
+from testbed.simulation.world import World
+from testbed.values import AccessPoint, Offer
+from tests.mobility.walks import on_line
+from tests.simulation.test_attachment import chain
+
+A, B, C = range(3)
+PLACES = tuple(
+    AccessPoint(name, x_m, 0.0) for name, x_m in zip("abc", (0.0, 100.0, 200.0), strict=True)
+)
+STEP_S = 2.0
+MB = 1_000_000
+
+
+class Next(Predictor):
+    """Expects everyone at the next server: 100 m further."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def fit(self, paths: Sequence[FloatArray], servers_m: FloatArray) -> None:
+        pass
+
+    def predict(self, recent: FloatArray) -> FloatArray:
+        return recent[:, -1] + (100.0, 0.0)
+
+    def candidates(self, recent: FloatArray) -> Candidates:
+        nobody = np.full((len(recent), 1), -1)
+        return Candidates(nobody, np.zeros((len(recent), 1, 5)))
+
+
+def walk(policy: Policy, attached: Sequence[int], *, retain: bool = False, first: int = 0) -> Log:
+    """Let a client walk from server to server, one step at each entry, and return its log."""
+    world = World(
+        access_points=PLACES,
+        policy=policy,
+        stream=Stream(chain(), [(0,), (1,)]),
+        interval_s=STEP_S,
+        duration_s=STEP_S * (first + len(attached)),
+        gap_s=0.5,
+        sharing="separate",
+        retain_uploads=retain,
+    )
+    client = Client("walker", first, on_line(*(100.0 * each for each in attached)), tuple(attached))
+    foresight = Foresight(Next(), PLACES, [client], policy.reach_m)
+    roaming = Roaming(world, 0, client, first * STEP_S, details=True)
+    expected = foresight.between(0, client.leaves)
+    for step in range(client.enters, client.leaves):
+        orders = roaming.begin(step, expected)
+        Unlimited().carry(orders, world.step_s(step), world.step_s(step + 1))
+        for order in orders:
+            roaming.end(order)
+    roaming.finish(world.duration_s)
+    return roaming.log
+
+
+def perdnn(ttl_intervals: int = 5) -> PerDnn:
+    return PerDnn(Migration(radius_m=50.0, ttl_intervals=ttl_intervals))
+
+
+def moves(log: Log) -> list[tuple[int, int, float, bool]]:
+    return [(each.step, each.destination, each.present_bytes, each.hit) for each in log.handovers]
+
+
+def test_layers_follow_as_they_are_uploaded_and_all_are_there_in_time() -> None:
+    """The first layer is whole at 1 s, the second at 3 s: b has both when the client comes."""
+    log = walk(perdnn(), [A, A, B])
+    assert moves(log) == [(0, A, 0.0, False), (2, B, 3.0 * MB, True)]
+    assert log.sent == [(0, A, B, 1.0 * MB), (1, A, B, 2.0 * MB), (2, B, C, 3.0 * MB)]
+
+
+def test_who_leaves_early_finds_what_was_whole_and_uploads_the_rest() -> None:
+    log = walk(perdnn(), [A, B, B])
+    assert moves(log) == [(0, A, 0.0, False), (1, B, 1.0 * MB, False)]
+    uploads = [(each.server, each.from_bytes, each.to_bytes, each.until_s) for each in log.uploads]
+    assert uploads == [(A, 0.0, 2.0 * MB, 2.0), (B, 1.0 * MB, 3.0 * MB, 4.0)]
+
+
+@pytest.mark.parametrize(("stays", "hit"), [(4, True), (5, True), (6, False)])
+def test_layers_are_held_for_the_time_to_live(stays: int, hit: bool) -> None:
+    """b is offered layers from a for the last time at step 1, and visited after a stay at c."""
+    log = walk(perdnn(), [A, A, *[C] * (stays - 1), B])
+    assert moves(log)[-1][1:] == (B, 3.0 * MB if hit else 0.0, hit)
+
+
+def test_without_migration_every_server_is_cold_and_hears_uploads_only() -> None:
+    log = walk(Ionn(Migration()), [A, A, B, B, A])
+    assert [hit for *_, hit in moves(log)] == [False] * 3
+    assert not log.sent and not log.orders
+
+
+def test_servers_may_retain_what_was_uploaded() -> None:
+    log = walk(Ionn(Migration()), [A, A, B, B, A], retain=True)
+    assert moves(log)[-1] == (4, A, 3.0 * MB, True)
+
+
+def test_what_is_everywhere_from_the_start_is_never_uploaded() -> None:
+    log = walk(Optimal(Migration()), [A, B, C])
+    assert all(hit for *_, hit in moves(log))
+    assert [each.to_bytes - each.from_bytes for each in log.uploads] == [0.0] * 3
+    assert log.cold_start_queries == 0
+
+
+def test_a_client_that_enters_later_begins_then() -> None:
+    log = walk(perdnn(), [A, A, B], first=3)
+    assert moves(log) == [(3, A, 0.0, False), (5, B, 3.0 * MB, True)]
+    assert log.answers[0].queries.first_s == 3 * STEP_S
+
+
+def test_queries_are_counted_in_the_interval_after_a_change() -> None:
+    """At b a query takes 0.81 s and the next comes 0.5 s later; the one in flight ends first."""
+    log = walk(perdnn(), [A, A, B, B])
+    first, moved = log.handovers
+    assert isinstance(moved, Moved)
+    raised = [
+        each.queries.first_s + number * each.queries.period_s
+        for each in log.answers
+        for number in range(each.queries.number)
+    ]
+    assert moved.queries == sum(2 * STEP_S <= time_s < 3 * STEP_S for time_s in raised)
+    assert first.queries == sum(time_s < STEP_S for time_s in raised)
+    assert log.queries == len(raised)
+
+
+def test_offers_must_follow_the_order_of_upload() -> None:
+    class Backwards(Policy):
+        def offers(self, situation: Situation) -> list[Offer]:
+            layers = tuple(reversed(situation.plan("b")))
+            return [Offer("walker", situation.current, "b", layers, 2.0, 10.0)]
+
+    with pytest.raises(ConfigurationError, match="Backwards: the layers are no prefix"):
+        walk(Backwards(Migration()), [A, A])
+
+
+def test_a_server_that_shall_hold_what_it_has_is_sent_nothing() -> None:
+    class Hold(Policy):
+        def offers(self, situation: Situation) -> list[Offer]:
+            here = situation.current
+            return [Offer("walker", here, here, (), situation.ends_s, situation.until_s)]
+
+    log = walk(Hold(Migration()), [A, A, B, A])
+    assert not log.sent
+    assert moves(log)[-1] == (3, A, 3.0 * MB, True)
