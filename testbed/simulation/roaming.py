@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 from testbed.policies import Situation
 from testbed.presence import Hold
@@ -41,6 +41,7 @@ class Roaming:
         self, world: World, number: int, client: Client, raise_s: float, *, details: bool
     ) -> None:
         self.client = client
+        self.enters, self.leaves = client.enters, client.leaves
         self.log = Log(details)
         self._world = world
         self._number = number
@@ -54,7 +55,7 @@ class Roaming:
     def begin(self, step: int, expected: Expected) -> list[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
         now_s = self._world.step_s(step)
-        server = self.client.attached[step - self.client.enters]
+        server = self.client.attached[step - self.enters]
         if server != self._server:
             self._hand_over(server, step, now_s)
         row = expected.row(self._number, step)
@@ -70,7 +71,7 @@ class Roaming:
 
     def finish(self, end_s: float) -> None:
         """The run is over, or the client's trace: what is not answered by then does not count."""
-        end_s = min(end_s, self._world.step_s(self.client.leaves))
+        end_s = min(end_s, self._world.step_s(self.leaves))
         if self._session is not None:
             self._session.advance(end_s)
             present_bytes = self._session.present_bytes(end_s)
@@ -135,7 +136,7 @@ class Roaming:
             layer_bytes=world.layer_bytes,
             ends_s=now_s + world.interval_s,
             until_s=now_s + world.time_to_live_s,
-            visits=cache(partial(expected.visits, row)),
+            visits=partial(expected.visits, row),
             held_until_s=self._held_until_s,
         )
         offers = world.policy.offers(situation)

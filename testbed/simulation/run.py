@@ -95,7 +95,7 @@ class Simulation:
         return [each.log for each in self._roaming]
 
     def _steps(self) -> Iterator[tuple[int, Expected]]:
-        last = max((each.client.leaves for each in self._roaming), default=0)
+        last = max((each.leaves for each in self._roaming), default=0)
         for start in range(0, last, self._foresight.steps_at_once):
             stop = min(start + self._foresight.steps_at_once, last)
             expected = self._foresight.between(start, stop)
@@ -105,7 +105,7 @@ class Simulation:
         orders = [
             order
             for each in self._roaming
-            if each.client.enters <= step < each.client.leaves
+            if each.enters <= step < each.leaves
             for order in each.begin(step, expected)
         ]
         self._carrier.carry(orders, self.world.step_s(step), self.world.step_s(step + 1))

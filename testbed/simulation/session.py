@@ -16,7 +16,7 @@ from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Stream
-from testbed.simulation.uplink import Uplink
+from testbed.simulation.uplink import Stored, Uplink
 
 
 class Queries(NamedTuple):
@@ -73,10 +73,9 @@ class Session:
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, max(0.0, stream.size_bytes - present_bytes)
-        uplink = self._uplink(attached_s, self._last_missing)
-        uplink.wait(raise_s - attached_s)
-        self.stored = uplink.stored
-        self._missing = uplink.missing  # when the next query is raised
+        self.stored: list[Stored] = []
+        waits_s = raise_s - attached_s
+        self._missing = self._upload(attached_s, self._last_missing, waits_s)  # at `raise_s`
         self._whole_bytes = stream.whole_bytes(present_bytes)  # when it attached
         self._attached_s = attached_s
 
@@ -169,8 +168,8 @@ class Session:
             if self._shared:  # all are answered before the upload is over, or it is a single one
                 number = max(1, min(number, floor(missing / progress)))
         self._last_s = first_s + (number - 1) * period_s
-        if missing:
-            self._last_missing = missing - (number - 1) * progress
+        self._last_missing = missing - (number - 1) * progress if missing else 0.0
+        if missing and self._shared:
             uplink = self._uplink(self._last_s, self._last_missing)
             self._take(stream.steps[level], uplink)
             latency_s = uplink.now_s - self._last_s
@@ -178,10 +177,24 @@ class Session:
             self._missing = uplink.missing
             self.stored += uplink.stored
             period_s = latency_s + self._gap_s
-        else:
-            self._last_missing = 0.0
+        elif missing:
+            self._missing = self._upload(self._last_s, self._last_missing, period_s)
         self.raise_s = self._last_s + period_s
         return Queries(first_s, number, period_s, latency_s, stream.steps[level], bool(missing))
+
+    def _upload(self, from_s: float, missing: float, seconds: float) -> float:
+        """Upload without queries beside it; return what is missing then."""
+        stream = self._stream
+        if not missing:
+            return 0.0
+        present = stream.size_bytes - missing
+        left = max(0.0, missing - stream.up_bytes_s * seconds)
+        whole = stream.whole_layers(stream.size_bytes - left)
+        self.stored += [
+            Stored(from_s + (end_bytes - present) / stream.up_bytes_s, end_bytes)
+            for end_bytes in stream.layer_ends_bytes[stream.whole_layers(present) : whole]
+        ]
+        return left
 
     def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> Uplink:
         return Uplink(

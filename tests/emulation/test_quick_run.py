@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pandas as pd
 import pytest
 
 from testbed.analysis.backhaul import run_captures, server_traffic
+from testbed.analysis.comparison import compare_runs
 from testbed.analysis.flows import payload_by_flow
 from testbed.records import TABLES, read_table
 from testbed.runfolder import RunFolder
@@ -51,6 +53,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     assert launcher.returncode == 0, said
     assert _namespaces() == before
     yield RunFolder(folder)
+
+
+def test_the_simulator_agrees(run: RunFolder, tmp_path: Path) -> None:
+    """What both engines must share: the same handovers, and layers that arrive in time or not.
+
+    The bounds are wide, since other work on the machine slows the emulation down, and only it.
+    """
+    simulated = tmp_path / "simulated"
+    command = ["experiments/kaist_inception.py", *QUICK, "--engine", "simulate"]
+    subprocess.run(
+        [sys.executable, *command, "--out", str(simulated)],
+        cwd=REPOSITORY,
+        check=True,
+        timeout=120,
+        stderr=subprocess.DEVNULL,
+    )
+    found = compare_runs(run, RunFolder(simulated))
+    assert len(found.stays) == len(read_table(run.path, "handovers"))
+    assert found.agreeing_share >= 0.7
+    difference = found.totals.set_index("key")["difference"]
+    assert abs(difference["queries"]) < 0.2
+    assert abs(difference["migrated_bytes"]) < 0.3
+    assert abs(difference["uploaded_bytes"]) < 0.2
 
 
 @pytest.mark.timeout(500)
