@@ -1,0 +1,88 @@
+"""Fig. 9, Fig. 10 and a simulated experiment, run as a user does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.experiments.scripts import ended, printed
+
+FEW = ("--trace-format", "synthetic", "--test-people", "3", "--splits", "1")
+
+
+def test_fig_9_has_a_row_for_each_model_and_policy(tmp_path: Path) -> None:
+    rows = printed("fig9_hit_ratio", tmp_path / "out", *FEW, "--models", "mobilenet")["rows"]
+    assert [row["policy"] for row in rows] == ["IONN", "r = 50", "r = 100", "optimal"]
+    hits = [row["hit_ratio"] for row in rows]
+    assert hits == sorted(hits) and (hits[0], hits[-1]) == (0, 1)
+    assert [row["queries_after"] for row in rows] == sorted(row["queries_after"] for row in rows)
+    assert rows[0]["migrated_gb"] == rows[-1]["migrated_gb"] == 0 < rows[1]["migrated_gb"]
+    optimizable = rows[-1]["queries_after"] - rows[0]["queries_after"]
+    assert {row["optimizable_queries"] for row in rows} == {optimizable}
+    assert (tmp_path / "out" / "figures" / "fig9.png").stat().st_size > 10_000
+
+
+def test_fig_10_saves_more_and_loses_more_the_less_is_migrated(tmp_path: Path) -> None:
+    arguments = (*FEW, "--models", "resnet", "--fractions", "10,60")
+    rows = printed("fig10_fractional", tmp_path / "out", *arguments)["rows"]
+    assert [row["fraction_mb"] for row in rows] == [None, 10, 60]
+    whole, little, much = rows
+    assert little["crowded_uplink_mbps"] < much["crowded_uplink_mbps"]
+    assert much["crowded_uplink_mbps"] < whole["crowded_uplink_mbps"]
+    assert little["queries"] < much["queries"] < whole["queries"]
+    assert little["queries_lost"] == pytest.approx(1 - little["queries"] / whole["queries"])
+    assert {"model", "peak_uplink_mbps"} <= whole.keys()
+    assert (tmp_path / "out" / "figures" / "fig10.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fig9_hit_ratio", "--models", "vgg"), "vgg is none of the paper's"),
+        (("fig10_fractional", "--fractions", "10,much"), "megabytes above 0"),
+        (("fig10_fractional", "--fractions", "0"), "megabytes above 0"),
+        (("kaist_inception", "--engine", "simulate", "--duration", "-5"), "replay.duration_s"),
+        (
+            ("kaist_inception", "--engine", "simulate", "--set", "wireless.association=least_time"),
+            "only an emulation can",
+        ),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_one_line(arguments: tuple[str, ...], said: str) -> None:
+    process = ended(*arguments)
+    assert process.returncode == 2
+    assert said in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+SIMULATED = ("kaist_inception", "--engine", "simulate", "--trace-format", "synthetic")
+
+
+def test_a_simulated_run_needs_no_root_and_leaves_a_whole_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("--clients", "3", "--duration", "300", "--policy", "visits")
+    process = ended(*SIMULATED, *arguments, "--out", str(out))
+    assert process.returncode == 0, process.stderr
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["status"], manifest["engine"]) == ("complete", "simulate")
+    summary = json.loads((out / "summary.json").read_text())
+    queries = pd.read_parquet(out / "queries.parquet")
+    assert summary["queries"] == len(queries) > 500
+    assert summary["handovers"] >= 3
+    assert summary["fidelity"] == "good"
+    assert (out / "report.html").is_file()
+    assert len(list((out / "figures").glob("*.png"))) == 5
+
+
+def test_whole_traces_are_simulated_from_end_to_end(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("--duration", "all", "--set", "traces.test_people=2", "--model", "mobilenet")
+    process = ended(*SIMULATED, *arguments, "--out", str(out))
+    assert process.returncode == 0, process.stderr
+    schedule = json.loads((out / "schedule.json").read_text())
+    assert len(schedule["clients"]) >= 2
+    assert schedule["duration_s"] > 4 * 3600
+    assert json.loads((out / "manifest.json").read_text())["simulated_s"] == schedule["duration_s"]
