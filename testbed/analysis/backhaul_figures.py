@@ -20,6 +20,7 @@ from testbed.analysis.style import (
 
 _HEAT_MAP_SERVERS = 30  # more rows than these have illegible labels
 _STACKED_SERVERS = 4
+_FRAMED_INTERVALS = 200  # more have frames that hide them
 
 
 def most_loaded(backhaul: pd.DataFrame, number: int) -> list[str]:
@@ -43,6 +44,7 @@ def backhaul_heat_map(backhaul: pd.DataFrame, interval_s: float, duration_s: flo
         _rates(backhaul[backhaul["direction"] == direction], servers, len(edges) - 1)
         for direction in DIRECTIONS
     ]
+    few = len(edges) <= _FRAMED_INTERVALS
     highest = max((float(rate.max()) for rate in rates if rate.size), default=0) or 1.0
     for axes, direction, rate in zip(panels, DIRECTIONS, rates, strict=True):
         axes.set_title(direction.capitalize(), loc="left")
@@ -57,8 +59,9 @@ def backhaul_heat_map(backhaul: pd.DataFrame, interval_s: float, duration_s: flo
             cmap=SEQUENTIAL,
             vmin=0,
             vmax=highest,
-            edgecolor="#E5E5E5",
-            linewidth=0.4,
+            edgecolor="#E5E5E5" if few else "none",
+            linewidth=0.4 if few else 0.0,
+            rasterized=not few,
         )
         axes.set_yticks(np.arange(len(servers)) + 0.5, servers)
         axes.tick_params(axis="y", length=0)
@@ -103,14 +106,6 @@ def _stack(axes: Axes, backhaul: pd.DataFrame, edges: np.ndarray) -> None:
     rates = _rates(backhaul.assign(server=backhaul["cause"]), list(CAUSE_COLOURS), len(edges) - 1)
     base = np.zeros(len(edges) - 1)
     for rate, colour in zip(rates, CAUSE_COLOURS.values(), strict=True):
-        axes.bar(
-            edges[:-1],
-            rate,
-            np.diff(edges),
-            bottom=base,
-            align="edge",
-            color=colour,
-            linewidth=0,
-        )
-        base += rate
+        axes.stairs(base + rate, edges, baseline=base, fill=True, color=colour, linewidth=0)
+        base = base + rate
     draw_grid(axes)

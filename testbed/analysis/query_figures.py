@@ -26,6 +26,8 @@ from testbed.analysis.style import (
 from testbed.analysis.summary import moves
 
 _COLUMNS = 2
+_MOST_CLIENTS = 16
+_MOST_POINTS = 20_000  # in a panel; more are drawn as a picture in the SVG
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
@@ -36,8 +38,12 @@ def natural_order(name: str) -> list[tuple[int, str]]:
 
 
 def query_times(queries: pd.DataFrame, handovers: pd.DataFrame, duration_s: float) -> Figure:
-    """Draw query time over time, one panel a client, with its handovers as vertical lines."""
-    clients = sorted(handovers["client"].unique(), key=natural_order) or ["no client"]
+    """Draw query time over time, one panel a client, with its handovers as vertical lines.
+
+    Of many clients those that moved most are drawn.
+    """
+    most = handovers["client"].value_counts().index[:_MOST_CLIENTS]
+    clients = sorted(most, key=natural_order) or ["no client"]
     rows = math.ceil(len(clients) / _COLUMNS)
     figure = Figure(figsize=(WIDTH_IN, 0.55 + 1.15 * rows), layout="constrained")
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -63,11 +69,25 @@ def query_times(queries: pd.DataFrame, handovers: pd.DataFrame, duration_s: floa
 def _client_panel(axes: Axes, queries: pd.DataFrame, handovers: pd.DataFrame) -> None:
     moved = moves(handovers)
     for hit, colour, line in ((True, HIT, "-"), (False, MISS, (0, (4, 2)))):
-        for time_s in moved.loc[moved["hit"] == hit, "trace_s"]:
-            axes.axvline(time_s, color=colour, linestyle=line, linewidth=1.1, zorder=1)
+        axes.vlines(
+            moved.loc[moved["hit"] == hit, "trace_s"],
+            0,
+            1,
+            transform=axes.get_xaxis_transform(),
+            color=colour,
+            linestyle=line,
+            linewidth=1.1,
+            zorder=1,
+        )
     for kind, marker in _QUERY_MARKERS.items():
         chosen = queries[_kind(queries) == kind]
-        axes.plot(chosen["raised_s"], chosen["latency_s"], linestyle="none", **marker)
+        axes.plot(
+            chosen["raised_s"],
+            chosen["latency_s"],
+            linestyle="none",
+            rasterized=len(queries) > _MOST_POINTS,
+            **marker,
+        )
     draw_grid(axes)
 
 
