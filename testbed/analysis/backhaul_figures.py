@@ -20,7 +20,7 @@ from testbed.analysis.style import (
 
 _HEAT_MAP_SERVERS = 30  # more rows than these have illegible labels
 _STACKED_SERVERS = 4
-_FRAMED_INTERVALS = 200  # more have frames that hide them
+_FRAMED_INTERVALS = 200  # more have frames that hide them, and are a picture in the SVG
 
 
 def most_loaded(backhaul: pd.DataFrame, number: int) -> list[str]:
@@ -106,6 +106,14 @@ def _stack(axes: Axes, backhaul: pd.DataFrame, edges: np.ndarray) -> None:
     rates = _rates(backhaul.assign(server=backhaul["cause"]), list(CAUSE_COLOURS), len(edges) - 1)
     base = np.zeros(len(edges) - 1)
     for rate, colour in zip(rates, CAUSE_COLOURS.values(), strict=True):
-        axes.stairs(base + rate, edges, baseline=base, fill=True, color=colour, linewidth=0)
+        axes.stairs(
+            base + rate,
+            edges,
+            baseline=base,
+            fill=True,
+            color=colour,
+            linewidth=0,
+            rasterized=len(edges) > _FRAMED_INTERVALS,
+        )
         base = base + rate
     draw_grid(axes)

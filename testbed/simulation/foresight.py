@@ -104,7 +104,8 @@ class Expected:
         self._access_points = access_points
         self._rows = rows
         self._recents = np.concatenate(recents)
-        predicted_m = predictor.predict(self._recents)
+        nobody = not len(self._recents)
+        predicted_m = np.empty((0, 2)) if nobody else predictor.predict(self._recents)
         self._predicted_m: list[list[float]] = predicted_m.tolist()
         self._near: list[list[int]] | None = (
             None if around is None else around.within(predicted_m)[0].tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from testbed.mobility.positions import ConstantVelocity
+from testbed.mobility.regression import LinearSvr
 from testbed.simulation.foresight import Client, Foresight, clients_of
 from testbed.values import AccessPoint, Fix, Handover, Schedule
 from tests.mobility.walks import on_line
@@ -49,6 +50,14 @@ def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
     assert [expected.place_m(row)[0] for row in range(5)] == [100.0, 150.0, 200.0, 200.0, 220.0]
     near = [sorted(each.name for each in expected.near(row)) for row in range(5)]
     assert near == [["b"], ["b", "c"], ["c"], ["c"], ["c"]]
+
+
+def test_nothing_is_expected_where_nobody_is() -> None:
+    predictor = LinearSvr(2)
+    predictor.fit([on_line(0, 50, 100, 150)], on_line(0, 100))
+    late = Client("late", 50, on_line(0, 50, 100), (0, 0, 1))
+    expected = Foresight(predictor, PLACES, [late], reach_m=60.0).between(0, 10)
+    assert expected.row(0, 5) is None
 
 
 def test_blocks_of_steps_expect_the_same_as_all_at_once() -> None:
