@@ -21,8 +21,9 @@ class Unlimited:
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have at the start, and what they get by the end as it comes."""
         for order in orders:
+            sent_bytes = min(order.want_bytes, order.supply[-1][1]) - order.have_bytes
             order.until_s = from_s
-            for time_s, supplied_bytes in order.supply:
-                more_bytes = min(order.want_bytes, supplied_bytes) - order.have_bytes
-                if more_bytes > order.sent_bytes:
-                    order.sent_bytes, order.until_s = more_bytes, time_s
+            if sent_bytes > 0:
+                order.sent_bytes = sent_bytes
+                enough = order.have_bytes + sent_bytes
+                order.until_s = next(at_s for at_s, supplied in order.supply if supplied >= enough)

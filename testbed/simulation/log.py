@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from testbed.simulation.roaming import Roaming
 
 
+#: What a server has of a stream in whole layers: the bytes, by the time since when.
+Supply = Sequence[tuple[float, float]]
+
+
 class Moved(NamedTuple):
     """A handover, or with no server before it the first attachment.
 
@@ -70,7 +74,7 @@ class Order:
     step: int
     have_bytes: float
     want_bytes: float
-    supply: Sequence[tuple[float, float]]
+    supply: Supply
     sent_bytes: float = 0.0
     until_s: float = inf
 

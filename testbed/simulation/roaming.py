@@ -13,8 +13,8 @@ from functools import partial
 from testbed.policies import Situation
 from testbed.presence import Hold
 from testbed.simulation.foresight import Client, Expected
-from testbed.simulation.log import Answered, Log, Moved, Order, Uploaded
-from testbed.simulation.session import Session
+from testbed.simulation.log import Answered, Log, Moved, Order, Supply, Uploaded
+from testbed.simulation.session import Queries, Session
 from testbed.simulation.world import World
 from testbed.values import Prediction
 
@@ -51,6 +51,7 @@ class Roaming:
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
         self._held_until_s: dict[str, float] = {}
+        self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
 
     def begin(self, step: int, expected: Expected) -> list[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
@@ -94,10 +95,12 @@ class Roaming:
             sharing=world.sharing,
         )
         queries = session.advance(world.step_s(step + 1))
+        self._keep(session.take_earlier(), server)
         hit = present_bytes >= size_bytes
         moved = Moved(step, self._server, server, present_bytes, hit, queries)
         self.log.handovers.append(moved)
         self._server, self._attached_s, self._attached_bytes = server, now_s, present_bytes
+        self._supplied = None
 
     def _leave(self, now_s: float) -> None:
         """Leave the server, if any, and forget what has expired at all of them."""
@@ -115,15 +118,19 @@ class Roaming:
         }
 
     def _record(self, session: Session, server: int, now_s: float, present_bytes: float) -> None:
-        log = self.log
-        log.queries += sum(each.number for each in session.queries)
-        log.cold_start_queries += sum(each.number for each in session.queries if each.cold_start)
-        if log.details:
-            log.answers += [Answered(server, each) for each in session.queries]
+        self._keep(session.queries, server)
+        if self.log.details:
             until_s = min(session.finished_s, now_s)
-            log.uploads.append(
+            self.log.uploads.append(
                 Uploaded(server, self._attached_s, until_s, self._attached_bytes, present_bytes)
             )
+
+    def _keep(self, queries: Sequence[Queries], server: int) -> None:
+        log = self.log
+        log.queries += sum(each.number for each in queries)
+        log.cold_start_queries += sum(each.number for each in queries if each.cold_start)
+        if log.details:
+            log.answers += [Answered(server, each) for each in queries]
 
     def _report(self, step: int, now_s: float, expected: Expected, row: int) -> list[Order]:
         world = self._world
@@ -169,13 +176,21 @@ class Roaming:
             supply=self._supply(source, step, now_s),
         )
 
-    def _supply(self, source: int, step: int, now_s: float) -> Sequence[tuple[float, float]]:
+    def _supply(self, source: int, step: int, now_s: float) -> Supply:
         """Return what a server can send on in a step: layers that it has whole, or gets whole."""
-        session, end_s = self._session, self._world.step_s(step + 1)
-        if source != self._server or session is None:
+        if source != self._server:
             present_bytes = self._copy(source, now_s).present_bytes
             return [(now_s, self._world.stream.whole_bytes(present_bytes))]
+        if self._supplied is None or self._supplied[0] != step:
+            self._supplied = step, self._uploaded(step, now_s)
+        return self._supplied[1]
+
+    def _uploaded(self, step: int, now_s: float) -> Supply:
+        session, end_s = self._session, self._world.step_s(step + 1)
+        assert session is not None
         session.advance(end_s)
+        self._keep(session.take_earlier(), self._server)
+        session.forget_layers(now_s)
         return session.supply(now_s, end_s)
 
     def _copy(self, server: int, now_s: float) -> _Copy:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -85,13 +87,14 @@ class Simulation:
 
         `goes_on` is told the time after each step, and says whether there shall be another.
         """
-        for step, expected in self._steps():
-            self._take(step, expected)
-            self.ended_s = self.world.step_s(step + 1)
-            if not goes_on(self.ended_s):
-                break
-        for each in self._roaming:
-            each.finish(self.ended_s)
+        with _uncollected():
+            for step, expected in self._steps():
+                self._take(step, expected)
+                self.ended_s = self.world.step_s(step + 1)
+                if not goes_on(self.ended_s):
+                    break
+            for each in self._roaming:
+                each.finish(self.ended_s)
         return [each.log for each in self._roaming]
 
     def _steps(self) -> Iterator[tuple[int, Expected]]:
@@ -111,6 +114,18 @@ class Simulation:
         self._carrier.carry(orders, self.world.step_s(step), self.world.step_s(step + 1))
         for order in orders:
             order.client.end(order)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave out the garbage collector, which finds nothing here and takes a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def goodput(settings: Experiment) -> float:

@@ -43,7 +43,7 @@ class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
 
     Attributes:
-        queries: so far.
+        queries: so far, but for those that were taken.
         raise_s: when the next one is raised.
         stored: layers that became whole meanwhile, as far as it is known.
 
@@ -98,12 +98,19 @@ class Session:
         It has been advanced so far.
         """
         found, whole_bytes = [], self._whole_bytes
+        if self.finished_s <= from_s:
+            return [(from_s, self._stream.size_bytes)]
         for time_s, end_bytes in self.stored:
             if time_s <= from_s:
                 whole_bytes = end_bytes
             elif time_s <= to_s:
                 found.append((time_s, end_bytes))
         return [(from_s, whole_bytes), *found]
+
+    def forget_layers(self, until_s: float) -> None:
+        """Forget when each layer became whole, once all are: only the last is asked about."""
+        if self.finished_s <= until_s:
+            del self.stored[:-1]
 
     def advance(self, until_s: float) -> int:
         """Raise the queries before a time, if the client stays so long; return how many."""
@@ -112,6 +119,12 @@ class Session:
             self.queries.append(self._raise(until_s))
             raised += self.queries[-1].number
         return raised
+
+    def take_earlier(self) -> list[Queries]:
+        """Return its queries but for the last ones, and forget them."""
+        earlier = self.queries[:-1]
+        del self.queries[:-1]
+        return earlier
 
     def present_bytes(self, time_s: float) -> float:
         """Return how much the server has at a time, between the last query and the next."""
