@@ -46,6 +46,8 @@ def main() -> int:
     models = list(dict.fromkeys(given.models.split(",")))
     if unknown := set(models) - set(paper.MODELS):
         raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+    if not 0 < given.radius < 1e6:
+        raise ConfigurationError(f"--radius {given.radius:g}: metres above 0")
     movements = load(given)
     folder = new_folder(given, NAME, movements)
     found, status = gather(measure(movements, models, fractions_mb, given.radius))

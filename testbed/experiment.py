@@ -159,6 +159,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
 
 
 def _check_engine(experiment: Experiment) -> None:
+    controller = experiment.backhaul.controller
     if experiment.engine == "emulate" and experiment.replay.duration_s == "all":
         raise ConfigurationError(
             "replay.duration_s: an emulation needs a window; give its length, such as 300 or 5min"
@@ -166,6 +167,12 @@ def _check_engine(experiment: Experiment) -> None:
     if experiment.engine == "simulate" and experiment.wireless.association != "nearest":
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
+        )
+    limited = experiment.simulation.backhaul == "limited"
+    if experiment.engine == "simulate" and limited and controller != "shortest_path":
+        raise ConfigurationError(
+            "backhaul.controller: the simulator knows the paths of shortest_path alone; set"
+            " simulation.backhaul=unlimited, or emulate"
         )
 
 

@@ -167,11 +167,11 @@ def crowded_servers(folder: RunFolder) -> list[str]:
 def most_crowded(backhaul: pd.DataFrame, servers: Sequence[str]) -> list[str]:
     """Return the servers with the highest peak uplinks, the most crowded first.
 
-    They are `CROWDED_SHARE` of all servers, and at least one.
+    They are `CROWDED_SHARE` of all servers, and at least one, but none that sent nothing.
     """
     uplink = peaks(backhaul, servers)["uplink"]
     number = max(1, int(len(servers) * CROWDED_SHARE))
-    return [str(server) for server in uplink.nlargest(number).index]
+    return [str(server) for server in uplink[uplink > 0].nlargest(number).index]
 
 
 def analyze_capture(paths: Sequence[Path], interval_s: float) -> dict[str, Any]:

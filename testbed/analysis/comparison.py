@@ -69,10 +69,13 @@ class Comparison:
                 f"{apart} of {len(moved)} handovers: the layers present differ by more than"
                 f" {HIT_TOLERANCE:.0%} of those wanted"
             )
-        held = self.totals.set_index("key")["difference"]
+        totals = self.totals.set_index("key")
         for key in ("queries", "migrated_bytes", "uploaded_bytes"):
-            if held[key] is not None and abs(held[key]) > TOTAL_TOLERANCE:
-                found.append(f"{key}: {held[key]:+.1%}, more than {TOTAL_TOLERANCE:.0%}")
+            emulated, simulated, difference = totals.loc[key]
+            if difference is not None and abs(difference) > TOTAL_TOLERANCE:
+                found.append(f"{key}: {difference:+.1%}, more than {TOTAL_TOLERANCE:.0%}")
+            elif not emulated and simulated:
+                found.append(f"{key}: none emulated, {simulated:g} simulated")
         return found
 
 
@@ -98,6 +101,9 @@ def compare_runs(emulated: RunFolder, simulated: RunFolder) -> Comparison:
 
 def _check_same(folders: Mapping[str, RunFolder]) -> None:
     configs = {engine: folder.read_json("config") for engine, folder in folders.items()}
+    for folder in folders.values():
+        if (status := folder.read_json("manifest")["status"]) != "complete":
+            raise ConfigurationError(f"{folder.path}: the run is {status}; compare complete ones")
     for engine, wanted in zip(_BOTH, ("emulate", "simulate"), strict=True):
         if configs[engine]["engine"] != wanted:
             raise ConfigurationError(f"{folders[engine].path}: is no {engine} run")
@@ -141,11 +147,12 @@ def _stays(tables: Mapping[str, Mapping[str, pd.DataFrame]], schedule: Schedule)
     found = {engine: _stays_of(tables[engine], schedule.duration_s) for engine in _BOTH}
     keys = ["client", "to_ap", "trace_s"]
     merged = found["emulated"].merge(
-        found["simulated"].drop(columns=["from_ap", "wanted_bytes"]),
+        found["simulated"].drop(columns=["wanted_bytes"]),
         on=keys,
         how="outer",
         suffixes=("_emulated", "_simulated"),
     )
+    merged["from_ap"] = merged.pop("from_ap_emulated").fillna(merged.pop("from_ap_simulated"))
     apart = (merged["present_bytes_emulated"] - merged["present_bytes_simulated"]).abs()
     merged["agrees"] = apart <= HIT_TOLERANCE * merged["wanted_bytes"]
     return merged.sort_values(["trace_s", "client"], ignore_index=True)

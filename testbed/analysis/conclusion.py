@@ -43,9 +43,12 @@ def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.D
         [(fix.client, fix.time_s, fix.x_m, fix.y_m) for fix in schedule.fixes],
         columns=["client", "time_s", "actual_x_m", "actual_y_m"],
     )
-    fixes["time_s"] -= schedule.interval_s
+    interval_s = schedule.interval_s
+    fixes["step"] = (fixes.pop("time_s") / interval_s).round().astype("int64") - 1
     known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])
-    found = known.merge(fixes, on=["client", "time_s"], how="left")
+    steps = (known["time_s"] / interval_s).round().astype("int64")
+    found = known.assign(step=steps).merge(fixes, on=["client", "step"], how="left")
+    found = found.drop(columns="step")
     found["error_m"] = np.hypot(
         found["predicted_x_m"] - found["actual_x_m"], found["predicted_y_m"] - found["actual_y_m"]
     )

@@ -90,6 +90,7 @@ class Log:
         uploads, answers, orders: in detail.
         offers: step, predicted position, and the access points that were offered layers.
         queries, cold_start_queries: how many were answered.
+        last: the last of them and those like it, at servers that were left.
     """
 
     details: bool
@@ -101,3 +102,16 @@ class Log:
     offers: list[tuple[int, Sequence[float], str]] = field(default_factory=list)
     queries: int = 0
     cold_start_queries: int = 0
+    last: Answered | None = None
+
+    def take_back(self) -> None:
+        """The last query has not been answered after all."""
+        if self.last is None:
+            return
+        self.queries -= 1
+        self.cold_start_queries -= self.last.queries.cold_start
+        if self.details:
+            server, queries = self.answers.pop()
+            if queries.number > 1:
+                fewer = queries._replace(number=queries.number - 1)
+                self.answers.append(Answered(server, fewer))

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from testbed.errors import ConfigurationError
 from testbed.policies import Situation
 from testbed.presence import Hold
 from testbed.simulation.foresight import Client, Expected
 from testbed.simulation.log import Answered, Log, Moved, Order, Supply, Uploaded
 from testbed.simulation.session import Queries, Session
 from testbed.simulation.world import World
-from testbed.values import Prediction
+from testbed.values import Offer, Prediction
 
 
 @dataclass(slots=True)
@@ -76,8 +77,11 @@ class Roaming:
         if self._session is not None:
             self._session.advance(end_s)
             present_bytes = self._session.present_bytes(end_s)
+            unasked = not self._session.queries
             self._session.give_up(end_s)
             self._record(self._session, self._server, end_s, present_bytes)
+            if unasked and self._raise_s - self._world.gap_s > end_s:
+                self.log.take_back()  # it was raised at the server before
 
     def _hand_over(self, server: int, step: int, now_s: float) -> None:
         self._leave(now_s)
@@ -119,6 +123,8 @@ class Roaming:
 
     def _record(self, session: Session, server: int, now_s: float, present_bytes: float) -> None:
         self._keep(session.queries, server)
+        if session.queries:
+            self.log.last = Answered(server, session.queries[-1])
         if self.log.details:
             until_s = min(session.finished_s, now_s)
             self.log.uploads.append(
@@ -147,6 +153,7 @@ class Roaming:
             held_until_s=self._held_until_s,
         )
         offers = world.policy.offers(situation)
+        self._check(offers, situation)
         self._held_until_s.update({offer.destination: offer.until_s for offer in offers})
         if self.log.details:
             offered = " ".join(offer.destination for offer in offers)
@@ -162,6 +169,34 @@ class Roaming:
                 if self.log.details or copy.present_bytes < want_bytes:
                     orders.append(self._order(step, now_s, source, destination, copy, want_bytes))
         return orders
+
+    def _check(self, offers: Sequence[Offer], situation: Situation) -> None:
+        """Refuse what a policy may decide and the simulator does not carry out.
+
+        Raises:
+            ConfigurationError: there is such an offer, or one to a server that is none.
+        """
+        if not offers:
+            return
+        known, policy = self._world.number_of, type(self._world.policy).__name__
+        if len({offer.destination for offer in offers}) < len(offers):
+            raise ConfigurationError(f"{policy}: two offers to one server; offer all at once")
+        for offer in offers:
+            if offer.destination not in known or offer.source not in known:
+                raise ConfigurationError(
+                    f"{policy}: offers from {offer.source!r} to {offer.destination!r}, which are"
+                    " not both access points of this run"
+                )
+            if offer.source != situation.current == offer.destination:
+                raise ConfigurationError(
+                    f"{policy}: offers layers to the server that the client is at; the simulator"
+                    " has no such offers"
+                )
+            if offer.ends_s != situation.ends_s:
+                raise ConfigurationError(
+                    f"{policy}: an offer ends at {offer.ends_s:g} s; in the simulator all end with"
+                    f" the interval, at {situation.ends_s:g} s"
+                )
 
     def _order(
         self, step: int, now_s: float, source: int, destination: int, copy: _Copy, want_bytes: float

@@ -16,7 +16,7 @@ from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Stream
-from testbed.simulation.uplink import Stored, Uplink
+from testbed.simulation.uplink import Stored, Uplink, after
 
 
 class Queries(NamedTuple):
@@ -72,7 +72,7 @@ class Session:
         self.queries: list[Queries] = []
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
-        self._last_s, self._last_missing = attached_s, max(0.0, stream.size_bytes - present_bytes)
+        self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
         self.stored: list[Stored] = []
         waits_s = raise_s - attached_s
         self._missing = self._upload(attached_s, self._last_missing, waits_s)  # at `raise_s`
@@ -201,7 +201,7 @@ class Session:
         if not missing:
             return 0.0
         present = stream.size_bytes - missing
-        left = max(0.0, missing - stream.up_bytes_s * seconds)
+        left = after(missing, stream.up_bytes_s * seconds)
         whole = stream.whole_layers(stream.size_bytes - left)
         self.stored += [
             Stored(from_s + (end_bytes - present) / stream.up_bytes_s, end_bytes)

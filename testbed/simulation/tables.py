@@ -190,7 +190,7 @@ def backhaul_of(world: World, logs: Sequence[Log], goodput: float) -> pd.DataFra
             "direction": direction,
             "cause": "migration",
             "bytes": int(count / goodput),
-            "mbps": 8e-6 * count / goodput / world.interval_s,
+            "mbps": 8e-6 * count / goodput / (world.step_s(step + 1) - world.step_s(step)),
             "packets": ceil(count / MTU_BYTES),
         }
         for (server, step, direction), count in sorted(sent.items())

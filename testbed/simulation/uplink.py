@@ -7,6 +7,14 @@ from typing import NamedTuple
 
 from testbed.simulation.stream import Stream
 
+_NOTHING = 1e-6  # bytes that rounding leaves
+
+
+def after(missing: float, sent: float) -> float:
+    """Return what is missing of an upload after bytes of it have been sent."""
+    left = missing - sent
+    return left if left > _NOTHING else 0.0
+
 
 class Stored(NamedTuple):
     """A layer is whole at the server: since when, and where it ends in the stream."""
@@ -61,7 +69,7 @@ class Uplink:
         if not self.missing:
             return
         before = self._stream.size_bytes - self.missing
-        self.missing = max(0.0, self.missing - bytes_s * seconds)
+        self.missing = after(self.missing, bytes_s * seconds)
         present = self._stream.size_bytes - self.missing
         while self._next < len(self._ends_bytes) and self._ends_bytes[self._next] <= present:
             end_bytes = self._ends_bytes[self._next]

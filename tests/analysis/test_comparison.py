@@ -44,6 +44,7 @@ def run_of(path: Path, engine: str, present: int, queries: int = 100, **more: fl
     values = to_dict(Experiment(name="test", replay=Replay(clients=1)))
     (path / "config.json").write_text(json.dumps(values | {"engine": engine}))
     folder.write_schedule(SCHEDULE)
+    folder.write_json("manifest", {"status": "complete"})
     folder.write_json("summary", SUMMARY | {"queries": queries} | more)
     raised_s = [0.5 * number for number in range(queries)]
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in TABLES}
@@ -94,6 +95,25 @@ def test_totals_may_differ_by_a_little(tmp_path: Path) -> None:
     assert within.disagreements == []
     beyond = compare_runs(emulated, run_of(tmp_path / "s2", "simulate", 1000, queries=96))
     assert beyond.disagreements == ["queries: -4.0%, more than 3%"]
+
+
+def test_what_only_one_engine_has_is_no_agreement(tmp_path: Path) -> None:
+    emulated = run_of(tmp_path / "e", "emulate", 1000, migrated_bytes=0)
+    handovers = pd.read_parquet(emulated.path / "handovers.parquet")
+    write_table(emulated.path, "handovers", handovers[handovers["from_ap"].isna()])
+    found = compare_runs(emulated, run_of(tmp_path / "s", "simulate", 1000))
+    assert found.agreeing_share == 0.0
+    assert [each.split(":")[0] for each in found.disagreements][:2] == [
+        "1 of 1 handovers",
+        "migrated_bytes",
+    ]
+
+
+def test_a_run_that_was_cut_off_is_not_compared(tmp_path: Path) -> None:
+    emulated = run_of(tmp_path / "e", "emulate", 1000)
+    emulated.write_json("manifest", {"status": "interrupted"})
+    with pytest.raises(ConfigurationError, match="the run is interrupted"):
+        compare_runs(emulated, run_of(tmp_path / "s", "simulate", 1000))
 
 
 def test_what_is_not_the_same_run_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ def test_fig_10_saves_more_and_loses_more_the_less_is_migrated(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (
+            ("kaist_inception", "--engine", "simulate", "--controller", __file__),
+            "knows the paths of shortest_path alone",
+        ),
+        (("fig10_fractional", "--radius", "-5"), "metres above 0"),
         (("fig9_hit_ratio", "--models", "vgg"), "vgg is none of the paper's"),
         (("fig10_fractional", "--fractions", "10,much"), "megabytes above 0"),
         (("fig10_fractional", "--fractions", "0"), "megabytes above 0"),

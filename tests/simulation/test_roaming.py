@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
@@ -49,14 +50,21 @@ class Next(Predictor):
         return Candidates(nobody, np.zeros((len(recent), 1, 5)))
 
 
-def walk(policy: Policy, attached: Sequence[int], *, retain: bool = False, first: int = 0) -> Log:
+def walk(
+    policy: Policy,
+    attached: Sequence[int],
+    *,
+    retain: bool = False,
+    first: int = 0,
+    duration_s: float | None = None,
+) -> Log:
     """Let a client walk from server to server, one step at each entry, and return its log."""
     world = World(
         access_points=PLACES,
         policy=policy,
         stream=Stream(chain(), [(0,), (1,)]),
         interval_s=STEP_S,
-        duration_s=STEP_S * (first + len(attached)),
+        duration_s=duration_s or STEP_S * (first + len(attached)),
         gap_s=0.5,
         sharing="separate",
         retain_uploads=retain,
@@ -142,14 +150,33 @@ def test_queries_are_counted_in_the_interval_after_a_change() -> None:
     assert log.queries == len(raised)
 
 
-def test_offers_must_follow_the_order_of_upload() -> None:
-    class Backwards(Policy):
-        def offers(self, situation: Situation) -> list[Offer]:
-            layers = tuple(reversed(situation.plan("b")))
-            return [Offer("walker", situation.current, "b", layers, 2.0, 10.0)]
+def test_a_query_that_is_not_answered_before_the_end_does_not_count() -> None:
+    """It is raised at a, takes 3 s at the client, and the run is over after 2.5."""
+    assert walk(Ionn(Migration()), [A, B]).queries == 1
+    log = walk(Ionn(Migration()), [A, B], duration_s=2.5)
+    assert (log.queries, log.cold_start_queries, log.answers) == (0, 0, [])
 
-    with pytest.raises(ConfigurationError, match="Backwards: the layers are no prefix"):
-        walk(Backwards(Migration()), [A, A])
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"layers": (1, 0)}, "the layers are no prefix"),
+        ({"destination": "nowhere"}, "which are not both access points"),
+        ({"source": "b", "destination": "a"}, "the server that the client is at"),
+        ({"ends_s": 1.0}, "in the simulator all end with the interval"),
+        ({"client": "twice"}, "two offers to one server"),
+    ],
+)
+def test_offers_that_are_not_simulated_are_refused(changes: dict[str, object], said: str) -> None:
+    class Odd(Policy):
+        def offers(self, situation: Situation) -> list[Offer]:
+            plan, ends_s = tuple(situation.plan("b")), situation.ends_s
+            plain = Offer("walker", situation.current, "b", plan, ends_s, situation.until_s)
+            odd = replace(plain, **changes)
+            return [odd] * (2 if odd.client == "twice" else 1)
+
+    with pytest.raises(ConfigurationError, match=f"Odd: .*{said}"):
+        walk(Odd(Migration()), [A, A])
 
 
 def test_a_server_that_shall_hold_what_it_has_is_sent_nothing() -> None:
