@@ -159,3 +159,14 @@ def test_an_interrupted_run_keeps_what_was_done() -> None:
     assert tables["queries"]["answered_s"].max() <= 3000.0
     assert len(tables["queries"]) > 0
     assert tables["transfers"]["ended_s"].max() <= 3000.0
+
+
+def test_the_rate_of_a_short_last_interval_is_over_its_own_length() -> None:
+    training, _ = people().split(SETTINGS)
+    walkers, _ = clients()
+    run = Run(SETTINGS, offloading(), people().access_points, walkers, training.positions_m,
+              Unlimited(), duration_s=310.0, details=False)  # fmt: skip
+    table = backhaul_of(run.world, run.run(), 1.0)
+    length_s = table["interval"].map(lambda step: 10.0 if step == 10 else 30.0)
+    assert (table["interval"] == 10).any()
+    assert table["mbps"].to_numpy() == pytest.approx(8e-6 * table["bytes"] / length_s, rel=1e-6)
