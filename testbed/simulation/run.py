@@ -6,6 +6,7 @@ import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 
 import numpy as np
 
@@ -99,6 +100,7 @@ class Simulation:
 
     def _steps(self) -> Iterator[tuple[int, Expected]]:
         last = max((each.leaves for each in self._roaming), default=0)
+        last = min(last, ceil(self.world.duration_s / self.world.interval_s))
         for start in range(0, last, self._foresight.steps_at_once):
             stop = min(start + self._foresight.steps_at_once, last)
             expected = self._foresight.between(start, stop)
