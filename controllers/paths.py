@@ -6,7 +6,7 @@ The simulator's counterpart of what `shortest_path` installs: the same flow tabl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from controllers.routes import FlowAction, Host, Link, Network, flow_tables, neighbours
@@ -22,6 +22,11 @@ class Topology(Protocol):
 
     def links(self, *, withInfo: bool) -> Iterable[tuple[str, str, dict[str, Any]]]:  # noqa: N803
         """Return both ends of each link, with `node1`, `port1`, `node2`, `port2` and the like."""
+
+
+def topology_rate_bps(details: Mapping[str, Any]) -> float:
+    """Return the rate that a topology gives a link as Mininet's `bw`, which is in Mbit/s."""
+    return float(details.get("bw") or _DEFAULT_MBPS) * 1e6
 
 
 class Paths:
@@ -43,7 +48,7 @@ class Paths:
         switches = {name: _dpid(name, place) for place, name in enumerate(topo.switches(), 1)}
         links, found = [], {}
         for a, b, details in topo.links(withInfo=True):
-            rate_bps = link_bps or (details.get("bw") or _DEFAULT_MBPS) * 1e6
+            rate_bps = link_bps or topology_rate_bps(details)
             ports = {details["node1"]: details["port1"], details["node2"]: details["port2"]}
             for node, port in ports.items():
                 self._number[node, port] = len(self.rates_bps)

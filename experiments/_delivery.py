@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -51,6 +51,15 @@ def gather(measured: Iterator[Measured]) -> tuple[list[Measured], int]:
 def deviation(figures: pd.Series) -> float:
     """Return the standard deviation over splits, NaN for a single one."""
     return float(figures.std(ddof=0)) if len(figures) > 1 else math.nan
+
+
+def means(splits: pd.DataFrame, figures: Sequence[str]) -> Row:
+    """Return the mean of each figure over splits, and its deviation as `FIGURE_sd`."""
+    row: Row = {}
+    for figure in figures:
+        row[figure] = float(splits[figure].mean())
+        row[f"{figure}_sd"] = deviation(splits[figure])
+    return row
 
 
 def spread(mean: float, sd: float, scale: float) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
+import paper
+from _delivery import say
+from _mobility import Movements
 from msgspec.structs import replace
 
 from testbed.analysis.backhaul import peaks, share_under
 from testbed.config import Experiment, Simulation
+from testbed.errors import ConfigurationError
 from testbed.movement import People
 from testbed.simulation.carrier import Unlimited
 from testbed.simulation.foresight import Client, clients_of
@@ -29,6 +35,24 @@ class Choice(NamedTuple):
     label: str
     policy: str
     radius_m: float = 50.0
+
+
+def add_models(made: argparse.ArgumentParser, default: Sequence[str]) -> None:
+    """Add the option --models."""
+    made.add_argument(
+        "--models",
+        default=",".join(default),
+        metavar="NAME,NAME,...",
+        help="(default: %(default)s)",
+    )
+
+
+def models_of(given: argparse.Namespace) -> list[str]:
+    """Return the models of --models, each once; ConfigurationError for one that is unknown."""
+    models = list(dict.fromkeys(given.models.split(",")))
+    if unknown := set(models) - set(paper.MODELS):
+        raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+    return models
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +84,16 @@ class Outcome:
     def hit_ratio(self) -> float:
         """Share of the handovers that were hits."""
         return self.hits / self.handovers if self.handovers else float("nan")
+
+
+def each_split(movements: Movements, models: Sequence[str]) -> Iterator[tuple[int, str, Walkers]]:
+    """Yield the number of each split, each model, and who walks."""
+    people = movements.people()
+    for number, (training, testing) in enumerate(movements.split(people)):
+        who = walkers(people, training, testing)
+        for model in models:
+            say(f"split {number + 1} of {movements.splits}: {model}")
+            yield number, model, who
 
 
 def walkers(people: People, training: TraceSet, testing: TraceSet) -> Walkers:

@@ -18,9 +18,19 @@ from collections.abc import Iterator
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, deviation, gather, say, spread
+from _delivery import Row, deliver, gather, means, say, spread
 from _mobility import Movements, add_interval, load, new_folder, parser
-from _simulated import Choice, Walkers, choose, for_model, peaks_mbps, simulate, walkers
+from _simulated import (
+    Choice,
+    Walkers,
+    add_models,
+    choose,
+    each_split,
+    for_model,
+    models_of,
+    peaks_mbps,
+    simulate,
+)
 from msgspec.structs import replace
 
 from testbed.analysis.backhaul import most_crowded
@@ -43,9 +53,7 @@ def main() -> int:
     """Simulate, print, draw."""
     given = ask()
     fractions_mb = parse_fractions(given.fractions)
-    models = list(dict.fromkeys(given.models.split(",")))
-    if unknown := set(models) - set(paper.MODELS):
-        raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+    models = models_of(given)
     if not 0 < given.radius < 1e6:
         raise ConfigurationError(f"--radius {given.radius:g}: metres above 0")
     movements = load(given)
@@ -69,9 +77,7 @@ def ask() -> argparse.Namespace:
     """Return the command line's settings."""
     made = parser(__doc__, NAME)
     add_interval(made)
-    made.add_argument(
-        "--models", default=",".join(MODELS), metavar="NAME,...", help="(default: %(default)s)"
-    )
+    add_models(made, MODELS)
     made.add_argument(
         "--fractions",
         default=FRACTIONS,
@@ -99,13 +105,9 @@ def measure(
     movements: Movements, models: list[str], fractions_mb: list[float], radius_m: float
 ) -> Iterator[Row]:
     """Yield the figures of each split, model and fraction; the whole model comes first."""
-    people = movements.people()
-    for number, (training, testing) in enumerate(movements.split(people)):
-        who = walkers(people, training, testing)
-        for model in models:
-            say(f"split {number + 1} of {movements.splits}: {model}")
-            for row in sweep(movements, who, model, fractions_mb, radius_m):
-                yield {"split": number, "model": model} | row
+    for number, model, who in each_split(movements, models):
+        for row in sweep(movements, who, model, fractions_mb, radius_m):
+            yield {"split": number, "model": model} | row
 
 
 def sweep(
@@ -151,9 +153,7 @@ def summarise(splits: pd.DataFrame) -> list[Row]:
         whole = pd.isna(fraction_mb)
         row: Row = {"model": model, "fraction_mb": None if whole else float(fraction_mb)}
         row |= {"splits": len(figures), "crowded": int(figures["crowded"].max())}
-        for figure in FIGURES:
-            row[figure] = float(figures[figure].mean())
-            row[f"{figure}_sd"] = deviation(figures[figure])
+        row |= means(figures, FIGURES)
         rows.append(row)
     return rows
 

@@ -18,13 +18,22 @@ from collections.abc import Iterator
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, deviation, gather, say, spread
+from _delivery import Row, deliver, gather, means, say, spread
 from _mobility import Movements, add_interval, load, new_folder, parser
-from _simulated import Choice, Outcome, choose, for_model, peaks_mbps, simulate, walkers
+from _simulated import (
+    Choice,
+    Outcome,
+    add_models,
+    choose,
+    each_split,
+    for_model,
+    models_of,
+    peaks_mbps,
+    simulate,
+)
 
 from testbed.analysis.simulation_figures import draw_hit_ratios
 from testbed.commands.output import print_table
-from testbed.errors import ConfigurationError
 from testbed.experiment import exit_with
 
 NAME = "fig9_hit_ratio"
@@ -43,9 +52,7 @@ FIGURES = (
 def main() -> int:
     """Simulate, print, draw."""
     given = ask()
-    models = list(dict.fromkeys(given.models.split(",")))
-    if unknown := set(models) - set(paper.MODELS):
-        raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+    models = models_of(given)
     movements = load(given)
     folder = new_folder(given, NAME, movements)
     found, status = gather(measure(movements, models))
@@ -67,28 +74,19 @@ def ask() -> argparse.Namespace:
     """Return the command line's settings."""
     made = parser(__doc__, NAME)
     add_interval(made)
-    made.add_argument(
-        "--models",
-        default=",".join(paper.MODELS),
-        metavar="NAME,NAME,...",
-        help="(default: %(default)s)",
-    )
+    add_models(made, paper.MODELS)
     return made.parse_args()
 
 
 def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
     """Yield the figures of each split, model and policy."""
-    people = movements.people()
-    for number, (training, testing) in enumerate(movements.split(people)):
-        who = walkers(people, training, testing)
-        for model in models:
-            say(f"split {number + 1} of {movements.splits}: {model}")
-            settings, offloading = for_model(movements.settings, model)
-            for choice in CHOICES:
-                outcome = simulate(choose(settings, choice), offloading, who)
-                yield {"split": number, "model": model, "policy": choice.label} | figures_of(
-                    outcome, peaks_mbps(outcome, people)
-                )
+    for number, model, who in each_split(movements, models):
+        settings, offloading = for_model(movements.settings, model)
+        for choice in CHOICES:
+            outcome = simulate(choose(settings, choice), offloading, who)
+            yield {"split": number, "model": model, "policy": choice.label} | figures_of(
+                outcome, peaks_mbps(outcome, who.people)
+            )
 
 
 def figures_of(outcome: Outcome, peak: tuple[float, float, float]) -> Row:
@@ -111,9 +109,7 @@ def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
     rows = []
     for (model, policy), figures in splits.groupby(["model", "policy"], sort=False):
         row: Row = {"dataset": dataset, "model": model, "policy": policy, "splits": len(figures)}
-        for figure in FIGURES:
-            row[figure] = float(figures[figure].mean())
-            row[f"{figure}_sd"] = deviation(figures[figure])
+        row |= means(figures, FIGURES)
         rows.append(row)
     of = {(row["model"], row["policy"]): row["queries_after"] for row in rows}
     for row in rows:

@@ -21,7 +21,7 @@ from dataclasses import asdict
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, deviation, gather, say, spread
+from _delivery import Row, deliver, gather, means, say, spread
 from _mobility import Movements, add_interval, load, new_folder, parser
 
 from testbed.analysis.mobility_figures import draw_errors
@@ -105,9 +105,7 @@ def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
     rows = []
     for name, figures in splits.groupby("predictor", sort=False):
         row: Row = {"dataset": dataset, "predictor": name, "splits": len(figures)}
-        for figure in FIGURES:
-            row[figure] = float(figures[figure].mean())
-            row[f"{figure}_sd"] = deviation(figures[figure])
+        row |= means(figures, FIGURES)
         reported = paper.TABLE_3.get(dataset, {}).get(str(name))
         row["paper"] = reported and {
             "top1": reported.top1 / 100,

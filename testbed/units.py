@@ -10,9 +10,10 @@ import re
 
 from testbed.errors import ConfigurationError
 
-#: Share of a rate that is TCP payload: 1,448 bytes in a 1,514-byte frame (timestamps on; preamble,
-#: check sequence and gap are not counted).
-TCP_GOODPUT_SHARE = 1448 / 1514
+#: Payload of a full TCP segment (timestamps on), and the share of a rate that it is: of a frame of
+#: 1,514 bytes; preamble, check sequence and gap are not counted.
+TCP_SEGMENT_BYTES = 1448
+TCP_GOODPUT_SHARE = TCP_SEGMENT_BYTES / 1514
 
 _PREFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _QUANTITY = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z/]*)\s*$", re.IGNORECASE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from testbed.analysis.style import BLUE, GREY, SETTINGS, VERMILION, WIDTH_IN, save
 
@@ -22,13 +22,10 @@ _PANELS = (
 def draw_comparison(stays: pd.DataFrame, folder: Path) -> Path:
     """Draw `Comparison.stays` into a folder; return the PNG's path."""
     with matplotlib.rc_context(SETTINGS):
-        figure, panels = plt.subplots(1, 3, figsize=(WIDTH_IN, 2.6), layout="constrained")
-        for axes, (name, scale, title) in zip(panels, _PANELS, strict=True):
+        figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
+        for axes, (name, scale, title) in zip(figure.subplots(1, 3), _PANELS, strict=True):
             _draw(axes, stays, name, scale, title)
-        try:
-            return save(figure, folder, NAME)
-        finally:
-            plt.close(figure)
+        return save(figure, folder, NAME)
 
 
 def _draw(axes: Axes, stays: pd.DataFrame, name: str, scale: float, title: str) -> None:

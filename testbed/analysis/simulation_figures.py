@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from testbed.analysis.style import GREY, PALETTE, SETTINGS, WIDTH_IN, draw_grid, save
@@ -27,7 +27,8 @@ def draw_hit_ratios(folder: Path, rows: Sequence[Row], dataset: str) -> Path:
     models = list(dict.fromkeys(row["model"] for row in rows))
     policies = list(dict.fromkeys(row["policy"] for row in rows))
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = plt.subplots(figsize=(WIDTH_IN * 0.75, 2.8), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN * 0.75, 2.8), layout="constrained")
+        axes = figure.subplots()
         width = 0.8 / len(policies)
         for place, policy in enumerate(policies):
             own = {row["model"]: row for row in rows if row["policy"] == policy}
@@ -46,10 +47,7 @@ def draw_hit_ratios(folder: Path, rows: Sequence[Row], dataset: str) -> Path:
         axes.margins(y=0.1)
         draw_grid(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        try:
-            return save(figure, folder, "fig9")
-        finally:
-            plt.close(figure)
+        return save(figure, folder, "fig9")
 
 
 class Published(Protocol):
@@ -79,7 +77,8 @@ def draw_fractions(folder: Path, rows: Sequence[Row], published: Mapping[str, Pu
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     with matplotlib.rc_context(SETTINGS):
-        figure, (peak, lost) = plt.subplots(1, 2, figsize=(WIDTH_IN, 2.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
+        peak, lost = figure.subplots(1, 2)
         for colour, model in zip(PALETTE, models, strict=False):
             own = [row for row in rows if row["model"] == model]
             (whole,) = (row for row in own if row["fraction_mb"] is None)
@@ -113,7 +112,4 @@ def draw_fractions(folder: Path, rows: Sequence[Row], published: Mapping[str, Pu
             loc="outside upper center",
             ncols=len(handles) + 2,
         )
-        try:
-            return save(figure, folder, "fig10")
-        finally:
-            plt.close(figure)
+        return save(figure, folder, "fig10")

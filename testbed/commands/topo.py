@@ -48,7 +48,8 @@ def describe(spec: str, access_points: int) -> dict[str, Any]:
     Raises:
         TopologyError: no such topology, or one that an experiment cannot use.
     """
-    from testbed.emulation.network import DEFAULT_LINK_MBPS, build_topo
+    from controllers.paths import topology_rate_bps
+    from testbed.emulation.network import build_topo
     from topologies.library import find_topology
 
     names = [f"ap{number}" for number in range(1, access_points + 1)]
@@ -57,7 +58,7 @@ def describe(spec: str, access_points: int) -> dict[str, Any]:
         "hosts": topo.hosts(),
         "switches": topo.switches(),
         "links": [
-            {"a": a, "b": b, "rate_bps": float(link.get("bw") or DEFAULT_LINK_MBPS) * 1e6}
+            {"a": a, "b": b, "rate_bps": topology_rate_bps(link)}
             for a, b, link in topo.links(withInfo=True)
         ],
     }

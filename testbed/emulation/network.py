@@ -18,6 +18,7 @@ from mininet.topo import Topo
 from pyroute2 import IPRoute
 
 from controllers import routes
+from controllers.paths import topology_rate_bps
 from nodes.setup import MASTER
 from testbed.config import Experiment
 from testbed.emulation import shaping
@@ -29,7 +30,6 @@ from testbed.errors import EmulationError, TopologyError
 
 CONTROLLER_ADDRESS = "127.0.0.1"
 CONTROLLER_PORT = 6653
-DEFAULT_LINK_MBPS = 1000
 
 _NUD_PERMANENT = 0x80
 _SYSCTL = {
@@ -144,7 +144,7 @@ class EmulatedNetwork:
 
     def _shape(self, interface: Intf) -> Shape:
         backhaul = self._settings.backhaul
-        rate_bps = backhaul.link_bps or _topology_rate_bps(interface)
+        rate_bps = backhaul.link_bps or topology_rate_bps(interface.params)
         return Shape(rate_bps / self._settings.compute.tdf, backhaul.queue_bytes, gso=True)
 
     def _set_up_host(self, host: Node) -> None:
@@ -191,11 +191,6 @@ def build_topo(topology: type[Topo], access_points: Sequence[str]) -> Topo:
         if links != 1:
             raise TopologyError(f"{topology.__name__}: host {host} has {links} links, not one")
     return topo
-
-
-def _topology_rate_bps(interface: Intf) -> float:
-    """Return the rate that the topology gave the link as Mininet's `bw`, in Mbit/s there."""
-    return float(interface.params.get("bw") or DEFAULT_LINK_MBPS) * 1e6
 
 
 def _keep_queues(ports: Iterable[str]) -> None:

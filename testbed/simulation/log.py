@@ -112,6 +112,4 @@ class Log:
         self.cold_start_queries -= self.last.queries.cold_start
         if self.details:
             server, queries = self.answers.pop()
-            if queries.number > 1:
-                fewer = queries._replace(number=queries.number - 1)
-                self.answers.append(Answered(server, fewer))
+            self.answers += [Answered(server, fewer) for fewer in queries.but_the_last()]

@@ -38,6 +38,10 @@ class Queries(NamedTuple):
     steps: tuple[Step, ...]
     cold_start: bool
 
+    def but_the_last(self) -> list[Queries]:
+        """Return these without the last one; nothing where there is no other."""
+        return [self._replace(number=self.number - 1)] if self.number > 1 else []
+
 
 class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
@@ -150,7 +154,7 @@ class Session:
         uplink = self._uplink(self._last_s, self._last_missing, time_s)
         taken = self._take(last.steps, uplink)
         self.queries[-1:] = [
-            *([last._replace(number=last.number - 1)] if last.number > 1 else []),
+            *last.but_the_last(),
             last._replace(
                 first_s=self._last_s, number=1, latency_s=uplink.now_s - self._last_s, steps=taken
             ),
@@ -160,9 +164,7 @@ class Session:
     def give_up(self, time_s: float) -> None:
         """All is over at a time, up to which it has been advanced: an open query is not counted."""
         if self.queries and self._last_s + self.queries[-1].latency_s > time_s:
-            last = self.queries.pop()
-            if last.number > 1:
-                self.queries.append(last._replace(number=last.number - 1))
+            self.queries[-1:] = self.queries[-1].but_the_last()
 
     def _raise(self, until_s: float) -> Queries:
         """Raise the next query and those after it that are like it, at most those before a time."""

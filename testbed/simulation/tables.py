@@ -12,9 +12,9 @@ from testbed.records import TABLES
 from testbed.simulation.foresight import Client
 from testbed.simulation.log import Answered, Log
 from testbed.simulation.world import World
+from testbed.units import TCP_SEGMENT_BYTES
 
 COMPUTE = "profile"  # layers have the devices' times; nothing is computed
-MTU_BYTES = 1448  # of data in a packet
 
 
 def tables_of(
@@ -191,7 +191,7 @@ def backhaul_of(world: World, logs: Sequence[Log], goodput: float) -> pd.DataFra
             "cause": "migration",
             "bytes": int(count / goodput),
             "mbps": 8e-6 * count / goodput / (world.step_s(step + 1) - world.step_s(step)),
-            "packets": ceil(count / MTU_BYTES),
+            "packets": ceil(count / TCP_SEGMENT_BYTES),
         }
         for (server, step, direction), count in sorted(sent.items())
     ]
