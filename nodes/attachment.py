@@ -10,7 +10,6 @@ import numpy as np
 
 from nodes.compute import split
 from nodes.connection import Connection
-from nodes.control import Associated
 from nodes.layers import LayerSender
 from nodes.model import ClientModel
 from nodes.setup import NodeSetup
@@ -27,6 +26,8 @@ _log = logging.getLogger(__name__)
 class Attachment:
     """Two connections to one server, for layers and for queries, and what the server has.
 
+    The server is that of the plan.
+
     `first_byte_s` is when the client first heard the server; `hit` says whether all server-side
     layers of the plan were present then, `present_bytes` of `wanted_bytes` were.
     """
@@ -36,15 +37,14 @@ class Attachment:
         client: str,
         model: ClientModel,
         setup: NodeSetup,
-        where: Associated,
         plan: PlanReply,
         clock: RunClock,
     ) -> None:
-        self.access_point = where.access_point
+        self.server = plan.server
         self.first_byte_s = 0.0
         self.present_bytes = 0
         self._client = client
-        self._address = where.address
+        self._address = setup.addresses[plan.server]
         self._model = model
         self._wanted = model.refs(plan.upload)
         self.wanted_bytes = sum(ref.size_bytes for ref in self._wanted)
@@ -103,7 +103,7 @@ class Attachment:
             ConnectionError: the server cannot be reached.
         """
         if self._queries is None:
-            raise ProtocolError(f"not connected to {self.access_point}")
+            raise ProtocolError(f"not connected to {self.server}")
         self._querying = True
         try:
             await self._queries.send(query, body)
@@ -113,10 +113,10 @@ class Attachment:
             if self._ended:
                 self._queries.abort()
         if received is None:
-            raise ProtocolError(f"{self.access_point} ended the connection")
+            raise ProtocolError(f"{self.server} ended the connection")
         answer, tensors = received
         if not isinstance(answer, Answer) or answer.query != query.query:
-            raise ProtocolError(f"{self.access_point} answered {answer!r}")
+            raise ProtocolError(f"{self.server} answered {answer!r}")
         return answer, split(self._model.graph, query.returns, tensors)
 
     def end(self) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ class Attachment:
         try:
             await sender.send_all()
         except (OSError, ProtocolError) as error:
-            _log.warning("%s: upload to %s broke off: %s", self._client, self.access_point, error)
+            _log.warning("%s: upload to %s broke off: %s", self._client, self.server, error)
         finally:
             self._upload_ended_s = self._clock.now_s()
 
@@ -150,7 +150,7 @@ class Attachment:
         return {
             "client": self._client,
             "source": self._client,
-            "destination": self.access_point,
+            "destination": self.server,
             "cause": "upload",
             "started_s": self._started_s,
             "ended_s": self._clock.now_s() if uploading else self._upload_ended_s,

@@ -1,7 +1,7 @@
 """A client: reports where it is, uploads its layers, and raises queries one after the other.
 
 Each query is answered by `nodes.querying`; this module follows the experiment's messages (a
-position, an association) and keeps the tie to one edge server at a time.
+position, an association) and keeps the tie to the server that executes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from nodes.querying import Querying
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
 from testbed.errors import ProtocolError
+from testbed.policies import find_policy
 from testbed.protocol import (
     PORTS,
     Attach,
@@ -58,7 +59,9 @@ class Client:
         self._clock = RunClock(math.inf)
         self._plans: asyncio.Queue[PlanReply] = asyncio.Queue()
         self._choice: Choice | None = None
-        self._attachment: Attachment | None = None
+        self._policy = find_policy(setup.experiment.migration.policy)(setup.experiment.migration)
+        self._server: str | None = None  # that executes
+        self._attachments: list[Attachment] = []  # to it; two while it is reached anew
         self._attaching: asyncio.Task[None] | None = None
         self._records = setup.record_writer(name)
         self._querying = Querying(setup, name, control, computer, model, self._records)
@@ -78,13 +81,7 @@ class Client:
             elif isinstance(message, InRange):
                 await master.send(Choose(message.handover, message.access_points))
             elif isinstance(message, Associated):
-                await self._detach()
-                plan = self._planned(message)
-                # Before the next report, for which the master must know where the client is
-                await master.send(Attach(message.access_point, planned=plan is not None))
-                self._attaching = asyncio.create_task(self._attach(message, plan), name="attaching")
-                self._control.watch(self._attaching)
-                self._querying.attaching = self._attaching
+                await self._associated(message, master)
         await self._querying.stop()
         await self._detach()
         hearing.cancel()
@@ -117,29 +114,44 @@ class Client:
                 self._plans.put_nowait(message)
             elif isinstance(message, Choice):
                 self._choice = message
-                self._control.tell(Chosen(message.number, message.plan.access_point))
+                self._control.tell(Chosen(message.number, message.plan.server))
             else:
                 raise ProtocolError(f"expected a plan, got {message!r}")
+
+    async def _associated(self, where: Associated, master: Connection) -> None:
+        """Go to the server that executes from now on, or reach the same one from here."""
+        server = self._policy.serving(where.access_point, self._server)
+        if server != self._server or self._attaching is None or not self._attaching.done():
+            await self._detach()
+        self._server = server
+        plan = self._planned(where)
+        # Before the next report, for which the master must know where the client is
+        await master.send(Attach(where.access_point, server, planned=plan is not None))
+        self._attaching = asyncio.create_task(self._attach(where, server, plan), name="attaching")
+        self._control.watch(self._attaching)
+        self._querying.attaching = self._attaching
 
     def _planned(self, where: Associated) -> PlanReply | None:
         """Return the plan that came with the choice of this access point, if the master chose."""
         choice = self._choice
         if choice is None or choice.number != where.handover:
             return None
-        return choice.plan if choice.plan.access_point == where.access_point else None
+        return choice.plan if choice.plan.server == where.access_point else None
 
-    async def _attach(self, where: Associated, plan: PlanReply | None) -> None:
-        """Take the plan, find out what the new server has, and start to upload the rest."""
-        while plan is None or plan.access_point != where.access_point:
+    async def _attach(self, where: Associated, server: str, plan: PlanReply | None) -> None:
+        """Take the plan, find out what the server has, and start to upload the rest."""
+        while plan is None or plan.server != server:
             plan = await self._plans.get()  # one for elsewhere was asked for before moving on
-        attachment = Attachment(self._name, self._model, self._setup, where, plan, self._clock)
-        self._attachment = attachment
+        attachment = Attachment(self._name, self._model, self._setup, plan, self._clock)
+        self._attachments.append(attachment)
         try:
             await attachment.open()
         except (OSError, ProtocolError) as error:
-            _log.warning("%s: cannot attach to %s: %s", self._name, where.access_point, error)
+            _log.warning("%s: cannot attach to %s: %s", self._name, server, error)
             return
         self._querying.attachment = attachment
+        while self._attachments[0] is not attachment:  # it kept what the server has until now
+            self._end(self._attachments.pop(0))
         self._control.tell(
             Attached(
                 handover=where.handover,
@@ -156,9 +168,11 @@ class Client:
             self._attaching.cancel()
             await asyncio.gather(self._attaching, return_exceptions=True)
             self._attaching = None
-        if self._attachment is not None:
-            record = self._attachment.end()
-            self._attachment = None
-            if record is not None:
-                self._records.append("transfers", **record)
-                self._control.tell(Transferred("upload", record["bytes"]))
+        while self._attachments:
+            self._end(self._attachments.pop(0))
+
+    def _end(self, attachment: Attachment) -> None:
+        record = attachment.end()
+        if record is not None:
+            self._records.append("transfers", **record)
+            self._control.tell(Transferred("upload", record["bytes"]))

@@ -44,10 +44,9 @@ class Position(Control, frozen=True):
 
 
 class Associated(Control, frozen=True):
-    """The client's radio is associated with an access point; `address` is its edge server's."""
+    """The client's radio is associated with an access point."""
 
     access_point: str
-    address: str
     handover: int  # its number in the run
 
 

@@ -27,6 +27,7 @@ from nodes.setup import NodeSetup
 from testbed.clock import RunClock
 from testbed.errors import ProtocolError
 from testbed.layerstore import LayerStore
+from testbed.policy import CLOUD
 from testbed.presence import Presence
 from testbed.protocol import (
     PORTS,
@@ -60,6 +61,8 @@ class EdgeServer:
         self._receiver = LayerReceiver(self._presence, self._is_named, self._layer_stored)
         self._stores: dict[str, LayerStore] = {}
         self._layers: dict[str, dict[int, LayerRef]] = defaultdict(dict)
+        cloud_round_trip_s = setup.experiment.server.cloud_round_trip_s
+        self._round_trip_s = cloud_round_trip_s if name == CLOUD else 0.0
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +124,8 @@ class EdgeServer:
                     clients.add(query.client)
                     self._attach(query.client)
                 body = await connection.whole_body(body_bytes, self._answering.most_bytes)
+                if self._round_trip_s:
+                    await self._clock.sleep_until(self._clock.now_s() + self._round_trip_s)
                 await self._answering.answer(connection, query, body)
         finally:
             for client in clients:

@@ -117,16 +117,16 @@ class Master:
         return Choice(asked.number, plan_reply(access_point, current))
 
     async def _attach(self, client: str, attach: Attach, connection: Connection) -> None:
-        self._check_known(client, (attach.access_point,))
+        self._check_known(client, (attach.access_point, attach.server))
         self._coordinator.associate(client, attach.access_point)
         if not attach.planned:
-            loads = await self._loads([attach.access_point])
-            current = self._coordinator.plan(client, attach.access_point, loads)
-            await connection.send(plan_reply(attach.access_point, current))
+            loads = await self._loads([attach.server])
+            current = self._coordinator.plan(client, attach.server, loads)
+            await connection.send(plan_reply(attach.server, current))
 
     def _check_known(self, client: str, access_points: Sequence[str]) -> None:
         if not set(access_points) <= self._setup.addresses.keys() - {MASTER}:
-            raise ProtocolError(f"{client} names access points that are not all known")
+            raise ProtocolError(f"{client} names servers that are not all known")
 
     async def _report(self, fix: Fix) -> None:
         situation = self._coordinator.predict(fix)
@@ -171,10 +171,10 @@ class Master:
         )
 
 
-def plan_reply(access_point: str, current: CurrentPlan) -> PlanReply:
+def plan_reply(server: str, current: CurrentPlan) -> PlanReply:
     """Return a plan as it goes to its client."""
     return PlanReply(
-        access_point=access_point,
+        server=server,
         on_server=current.plan.on_server,
         upload=current.upload,
         server_s=current.server_s,
@@ -195,7 +195,7 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.interval_s,
-        ttl_intervals=settings.migration.ttl_intervals,
+        gap_s=settings.model.query_gap_s,
     )
 
 

@@ -119,7 +119,7 @@ class Querying:
             "raised_s": raised_s,
             "answered_s": answered_s,
             "latency_s": answered_s - raised_s,
-            "edge": attachment.access_point if attachment and outcome == "remote" else None,
+            "edge": attachment.server if attachment and outcome == "remote" else None,
             "executed_layers_client": execution.layers_client,
             "executed_layers_server": execution.layers_server,
             "bytes_up": execution.bytes_up,

@@ -17,6 +17,7 @@ from testbed.commands import (
     profile,
     report,
     run,
+    sweep,
     topo,
     traces,
 )
@@ -27,6 +28,7 @@ COMMANDS = {
     "doctor": doctor,
     "clean": clean,
     "run": run,
+    "sweep": sweep,
     "plan": plan,
     "profile": profile,
     "predict": predict,
@@ -38,7 +40,8 @@ COMMANDS = {
 }
 _DESCRIPTION = """Emulate edge servers that run DNN layers for walking clients.
 
-Exit status: 0 done, 2 bad usage or configuration, 3 the machine lacks something, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 bad usage or configuration, 3 the machine lacks something,
+130 interrupted.
 """
 
 

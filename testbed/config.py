@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -115,9 +116,10 @@ def override(values: dict[str, Any], path: str, value: object) -> None:
     values[last] = value
 
 
+@cache
 def settings(
     section: type[msgspec.Struct] = Experiment, prefix: str = ""
-) -> list[tuple[str, msgspec.inspect.Field]]:
+) -> tuple[tuple[str, msgspec.inspect.Field], ...]:
     """Return (dotted path, field) of every setting, in order of declaration."""
     found: list[tuple[str, msgspec.inspect.Field]] = []
     for field in msgspec.inspect.type_info(section).fields:  # type: ignore[attr-defined]
@@ -125,7 +127,7 @@ def settings(
             found += settings(field.type.cls, f"{prefix}{field.name}.")
         else:
             found.append((prefix + field.name, field))
-    return found
+    return tuple(found)
 
 
 def parse_value(text: str) -> object:

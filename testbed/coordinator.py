@@ -16,12 +16,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from testbed.dnn.cold_start import ColdStart, cold_start
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partition import Costs, Plan
 from testbed.dnn.partitioner import best_plans
 from testbed.dnn.upload_order import upload_order
 from testbed.gpu.stats import ServerStats
-from testbed.policies import Policy, Situation, time_to_live_s
+from testbed.holdings import Holdings
+from testbed.policy import Policy, Situation, time_to_live_s
 from testbed.values import AccessPoint, Fix, Offer, Prediction
 
 Floats = npt.NDArray[np.float64]
@@ -66,13 +68,36 @@ class CurrentPlan:
     graph: LayerGraph
     costs: Costs
     plan: Plan
+    _cold_starts: dict[tuple[float, float], ColdStart] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The server-side layers with weights, in the groups that are uploaded together."""
+        weight_bytes = self.graph.weight_bytes
+        groups = (
+            tuple(layer for layer in group if weight_bytes[layer])
+            for group in upload_order(self.graph, self.costs, self.plan.mask)
+        )
+        return tuple(group for group in groups if group)
 
     @cached_property
     def upload(self) -> tuple[int, ...]:
         """The server-side layers with weights, most efficient first."""
-        groups = upload_order(self.graph, self.costs, self.plan.mask)
-        weight_bytes = self.graph.weight_bytes
-        return tuple(layer for group in groups for layer in group if weight_bytes[layer])
+        return tuple(layer for group in self.groups for layer in group)
+
+    def cold_start(self, gap_s: float, within_s: float) -> ColdStart:
+        """Return the queries within a time after arrival, by how much of the plan is there."""
+        asked = gap_s, within_s
+        if asked not in self._cold_starts:
+            self._cold_starts[asked] = cold_start(
+                self.graph,
+                self.costs,
+                self.plan.mask,
+                self.groups,
+                gap_s=gap_s,
+                within_s=within_s,
+            )
+        return self._cold_starts[asked]
 
     @cached_property
     def server_s(self) -> tuple[float, ...]:
@@ -85,9 +110,9 @@ class _Client:
     graph: LayerGraph
     client_s: Floats
     trajectory: deque[tuple[float, float]]
+    holdings: Holdings
     access_point: str | None = None
     plans: dict[str, tuple[bytes, CurrentPlan]] = field(default_factory=dict)  # by server
-    held_until_s: dict[str, float] = field(default_factory=dict)  # by server, as offered
 
 
 class Coordinator:
@@ -104,7 +129,7 @@ class Coordinator:
             n) seconds.
         rates_bps: of the wireless link, (up, down).
         interval_s: between reports, and between prediction and predicted time.
-        ttl_intervals: how long offered layers are held.
+        gap_s: from the answer to a query until the client raises the next.
     """
 
     def __init__(
@@ -116,7 +141,7 @@ class Coordinator:
         server_times: Callable[[LayerGraph, Sequence[ServerStats]], Floats],
         rates_bps: tuple[float, float],
         interval_s: float,
-        ttl_intervals: int,
+        gap_s: float,
     ) -> None:
         self._access_points = tuple(access_points)
         self._predictor = predictor
@@ -124,7 +149,8 @@ class Coordinator:
         self._server_times = server_times
         self._rates_bps = rates_bps
         self._interval_s = interval_s
-        self._ttl_s = time_to_live_s(ttl_intervals, interval_s)
+        self._gap_s = gap_s
+        self._ttl_s = time_to_live_s(policy.settings.ttl_intervals, interval_s)
         self._clients: dict[str, _Client] = {}
         self._loads: dict[str, ServerStats] = {}
 
@@ -133,7 +159,10 @@ class Coordinator:
     ) -> None:
         """Learn a client's DNN profile and the positions it had so far, oldest first."""
         positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
-        self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions)
+        holdings = Holdings(
+            self._rates_bps[0] / 8, retain_uploads=self._policy.settings.retain_uploads
+        )
+        self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
 
     def choose(
         self, client: str, candidates: Sequence[str], loads: Loads | None = None
@@ -163,7 +192,10 @@ class Coordinator:
         """
         client = self._clients[fix.client]
         client.trajectory.append((fix.x_m, fix.y_m))
-        if client.access_point is None or len(client.trajectory) < self._predictor.n:
+        if client.access_point is None:
+            return None
+        client.holdings.at(client.access_point, fix.time_s)
+        if len(client.trajectory) < self._predictor.n:
             return None
         recent = np.array([client.trajectory])  # (1, m, 2)
         x_m, y_m = self._predictor.predict(recent)[0]
@@ -178,7 +210,10 @@ class Coordinator:
             visits=cache(
                 lambda: visits(self._access_points, self._predictor.candidates(recent), 0)
             ),
-            held_until_s=client.held_until_s,
+            holdings=client.holdings,
+            cold_start=lambda server: self.plan(fix.client, server).cold_start(
+                self._gap_s, self._interval_s
+            ),
         )
 
     def destinations(self, situation: Situation) -> Sequence[str]:
@@ -190,8 +225,9 @@ class Coordinator:
         client = situation.prediction.client
         self._plans(client, self._policy.destinations(situation), loads)
         offers = self._policy.offers(situation)
-        held_until_s = self._clients[client].held_until_s
-        held_until_s.update({offer.destination: offer.until_s for offer in offers})
+        time_s = situation.prediction.time_s
+        for offer in offers:
+            situation.holdings.offer(offer.destination, time_s, offer.until_s)
         return offers
 
     def report(self, fix: Fix, loads: Loads | None = None) -> tuple[Prediction | None, list[Offer]]:

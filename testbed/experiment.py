@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
-from testbed.config import Experiment, to_dict
+from testbed.config import Experiment, Model, to_dict
 from testbed.errors import (
     EXIT_INTERRUPTED,
     EXIT_MACHINE_UNFIT,
@@ -23,9 +25,11 @@ from testbed.options import Parser, add_settings, with_options
 from testbed.runfolder import RunFolder
 
 if TYPE_CHECKING:
-    from testbed.movement import Movement
+    from testbed.movement import Movement, People
+    from testbed.simulation.engine import Links
 
-_REPOSITORY = Path(__file__).resolve().parents[1]
+#: Where folders go that nobody names.
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn:
@@ -79,25 +83,61 @@ def run(experiment: Experiment, out: Path | None) -> int:
         ConfigurationError: something in the settings cannot be used; nothing has been created.
     """
     check(experiment, out)
-    from testbed.movement import prepare
-
-    movement = prepare(experiment)
-    _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
+    movement = _movement(experiment)
     if experiment.engine == "simulate":
-        return _simulate(experiment, out, movement)
+        from testbed.simulation.engine import execute
+
+        folder = _begin(experiment, out, movement)
+        links = _links(experiment, movement)
+        return execute(experiment, movement, folder, links, Console(stderr=True))
     if not machine_fit():
         return EXIT_MACHINE_UNFIT
     from testbed.emulation import sandbox
 
-    folder = new_folder(experiment, out)
-    folder.write_schedule(movement.schedule)
+    folder = _begin(experiment, out, movement)
     sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
 
 
-def _simulate(experiment: Experiment, out: Path | None, movement: Movement) -> int:
+def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool) -> None:
+    """Simulate an experiment that has been checked, without a word and without signal handlers.
+
+    Args:
+        experiment: with all its settings.
+        out: folder for the run.
+        people: those of its traces, as `testbed.movement.load_people` returns them.
+        figures: whether figures and report are made, which takes seconds.
+
+    Raises:
+        ConfigurationError: the traces do not hold what the settings ask for, or the folder cannot
+            be made.
+    """
+    from testbed.simulation.engine import simulate as simulate_into
+
+    movement = _movement(experiment, people)
+    folder = _begin(experiment, out, movement)
+    goes_on = nullcontext(lambda time_s: True)
+    simulate_into(
+        experiment, movement, folder, _links(experiment, movement), goes_on, figures=figures
+    )
+
+
+def _movement(experiment: Experiment, people: People | None = None) -> Movement:
+    from testbed.movement import prepare
+
+    movement = prepare(experiment, people)
+    _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
+    return movement
+
+
+def _begin(experiment: Experiment, out: Path | None, movement: Movement) -> RunFolder:
+    folder = new_folder(experiment, out)
+    folder.write_schedule(movement.schedule)
+    return folder
+
+
+def _links(experiment: Experiment, movement: Movement) -> Links:
     from controllers.paths import Paths
     from testbed.emulation.network import build_topo
-    from testbed.simulation.engine import execute
     from topologies.library import find_topology
 
     names = [access_point.name for access_point in movement.schedule.access_points]
@@ -107,9 +147,7 @@ def _simulate(experiment: Experiment, out: Path | None, movement: Movement) -> i
         paths = Paths(topo, names, experiment.backhaul.link_bps)
         return paths, paths.rates_bps
 
-    folder = new_folder(experiment, out)
-    folder.write_schedule(movement.schedule)
-    return execute(experiment, movement, folder, links, Console(stderr=True))
+    return links
 
 
 def machine_fit() -> bool:
@@ -126,7 +164,7 @@ def machine_fit() -> bool:
 def new_folder(experiment: Experiment, out: Path | None) -> RunFolder:
     """Make the folder of a run, of its own under `results/` where none is named."""
     folder = (
-        RunFolder.create(_REPOSITORY / "results", experiment.name, experiment.seed)
+        RunFolder.create(RESULTS, experiment.name, experiment.seed)
         if out is None
         else RunFolder.at(out)
     )
@@ -145,8 +183,11 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     from testbed.emulation.network import build_topo
     from testbed.policies import build_predictor, find_policy
     from topologies.library import find_topology
+    from traces.loading import check_exists
 
     _check_engine(experiment)
+    if experiment.traces.path is not None:
+        check_exists(Path(experiment.traces.path))
     find_policy(experiment.migration.policy)
     build_predictor(experiment.migration)
     find_controller(experiment.backhaul.controller)
@@ -155,7 +196,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])
     if out is not None and out.exists():
         RunFolder.at(out)
-    _check_model(experiment)
+    _check_model(experiment.model)
 
 
 def _check_engine(experiment: Experiment) -> None:
@@ -176,13 +217,14 @@ def _check_engine(experiment: Experiment) -> None:
         )
 
 
-def _check_model(experiment: Experiment) -> None:
+@cache  # the configurations of a sweep share few models, and capturing one takes seconds
+def _check_model(model: Model) -> None:
     from testbed.dnn.published import MODELS
 
-    name = experiment.model.name
-    if any(size < 1 for size in experiment.model.input_shape):
+    name = model.name
+    if any(size < 1 for size in model.input_shape):
         raise ConfigurationError(
-            f"model.input_shape: {experiment.model.input_shape} must have sizes of at least 1"
+            f"model.input_shape: {model.input_shape} must have sizes of at least 1"
         )
     if name in MODELS:
         return
@@ -193,7 +235,7 @@ def _check_model(experiment: Experiment) -> None:
     from testbed.dnn.capture import capture
     from testbed.dnn.models import build_model
 
-    module, examples = build_model(name, 0, experiment.model.input_shape)  # weights: verified
+    module, examples = build_model(name, 0, model.input_shape)  # weights: verified
     capture(module, examples, name)
 
 

@@ -31,13 +31,20 @@ def describe(settings: Experiment, packages: tuple[str, ...]) -> dict[str, Any]:
         "seed": settings.seed,
         "tdf": settings.compute.tdf,
         "compute": settings.compute.mode,
+        **versions(packages),
+        "kernel": platform.release(),
+        "cpu": _cpu(),
+        "processors": os.cpu_count(),
+    }
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, Any]:
+    """Return the versions of the testbed, of Python and of these packages."""
+    return {
         "testbed": __version__,
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in packages},
-        "kernel": platform.release(),
-        "cpu": _cpu(),
-        "processors": os.cpu_count(),
     }
 
 

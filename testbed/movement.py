@@ -109,14 +109,16 @@ def _window(wanted: Traces) -> Window | GeographicWindow | None:
     return None
 
 
-def prepare(settings: Experiment) -> Movement:
-    """Load the traces, split the people and compute the schedule.
+def prepare(settings: Experiment, people: People | None = None) -> Movement:
+    """Split the people and compute the schedule.
+
+    `people` are those of `load_people`, which loads them where they are not given.
 
     Raises:
         TraceError: the traces cannot be read.
         ConfigurationError: they do not hold what the settings ask for.
     """
-    people, replay = load_people(settings), settings.replay
+    people, replay = people or load_people(settings), settings.replay
     predictor = build_predictor(settings.migration)
     training, testing = people.split(settings)
     if replay.duration_s == "all":

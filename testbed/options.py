@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from testbed.config import Experiment, from_dict, override, parse_value, settings, to_dict
-from testbed.errors import EXIT_BAD_CONFIGURATION, ConfigurationError
+from testbed.errors import EXIT_BAD_CONFIGURATION, ConfigurationError, unknown_name
 from testbed.runfolder import RunFolder
 from testbed.units import parse_rate, parse_size, parse_time
 
@@ -69,10 +69,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_CONFIGURATION, f"error: {message}; see {self.prog} --help\n")
 
 
-def add_settings(parser: argparse.ArgumentParser, defaults: Experiment | None) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser,
+    defaults: Experiment | None,
+    out: str = "folder for the run, new or empty (default: results/NAME/RUN-ID)",
+) -> None:
     """Add the options of every experiment to a parser, and the list of settings to its end.
 
-    `defaults` are shown as such; without them the values come from a file.
+    `defaults` are shown as such; without them the values come from a file. `out` is the help of
+    --out.
     """
     fields = dict(settings())
     values = {} if defaults is None else _flat(to_dict(defaults))
@@ -88,12 +93,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: Experiment | None) -
         metavar="PATH=VALUE",
         help="any setting by its path, for example --set wireless.up_bps=20Mbps; lists as JSON",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder for the run, new or empty (default: results/NAME/RUN-ID)",
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
     common = {path for path, _ in OPTIONS.values()}
     further = [
         f"  {path}\n      {_meaning(field)} ({_described(path, field, values)})"
@@ -114,7 +114,7 @@ def with_options(experiment: Experiment, given: argparse.Namespace) -> Experimen
     for option, path in {**{o: path for o, (path, _) in OPTIONS.items()}, **FLAGS}.items():
         text = getattr(given, option.removeprefix("--").replace("-", "_"))
         if text is not None:
-            override(values, path, _option_value(option, path, text))
+            override(values, path, option_value(option, path, text))
     for assignment in given.set:
         path, separator, text = assignment.partition("=")
         if not separator:
@@ -149,14 +149,38 @@ def setting_value(path: str, text: str) -> object:
     return value
 
 
+def find_setting(name: str) -> tuple[str | None, str]:
+    """Return the option and the path of a setting, by its option without dashes or by its path.
+
+    A setting that only `--set` reaches has no option (None).
+
+    Raises:
+        ConfigurationError: no setting has this name.
+    """
+    options = {option: path for option, (path, _) in OPTIONS.items()} | FLAGS
+    paths = {path: option for option, path in options.items()}
+    if f"--{name}" in options:
+        return f"--{name}", options[f"--{name}"]
+    known = {path for path, _ in settings()}
+    if name not in known:
+        names = {option.removeprefix("--") for option in options}
+        raise ConfigurationError(unknown_name("setting", name, known | names))
+    return paths.get(name), name
+
+
 def setting_help(path: str) -> tuple[str, str]:
     """Return a setting's default as the command line takes it, and its line of --help."""
     field, values = dict(settings())[path], _flat(to_dict(Experiment(name="experiment")))
     text = f"{_meaning(field)} ({_described(path, field, values)})"
-    return _shown(path, values[path]), text.replace("%", "%%")
+    return shown(path, values[path]), text.replace("%", "%%")
 
 
-def _option_value(option: str, path: str, text: str) -> object:
+def option_value(option: str, path: str, text: str) -> object:
+    """Return what TEXT means for the setting that an option stands for.
+
+    Raises:
+        ConfigurationError: a quantity or a file that cannot be read.
+    """
     if option == "--crowded":
         return _crowded(text)
     if option == "--input-shape":
@@ -194,7 +218,7 @@ def _described(path: str, field: inspect.Field, values: dict[str, Any]) -> str:
     kind = _kind(field.type)
     unit = _UNITS.get(path.rpartition("_")[2], ("", None))[0]
     described = f"{kind}, {unit}" if unit else kind
-    return f"{described}; default: {_shown(path, values[path])}" if path in values else described
+    return f"{described}; default: {shown(path, values[path])}" if path in values else described
 
 
 def _kind(kind: inspect.Type) -> str:
@@ -237,12 +261,12 @@ def _meaning(field: inspect.Field) -> str:
     return str(extra.get("description", "name of the experiment"))
 
 
-def _shown(path: str, value: object) -> str:
-    """Return a value the way that the command line takes it."""
+def shown(path: str, value: object) -> str:
+    """Return a value the way that the command line takes it, no two values alike."""
     if path == "model.input_shape":
         return "x".join(str(each) for each in msgspec.to_builtins(value))
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.12g}"
+        return repr(value).removesuffix(".0")
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,94 +1,48 @@
 """Who gets which layers when: the migration policies that a run can choose between.
 
-A policy decides from what the master knows; it acts on nothing. Emulator and simulator call it at
-each report of a client's position. `--policy package.module:Class` names one of your own.
+`--policy package.module:Class` names one of your own.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from testbed.benefit import Benefit
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
 from testbed.mobility.predictor import Predictor
 from testbed.mobility.predictors import find_predictor
 from testbed.plugins import load_class
-from testbed.values import AccessPoint, Offer, Prediction, names_around
+from testbed.policy import CLOUD, Policy, Situation, within
+from testbed.values import Offer, names_around
+
+__all__ = [
+    "Benefit",
+    "Cloud",
+    "Ionn",
+    "Optimal",
+    "PerDnn",
+    "Policy",
+    "Pull",
+    "Routing",
+    "Situation",
+    "Visits",
+    "build_predictor",
+    "find_policy",
+    "servers_around",
+]
 
 #: How far ahead an offer looks: the next can be made after one interval, and layers take up to
 #: another to arrive (Inception's 134.6 MB take 31 s at 35 Mbit/s).
 LEAD_INTERVALS = 2
 
-#: Positions are reported once an interval, so who moves in the last interval of the time to live is
-#: seen at its end, when layers must still be there.
-_GRACE_INTERVALS = 0.5
-
-
-def time_to_live_s(ttl_intervals: int, interval_s: float) -> float:
-    """Return how long an offer holds layers, in seconds from the report that it answers."""
-    return (ttl_intervals + _GRACE_INTERVALS) * interval_s
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What the master knows when a client reports its position."""
-
-    current: str  # the server that the client is attached to
-    prediction: Prediction
-    access_points: Sequence[AccessPoint]
-    plan: Callable[[str], Sequence[int]]  # server -> server-side layers, most efficient first
-    layer_bytes: Sequence[int]
-    ends_s: float  # when the next offers are made
-    until_s: float  # when the time to live of an offer made now is over
-    #: Returns the probability of a visit within 1, 2, ... intervals for servers near the client.
-    visits: Callable[[], Mapping[str, Sequence[float]]]
-    #: When the time to live of the last offer to a server is over, for those that had one.
-    held_until_s: Mapping[str, float]
-
-    def holds(self, server: str) -> bool:
-        """Whether a server has the client's layers already: it is attached there, or an offer."""
-        held_until_s = self.held_until_s.get(server, -math.inf)
-        return server == self.current or held_until_s > self.prediction.time_s
-
-
-class Policy:
-    """The strategy: override `offers`."""
-
-    #: Whether every server holds every client's layers from the start.
-    preloaded: ClassVar[bool] = False
-    #: Which predictor it goes with, where the settings name none.
-    predictor: ClassVar[str] = "svr"
-
-    def __init__(self, settings: Migration) -> None:
-        self.settings = settings
-
-    @property
-    def reach_m(self) -> float | None:
-        """How far from the predicted position it looks at access points; None: at all there are.
-
-        The simulator tells a policy of no others.
-        """
-        return None
-
-    def destinations(self, situation: Situation) -> Sequence[str]:
-        """Return the servers that `offers` will plan for; the master asks their load before.
-
-        Where a policy does not say, it plans with the loads that the master last heard of.
-        """
-        return ()
-
-    def offers(self, situation: Situation) -> list[Offer]:
-        """Return the layers to be held, by which servers, sent from the current one."""
-        raise NotImplementedError
-
 
 class Ionn(Policy):
     """The baseline: nothing is migrated, clients upload from scratch at each server (IONN)."""
+
+    migrates = False
 
     def offers(self, situation: Situation) -> list[Offer]:
         """Return nothing."""
@@ -99,6 +53,44 @@ class Optimal(Ionn):
     """The bound: all layers are everywhere, always (section IV.B.3)."""
 
     preloaded = True
+
+
+class Cloud(Optimal):
+    """No edge servers: all queries go to one server that has all models, by a longer way."""
+
+    in_cloud = True
+
+    def serving(self, access_point: str, before: str | None) -> str:
+        """Return the cloud."""
+        return CLOUD
+
+
+class Routing(Ionn):
+    """A client stays with its first server, wherever it goes (section III.A's second choice).
+
+    What its queries send and get, and what is left of the upload, passes through the backhaul.
+    """
+
+    def serving(self, access_point: str, before: str | None) -> str:
+        """Return the server before, or at first the access point's own."""
+        return before or access_point
+
+
+class Pull(Policy):
+    """Nothing is predicted: who arrives has its layers fetched from the server before.
+
+    That one keeps them for the time to live, since it learns only then that they are wanted.
+    """
+
+    predictor = "stay"
+
+    def offers(self, situation: Situation) -> list[Offer]:
+        """Return that the current server keeps what it has, and the one before sends that on."""
+        current, previous = situation.current, situation.holdings.previous
+        offers = [situation.hold(current)]
+        if previous is not None and situation.holds(previous):
+            offers = [situation.offer(current, situation.plan(current), previous)]
+        return offers
 
 
 class PerDnn(Policy):
@@ -121,14 +113,7 @@ class PerDnn(Policy):
     def offers(self, situation: Situation) -> list[Offer]:
         """Return one offer for each of the destinations."""
         return [
-            Offer(
-                client=situation.prediction.client,
-                source=situation.current,
-                destination=server,
-                layers=self._fraction(situation, server),
-                ends_s=situation.ends_s,
-                until_s=situation.until_s,
-            )
+            situation.offer(server, self._fraction(situation, server))
             for server in self.destinations(situation)
         ]
 
@@ -170,20 +155,19 @@ class Visits(PerDnn):
     def _is_worth_it(self, probability: Sequence[float], holds: bool) -> bool:
         settings = self.settings
         if holds:
-            return _within(settings.ttl_intervals, probability) >= settings.keep_probability
+            return within(settings.ttl_intervals, probability) >= settings.keep_probability
         lead = min(LEAD_INTERVALS, settings.ttl_intervals)
-        return _within(lead, probability) >= settings.offer_probability
-
-
-def _within(intervals: int, probability: Sequence[float]) -> float:
-    """Return the probability within some intervals, or within as many as are foreseen."""
-    return probability[min(intervals, len(probability)) - 1]
+        return within(lead, probability) >= settings.offer_probability
 
 
 POLICIES: Mapping[str, type[Policy]] = {
     "ionn": Ionn,
     "perdnn": PerDnn,
     "visits": Visits,
+    "benefit": Benefit,
+    "pull": Pull,
+    "routing": Routing,
+    "cloud": Cloud,
     "optimal": Optimal,
 }
 

@@ -108,17 +108,19 @@ class Report(Message, frozen=True, tag="report"):
 class Attach(Message, frozen=True, tag="attach"):
     """The client is now associated with this access point; unless `planned`, it asks for its plan.
 
-    It has a plan already where the master chose the access point.
+    The plan is for `server`, mostly the access point's own. It has one already where the master
+    chose the access point.
     """
 
     access_point: str
+    server: str
     planned: bool = False
 
 
 class PlanReply(Message, frozen=True, tag="plan"):
     """The current partitioning plan."""
 
-    access_point: str
+    server: str
     on_server: tuple[bool, ...]  # where each layer shall run, (n_layers,)
     upload: tuple[int, ...]  # the server's layers with weights, most efficient first
     server_s: tuple[float, ...]  # estimated time of each layer on the server, (n_layers,)

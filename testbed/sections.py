@@ -179,6 +179,13 @@ class Server(Section, frozen=True, kw_only=True):
     load_wait_s: Annotated[
         NotNegative, Meta(description="how long the master waits for servers to tell their load")
     ] = 0.05
+    cloud_round_trip_s: Annotated[
+        NotNegative,
+        Meta(
+            description="policy cloud: to the cloud and back, beyond the backhaul (74 ms on average"
+            " to the nearest site of a large one: Li et al., CloudCmp, IMC 2010)"
+        ),
+    ] = 0.074
 
 
 class Migration(Section, frozen=True, kw_only=True):
@@ -186,7 +193,10 @@ class Migration(Section, frozen=True, kw_only=True):
 
     policy: Annotated[
         str,
-        Meta(description="who gets layers: ionn, perdnn, visits, optimal or package.module:Class"),
+        Meta(
+            description="who gets layers: ionn, perdnn, visits, benefit, pull, routing, cloud,"
+            " optimal or package.module:Class"
+        ),
     ] = "perdnn"
     radius_m: Annotated[
         Positive, Meta(description="servers this near to the predicted position get layers")
@@ -206,8 +216,8 @@ class Migration(Section, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="mobility predictor: svr, svr-polynomial, svr-rbf, markov, rnn, visits,"
-            " stay, velocity, ridge or package.module:Class (none: visits for the policy visits,"
-            " else svr)"
+            " stay, velocity, ridge or package.module:Class (none: visits for the policies"
+            " visits and benefit, else svr)"
         ),
     ] = None
     offer_probability: Annotated[
@@ -220,8 +230,23 @@ class Migration(Section, frozen=True, kw_only=True):
     ] = 0.05
     keep_probability: Annotated[
         float,
-        Meta(ge=0, le=1, description="policy visits: servers as probable within the TTL keep them"),
+        Meta(
+            ge=0,
+            le=1,
+            description="policies visits and benefit: servers as probable within the TTL keep them",
+        ),
     ] = 0.005
+    least_benefit: Annotated[
+        NotNegative,
+        Meta(
+            description="policy benefit: layers are sent where they are expected to gain as many"
+            " queries a MB"
+        ),
+    ] = 0.016
+    capacity_bps: Annotated[
+        Positive,
+        Meta(description="policy benefit: at most so much from and to a server over an interval"),
+    ] = 100e6
     trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
 
 

@@ -9,13 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 import msgspec
 from rich.console import Console
 
 from testbed.config import Experiment, to_dict
-from testbed.emulation.namespaces import die_with_parent
 from testbed.errors import EXIT_COMPLETE
+
+#: A run ends with the thread that started it, however that ends (as `namespaces.die_with_parent`,
+#: but also where the process that starts it has other threads).
+_DIES_WITH_STARTER = ("setpriv", "--pdeathsig", "KILL", "--")
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,6 +27,28 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def command(config: Path, out: Path) -> list[str]:
     """Return what runs a config.json."""
     return [sys.executable, "-m", "testbed.cli", "run", str(config), "--out", str(out)]
+
+
+def start(
+    settings: Experiment, config: Path, out: Path, said: TextIO | None = None
+) -> subprocess.Popen[bytes]:
+    """Write settings into a config.json and start a process that runs it.
+
+    Args:
+        settings: of the run.
+        config: the file to write.
+        out: folder for the run.
+        said: takes what the process prints (None: it shares this process's terminal).
+    """
+    content = msgspec.json.format(msgspec.json.encode(to_dict(settings)), indent=2)
+    config.write_bytes(content + b"\n")
+    return subprocess.Popen(
+        [*_DIES_WITH_STARTER, *command(config, out)],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        start_new_session=True,  # Ctrl-C reaches it once, through this process
+    )
 
 
 class Series:
@@ -43,22 +69,15 @@ class Series:
         with self._forwarding():
             for number, (name, settings) in enumerate(runs.items(), start=1):
                 console.print(f"run {number} of {len(runs)}: {name}", highlight=False, style="bold")
-                config = self.folder / f"{name}.json"
-                content = msgspec.json.format(msgspec.json.encode(to_dict(settings)), indent=2)
-                config.write_bytes(content + b"\n")
-                status = self._run(config, self.folder / name)
+                status = self._run(settings, name)
                 if status != EXIT_COMPLETE:
                     return status
         return EXIT_COMPLETE
 
-    def _run(self, config: Path, out: Path) -> int:
+    def _run(self, settings: Experiment, name: str) -> int:
         if self._ended_by:
             return 128 + self._ended_by
-        child = self._child = subprocess.Popen(
-            command(config, out),
-            start_new_session=True,  # Ctrl-C reaches it once, through this process
-            preexec_fn=die_with_parent,  # noqa: PLW1509  there are no threads yet
-        )
+        child = self._child = start(settings, self.folder / f"{name}.json", self.folder / name)
         if self._ended_by:
             child.send_signal(self._ended_by)
         status = child.wait()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import hypot
+from operator import itemgetter
 
 import msgspec
 
@@ -23,9 +24,13 @@ def names_around(
     access_points: Iterable[AccessPoint], x_m: float, y_m: float, radius_m: float
 ) -> list[str]:
     """Return the access points within `radius_m` of a position, nearest first."""
-    distances = [(hypot(ap.x_m - x_m, ap.y_m - y_m), ap.name) for ap in access_points]
-    near = [(distance_m, name) for distance_m, name in distances if distance_m <= radius_m]
-    return [name for _, name in sorted(near, key=lambda each: each[0])]
+    near = [
+        (distance_m, ap.name)
+        for ap in access_points
+        if (distance_m := hypot(ap.x_m - x_m, ap.y_m - y_m)) <= radius_m
+    ]
+    near.sort(key=itemgetter(0))
+    return [name for _, name in near]
 
 
 class Fix(msgspec.Struct, frozen=True):

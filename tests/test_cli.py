@@ -72,7 +72,7 @@ def traces(tmp_path: Path) -> Path:
 
 
 def test_an_unknown_command_ends_with_2_and_the_list(testbed: Any) -> None:
-    ended = testbed("sweep")
+    ended = testbed("swep")
     assert (ended.status, ended.out) == (2, "")
     assert all(name in ended.err for name in cli.COMMANDS)
 

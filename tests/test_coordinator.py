@@ -48,7 +48,7 @@ def build(policy: type[Policy] = PerDnn, n: int = 3) -> Coordinator:
         server_times=times,
         rates_bps=(35e6, 50e6),
         interval_s=30.0,
-        ttl_intervals=5,
+        gap_s=0.5,
     )
 
 
@@ -99,7 +99,7 @@ def test_the_predictor_reads_the_latest_positions_oldest_first() -> None:
         server_times=times,
         rates_bps=(1e6, 1e6),
         interval_s=30.0,
-        ttl_intervals=5,
+        gap_s=0.5,
     )
     many = [Fix("walker", -30.0 * i, float(i), 0.0) for i in range(9, 0, -1)]
     coordinator.register("walker", GRAPH, CLIENT_S, many)
@@ -294,7 +294,7 @@ def foretelling(predictor: Foretold) -> Coordinator:
         server_times=times,
         rates_bps=(35e6, 50e6),
         interval_s=30.0,
-        ttl_intervals=5,
+        gap_s=0.5,
     )
     coordinator.register("walker", GRAPH, CLIENT_S, ())
     coordinator.attach("walker", "ap1")

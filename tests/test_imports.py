@@ -18,16 +18,19 @@ LINES = (
     ("testbed.errors",),
     (
         *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
-        *("testbed.layerstore", "testbed.plugins", "testbed.sections"),
+        *("testbed.layerstore", "testbed.holdings", "testbed.plugins", "testbed.sections"),
     ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
     ("testbed.config", "testbed.protocol", "testbed.runfolder"),
-    ("testbed.policies", "testbed.records", "testbed.manifest"),
+    ("testbed.policy", "testbed.records", "testbed.manifest"),
+    ("testbed.benefit",),
+    ("testbed.policies",),
     ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
     ("testbed.options", "testbed.simulation"),
     ("testbed.emulation",),
     ("testbed.experiment", "testbed.series"),
+    ("testbed.sweep",),
     ("testbed.commands",),
     ("testbed.cli",),
 )
@@ -39,7 +42,7 @@ MAY_IMPORT = {
     "topologies": ("testbed.errors", "testbed.values"),
     "controllers": ("testbed.errors",),
     "nodes": (
-        *(entry for line in LINES[:6] for entry in line),
+        *(entry for line in LINES[:8] for entry in line),
         "testbed.coordinator",
         "testbed.emulation.namespaces",
     ),
@@ -47,6 +50,7 @@ MAY_IMPORT = {
     "testbed.movement": ("traces", "topologies"),
     "testbed.emulation": ("traces", "topologies", "controllers", "nodes"),
     "testbed.experiment": ("traces", "topologies", "controllers"),
+    "testbed.sweep": ("traces",),
     "testbed.commands": ("traces", "topologies", "controllers"),
     "experiments": ("testbed", "traces", "topologies", "controllers"),
 }
@@ -62,6 +66,8 @@ OWNERS = {
     "ryu": ("controllers.framework",),
     "matplotlib": ("testbed.analysis",),
     "pyproj": ("traces.projection",),
+    "joblib": ("testbed.sweep",),
+    "distributed": ("testbed.sweep",),
     "scapy": (),
 }
 

@@ -77,7 +77,7 @@ def run(server_times: ServerTimes, choose: Choice) -> tuple[Counter[str], list[f
         server_times=server_times.layer_times,
         rates_bps=(35e6, 50e6),
         interval_s=30.0,
-        ttl_intervals=5,
+        gap_s=0.5,
     )
     accelerators = {server: Accelerator() for server in SERVERS}
     where: dict[str, str] = {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 
 from testbed.config import Migration
+from testbed.dnn.cold_start import ColdStart
 from testbed.errors import ConfigurationError
+from testbed.holdings import Holdings
 from testbed.mobility.positions import Stay
 from testbed.mobility.regression import LinearSvr
 from testbed.mobility.visits import VisitPredictor
@@ -30,16 +33,31 @@ ON_A_LINE += (AccessPoint("near", 40.0, 0.0), AccessPoint("beside", 40.0, 30.0))
 PLANS = {"here": (0, 1), "near": (2, 0, 1), "beside": (1,), "far": ()}
 LAYER_BYTES = (1_000_000, 2_000_000, 3_000_000)
 
+#: The plan's groups: 3 MB gain 6 queries, and 1 and 2 MB more another and another half.
+VALUE = ColdStart((0, 1, 2, 3), np.array([0.0, 3e6, 4e6, 6e6]), np.array([30.0, 36.0, 37.0, 37.5]))
+
 
 def situation(
     x_m: float = 40.0,
     current: str = "here",
     visits: Mapping[str, Sequence[float]] | None = None,
     held_until_s: Mapping[str, float] | None = None,
+    held_bytes: float = 0.0,
+    previous: str | None = None,
+    up_bytes_s: float = 1e6,
 ) -> Situation:
+    """Return what a policy is asked at 60 s; the client came 40 s before."""
+
     def plan(server: str) -> Sequence[int]:
         return PLANS[server]
 
+    holdings = Holdings(up_bytes_s)
+    if previous is not None:
+        holdings.at(previous, 0.0)
+    holdings.at(current, 20.0)
+    for server, until_s in (held_until_s or {}).items():
+        holdings.offer(server, 20.0, until_s)
+        holdings.expect(server, held_bytes)
     return Situation(
         current=current,
         prediction=Prediction("walker", 60.0, x_m, 0.0),
@@ -49,7 +67,8 @@ def situation(
         ends_s=90.0,
         until_s=210.0,
         visits=lambda: visits or {},
-        held_until_s=held_until_s or {},
+        holdings=holdings,
+        cold_start=lambda server: VALUE,
     )
 
 
@@ -192,16 +211,38 @@ def test_visits_offers_nothing_where_no_server_is_near() -> None:
 
 
 def test_ionn_and_the_bound_migrate_nothing_and_only_the_bound_is_preloaded() -> None:
-    for name in ("ionn", "optimal"):
+    for name in ("ionn", "routing", "cloud", "optimal"):
         assert find_policy(name)(Migration()).offers(situation()) == []
-    assert {name for name, policy in POLICIES.items() if policy.preloaded} == {"optimal"}
+    assert {name for name, policy in POLICIES.items() if policy.preloaded} == {"optimal", "cloud"}
+
+
+def test_routing_stays_with_the_first_server_and_others_go_to_the_access_points_own() -> None:
+    served = {
+        name: policy(Migration()).serving("near", "here") for name, policy in POLICIES.items()
+    }
+    assert served.pop("routing") == "here"
+    assert served.pop("cloud") == "cloud"
+    assert set(served.values()) == {"near"}
+    assert find_policy("routing")(Migration()).serving("near", None) == "near"
+
+
+def test_pull_fetches_from_the_server_before_while_that_holds_layers() -> None:
+    pull = find_policy("pull")(Migration())
+    (kept,) = pull.offers(situation())
+    assert (kept.source, kept.destination, kept.layers) == ("here", "here", ())
+    held = situation(previous="far", held_until_s={"far": 60.1})
+    (fetched,) = pull.offers(held)
+    assert (fetched.source, fetched.destination, fetched.layers) == ("far", "here", (0, 1))
+    assert (fetched.ends_s, fetched.until_s) == (90.0, 210.0)
+    gone = situation(previous="far", held_until_s={"far": 60.0})
+    assert [offer.source for offer in pull.offers(gone)] == ["here"]
 
 
 def test_perdnn_names_the_servers_that_it_will_offer_to() -> None:
     policy = PerDnn(Migration(radius_m=50.0))
     assert policy.destinations(situation()) == ["near", "beside", "far"]
     assert policy.destinations(situation(current="near")) == ["beside", "here", "far"]
-    for name in ("ionn", "optimal"):
+    for name in ("ionn", "pull", "optimal"):
         assert list(find_policy(name)(Migration()).destinations(situation())) == []
 
 

@@ -65,7 +65,7 @@ MESSAGES: tuple[AnyMessage, ...] = (
     Register("walker", GRAPH, (LayerRef(0, "ab" * 32, 10),), (0.1, 0.2), ((-30.0, 1.0, 2.0),)),
     Registered(),
     Report(30.0, -1.5, 2.5),
-    Attach("ap7", planned=True),
+    Attach("ap7", "ap8", planned=True),
     PLAN,
     Choose(5, ("ap7", "ap8")),
     Choice(5, PLAN),

@@ -31,16 +31,28 @@ def find_traces(
         TraceError: the traces cannot be read.
     """
     reading = reading or Reading()
-    if trace_format == SYNTHETIC:
-        if path is not None:
-            raise TraceError(f"{path}: the synthetic campus is not read from files; name no path")
+    if is_campus(path, trace_format):
         return campus(seed, reading)
     if path is not None:
         return load(path, trace_format, reading)
-    for default in DEFAULT_FOLDERS:
-        if trace_files(default):
-            return load(default, "crawdad", reading)
-    return campus(seed, reading)
+    return load(_defaults()[0], "crawdad", reading)
+
+
+def is_campus(path: Path | None, trace_format: str = "auto") -> bool:
+    """Return whether these traces are the synthetic campus, the only ones that a seed matters to.
+
+    Raises:
+        TraceError: it is asked for, and a path too.
+    """
+    if path is None:
+        return trace_format == SYNTHETIC or not _defaults()
+    if trace_format == SYNTHETIC:
+        raise TraceError(f"{path}: the synthetic campus is not read from files; name no path")
+    return False
+
+
+def _defaults() -> list[Path]:
+    return [folder for folder in DEFAULT_FOLDERS if trace_files(folder)]
 
 
 def campus(seed: int, reading: Reading) -> Recording:

@@ -37,7 +37,7 @@ def load(path: Path, trace_format: str = "auto", reading: Reading | None = None)
             is malformed.
     """
     reading = reading or Reading()
-    _check_exists(path)
+    check_exists(path)
     everything = trace_files(path)
     if not everything:
         raise TraceError(f"{path}: no trace files in this folder")
@@ -70,7 +70,8 @@ def _warn(path: Path, dropped: Dropped) -> None:
         )
 
 
-def _check_exists(path: Path) -> None:
+def check_exists(path: Path) -> None:
+    """Raise TraceError where nothing is that traces could be read from."""
     try:
         path.stat()
     except (OSError, ValueError) as error:

@@ -17,11 +17,14 @@ from testbed.values import Schedule
 
 
 def conclude_run(
-    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]]
+    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]], *, figures: bool = True
 ) -> dict[str, Any]:
     """Write fidelity, summary, figures and report of a run that has its tables; return the summary.
 
-    `judge` returns fidelity.json from the table of queries.
+    Args:
+        folder: of the run.
+        judge: returns fidelity.json from the table of queries.
+        figures: whether figures and report are made, which takes seconds.
     """
     schedule = folder.read_schedule()
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
@@ -32,8 +35,9 @@ def conclude_run(
     servers = [access_point.name for access_point in schedule.access_points]
     summary = summarise(tables, servers, fidelity["verdict"])
     folder.write_json("summary", summary)
-    draw_figures(folder)
-    write_report(folder)
+    if figures:
+        draw_figures(folder)
+        write_report(folder)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def _print(found: Comparison, figure: Path) -> None:
                 meaning[row["key"]],
                 _text(row["emulated"]),
                 _text(row["simulated"]),
-                "" if row["difference"] is None else f"{row['difference']:+.1%}",
+                _share(row["difference"]),
             )
             for row in found.totals.to_dict(orient="records")
         ],
@@ -88,6 +89,11 @@ def _print(found: Comparison, figure: Path) -> None:
         )
     verdict = found.disagreements or ["the engines agree within the tolerances"]
     print_table(("",), [(line,) for line in (*verdict, f"figure: {figure}")])
+
+
+def _share(difference: float | None) -> str:
+    unknown = difference is None or math.isnan(difference)  # such as that of two zeros
+    return "" if unknown else f"{difference:+.1%}"
 
 
 def _text(value: float | None) -> str:

@@ -56,10 +56,12 @@ def _run(
         described["status"], status = "interrupted", EXIT_INTERRUPTED
         console.print("interrupted; keeping what was recorded", highlight=False)
     except TestbedError as error:
-        described["status"], status = "failed", error.exit_status
+        described |= {"status": "failed", "reason": str(error)}
+        status = error.exit_status
         console.print(f"[red]failed:[/red] {error}", highlight=False)
-    except Exception:
-        described["status"], status = "failed", 1
+    except Exception as error:
+        described |= {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+        status = 1
         _log.exception("the run failed")
         console.print(f"[red]failed:[/red] see {folder.log}", highlight=False)
     described |= manifest_of(run.outcome)

@@ -20,6 +20,9 @@ from testbed.errors import TestbedError
 from testbed.records import collect, write_table
 from testbed.runfolder import RunFolder
 
+#: The folders of results by default; what lies above others is not the testbed's to give away.
+_RESULTS = Path(__file__).resolve().parents[2] / "results"
+
 
 def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
     """Write everything that is computed from a run that has ended; return its summary.
@@ -84,6 +87,7 @@ def give_to_user(path: Path) -> None:
     user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if user is None or group is None:
         return
-    made = [parent for parent in path.parents[:2] if parent.stat().st_uid == 0]
+    parents = (parent for parent in path.resolve().parents if parent.is_relative_to(_RESULTS))
+    made = [parent for parent in parents if parent.stat().st_uid == 0]
     for item in (*made, path, *path.rglob("*")):
         os.chown(item, int(user), int(group), follow_symlinks=False)

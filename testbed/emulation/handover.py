@@ -133,8 +133,7 @@ class Handovers:
             "hit": False,
         }
         self.association.associated(handover.client, handover.to_ap)
-        address = self._network.address(handover.to_ap)
-        nodes.tell(handover.client, Associated(handover.to_ap, address, number))
+        nodes.tell(handover.client, Associated(handover.to_ap, number))
         self.done += handover.from_ap is not None
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -48,6 +48,7 @@ from testbed.emulation.openvswitch import OpenVSwitch
 from testbed.emulation.processes import Nodes, Nursery
 from testbed.emulation.progress import Progress
 from testbed.policies import find_policy
+from testbed.policy import CLOUD
 from testbed.records import RecordWriter
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
@@ -90,6 +91,8 @@ class EmulatedRun:
         self._training = training
         self._folder = folder
         self._scratch = scratch
+        self._policy = find_policy(settings.migration.policy)
+        self._distant = (CLOUD,) if self._policy.in_cloud else ()  # beside the master
         self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
         self.outcome = Outcome()
 
@@ -167,7 +170,10 @@ class EmulatedRun:
             run_folder=str(self._folder.path),
             scratch=str(self._scratch),
             access_points=schedule.access_points,
-            addresses={name: network.address(name) for name in (*network.access_points, MASTER)},
+            addresses={
+                name: network.address(MASTER if name == CLOUD else name)
+                for name in (*network.access_points, *self._distant, MASTER)
+            },
             clients=tuple(schedule.clients),
             trajectories={
                 client: tuple(f for f in schedule.fixes if f.client == client and f.time_s < 0)
@@ -181,9 +187,12 @@ class EmulatedRun:
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
         nodes = Nodes(nursery, choice.mode, lambda said: self._hear(said, handovers))
         await nodes.start("master", {MASTER: network.node(MASTER).pid})
-        await nodes.start("edge", {ap: network.node(ap).pid for ap in network.access_points})
+        edges = {name: network.node(name).pid for name in network.access_points}
+        await nodes.start(
+            "edge", edges | {name: network.node(MASTER).pid for name in self._distant}
+        )
         await nodes.start("client", {c: network.node(c).pid for c in network.clients})
-        if find_policy(self._settings.migration.policy).preloaded:
+        if self._policy.preloaded:
             await nodes.ready_again("edge", Preload())
         return nodes
 

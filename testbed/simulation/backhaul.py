@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.simulation.fairness import max_min
+from testbed.simulation.growth import Growth
 from testbed.simulation.log import Order
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,16 +21,17 @@ _NOTHING = 1e-3  # bytes that rounding may leave
 class _Flow:
     """An order under way: `sent` of the `size` bytes are through, the source has `here` of them."""
 
-    def __init__(self, order: Order, path: tuple[int, ...]) -> None:
+    def __init__(self, order: Order, path: tuple[int, ...], from_s: float) -> None:
         self.order = order
         self.path = path
         self._supply = deque(
             (time_s, min(order.want_bytes, supplied_bytes) - order.have_bytes)
-            for time_s, supplied_bytes in order.supply
+            for time_s, supplied_bytes in order.supply.steps()
         )
         self.size = max(0.0, self._supply[-1][1])
         self.sent = 0.0
         self.here = 0.0
+        self.progress = Growth(from_s, order.have_bytes)
 
     @property
     def ended(self) -> bool:
@@ -54,6 +56,8 @@ class _Flow:
     def send(self, count: float) -> None:
         """So many bytes more are through."""
         self.sent = min(self.here, self.sent + count)
+        if self.ended:
+            self.sent = self.size
 
 
 class Limited:
@@ -72,9 +76,10 @@ class Limited:
 
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have and what they get, until the interval is over."""
-        flows = [_Flow(each, self._path(each.source, each.destination)) for each in orders]
+        flows = [_Flow(each, self._path(each.source, each.destination), from_s) for each in orders]
         for flow in flows:
             flow.order.until_s = to_s if flow.size else from_s
+            flow.order.progress = flow.progress
         now_s = from_s
         while now_s < to_s and (going := [flow for flow in flows if not flow.ended]):
             for flow in going:
@@ -92,7 +97,8 @@ class Limited:
             now_s += passes_s
             for flow, rate in zip(going, rates, strict=True):
                 flow.send(rate * passes_s)
+                flow.progress.to(now_s, flow.order.have_bytes + flow.sent)
                 if flow.ended:
                     flow.order.until_s = now_s
         for flow in flows:
-            flow.order.sent_bytes = flow.size if flow.ended else flow.sent
+            flow.order.sent_bytes = flow.sent

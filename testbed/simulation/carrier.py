@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from testbed.simulation.growth import Growth
 from testbed.simulation.log import Order
 
 
@@ -21,9 +22,10 @@ class Unlimited:
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have at the start, and what they get by the end as it comes."""
         for order in orders:
-            sent_bytes = min(order.want_bytes, order.supply[-1][1]) - order.have_bytes
+            enough = min(order.want_bytes, order.supply.size_bytes)
             order.until_s = from_s
-            if sent_bytes > 0:
-                order.sent_bytes = sent_bytes
-                enough = order.have_bytes + sent_bytes
-                order.until_s = next(at_s for at_s, supplied in order.supply if supplied >= enough)
+            if enough > order.have_bytes:
+                order.sent_bytes = enough - order.have_bytes
+                order.until_s = order.supply.since_s(enough)
+                order.progress = Growth(order.until_s, order.have_bytes)
+                order.progress.to(order.until_s, enough)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 from typing import Any
 
@@ -34,16 +34,40 @@ _VERDICT: dict[str, Any] = {
 
 #: Links from one server to another, by their numbers among the run's access points.
 Path = Callable[[int, int], tuple[int, ...]]
+#: Returns the paths between access points, and the links' rates in bit/s.
+Links = Callable[[], tuple[Path, list[float]]]
+#: Watches a run, and says after each step whether there shall be another.
+Watch = AbstractContextManager[Callable[[float], bool]]
 
 
 def execute(
     settings: Experiment,
     movement: Movement,
     folder: RunFolder,
-    links: Callable[[], tuple[Path, list[float]]],
+    links: Links,
     console: Console,
 ) -> int:
-    """Simulate an experiment; return the exit status.
+    """Simulate an experiment, show progress and summary on a console; return the exit status.
+
+    Ctrl-C ends the run early, with what was done until then; else as `simulate`.
+    """
+    watch = _watched(console, movement.schedule.duration_s)
+    complete = simulate(settings, movement, folder, links, watch)
+    for line in lines(folder.read_json("summary"), _VERDICT["reasons"], folder.path):
+        console.print(line, highlight=False, soft_wrap=True)
+    return EXIT_COMPLETE if complete else EXIT_INTERRUPTED
+
+
+def simulate(
+    settings: Experiment,
+    movement: Movement,
+    folder: RunFolder,
+    links: Links,
+    watch: Watch,
+    *,
+    figures: bool = True,
+) -> bool:
+    """Simulate an experiment and write all of its folder; return whether it came to its end.
 
     Args:
         settings: of the experiment.
@@ -51,7 +75,9 @@ def execute(
         folder: of the run, with the schedule in it.
         links: returns the paths between access points and the links' rates in bit/s, for a limited
             backhaul.
-        console: shows progress and summary.
+        watch: is entered while virtual time passes; what it returns is told the time after each
+            step, and says whether there shall be another.
+        figures: whether figures and report are made.
     """
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {
@@ -72,13 +98,7 @@ def execute(
         _carrier(settings, links),
         duration_s=schedule.duration_s,
     )
-    with _progress(console) as progress, _interruptible() as interrupted:
-        task = progress.add_task("simulating", total=schedule.duration_s)
-
-        def goes_on(time_s: float) -> bool:
-            progress.update(task, completed=time_s)
-            return not interrupted.is_set()
-
+    with watch as goes_on:
         logs = simulation.run(goes_on)
     complete = simulation.ended_s >= schedule.duration_s
     tables = tables_of(simulation.world, clients, logs, goodput(settings))
@@ -90,17 +110,27 @@ def execute(
         "end": now(),
     }
     folder.write_json("manifest", described)
-    summary = conclude_run(folder, lambda _: dict(_VERDICT))
-    for line in lines(summary, _VERDICT["reasons"], folder.path):
-        console.print(line, highlight=False, soft_wrap=True)
-    return EXIT_COMPLETE if complete else EXIT_INTERRUPTED
+    conclude_run(folder, lambda _: dict(_VERDICT), figures=figures)
+    return complete
 
 
-def _carrier(settings: Experiment, links: Callable[[], tuple[Path, list[float]]]) -> Carrier:
+def _carrier(settings: Experiment, links: Links) -> Carrier:
     if settings.simulation.backhaul == "unlimited":
         return Unlimited()
     path, rates_bps = links()
     return Limited(path, [rate_bps * goodput(settings) / 8 for rate_bps in rates_bps])
+
+
+@contextmanager
+def _watched(console: Console, duration_s: float) -> Iterator[Callable[[float], bool]]:
+    with _progress(console) as progress, _interruptible() as interrupted:
+        task = progress.add_task("simulating", total=duration_s)
+
+        def goes_on(time_s: float) -> bool:
+            progress.update(task, completed=time_s)
+            return not interrupted.is_set()
+
+        yield goes_on
 
 
 @contextmanager

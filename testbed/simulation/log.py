@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from testbed.simulation.growth import Growth, Stored, Supply
 from testbed.simulation.session import Queries
 
 if TYPE_CHECKING:
     from testbed.simulation.roaming import Roaming
-
-
-#: What a server has of a stream in whole layers: the bytes, by the time since when.
-Supply = Sequence[tuple[float, float]]
 
 
 class Moved(NamedTuple):
@@ -33,7 +30,34 @@ class Moved(NamedTuple):
     destination: int
     present_bytes: float
     hit: bool
-    queries: int
+    queries: int = 0
+
+
+class Routed(NamedTuple):
+    """What passed in a step between a client and a server that is not at its access point.
+
+    Args:
+        step: the interval.
+        access_point, server: numbers of servers.
+        up_bytes, down_bytes: of queries.
+        uploaded_bytes: of layers.
+    """
+
+    step: int = -1
+    access_point: int = -1
+    server: int = -1
+    up_bytes: int = 0
+    down_bytes: int = 0
+    uploaded_bytes: float = 0.0
+
+    def with_queries(self, queries: Queries) -> Routed:
+        """Return this and what queries send and get."""
+        up_bytes = sum(step.up_bytes for step in queries.steps)
+        down_bytes = sum(step.down_bytes for step in queries.steps)
+        return self._replace(
+            up_bytes=self.up_bytes + queries.number * up_bytes,
+            down_bytes=self.down_bytes + queries.number * down_bytes,
+        )
 
 
 class Uploaded(NamedTuple):
@@ -63,9 +87,10 @@ class Order:
         step: the interval.
         have_bytes: what the destination has of the stream at first.
         want_bytes: what it shall have.
-        supply: what the source has in whole layers, by the time since when.
+        supply: what the source has in whole layers.
         sent_bytes: what has been sent in the interval; whoever carries it says so.
         until_s: when the last byte arrived, or the interval's end.
+        progress: of what the destination has; whoever carries it says so.
     """
 
     client: Roaming
@@ -77,6 +102,12 @@ class Order:
     supply: Supply
     sent_bytes: float = 0.0
     until_s: float = inf
+    progress: Growth | None = None
+
+    def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[Stored]:
+        """Return when each layer that came whole was at the destination."""
+        assert self.progress is not None
+        return self.progress.whole_layers(layer_ends_bytes, self.until_s)
 
 
 @dataclass
@@ -87,6 +118,7 @@ class Log:
         details: whether each offer and query is kept, and not only how many.
         handovers: with the first attachment.
         sent: what was migrated: step, source, destination and bytes.
+        routed: what passed to and from servers at other access points.
         uploads, answers, orders: in detail.
         offers: step, predicted position, and the access points that were offered layers.
         queries, cold_start_queries: how many were answered.
@@ -96,6 +128,7 @@ class Log:
     details: bool
     handovers: list[Moved] = field(default_factory=list)
     sent: list[tuple[int, int, int, float]] = field(default_factory=list)
+    routed: list[Routed] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from testbed.coordinator import visits
+from testbed.dnn.cold_start import ColdStart
+from testbed.errors import ConfigurationError
+from testbed.holdings import Holdings
 from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
 from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
-from testbed.policies import Policy, Situation, time_to_live_s
+from testbed.policy import Policy, Situation, time_to_live_s
 from testbed.values import AccessPoint, Prediction
 
 _KNOWN_RADII = 2.5  # a policy is told of the access points within so many radii of a prediction
@@ -122,12 +126,13 @@ def _walk(
     known: Neighbourhood,
 ) -> Offering:
     """Let one person walk; the interval is the unit of time."""
-    held_until_s: dict[str, float] = {}
+    holdings = Holdings(inf)
     lives = time_to_live_s(policy.settings.ttl_intervals, 1)
     names = [access_points[server].name for server in foreseen.attached]
     near, _ = known.within(foreseen.predicted_m)
     handovers = hits = transfers = renewals = 0
     for step, (x_m, y_m) in enumerate(foreseen.predicted_m.tolist()):
+        holdings.at(names[step], step)
         situation = Situation(
             current=names[step],
             prediction=Prediction(_CLIENT, step, x_m, y_m),
@@ -137,17 +142,22 @@ def _walk(
             ends_s=step + 1,
             until_s=step + lives,
             visits=cache(partial(visits, access_points, foreseen.candidates, step)),
-            held_until_s=held_until_s,
+            holdings=holdings,
+            cold_start=_nothing_known,
         )
         for each in policy.offers(situation):
             held = situation.holds(each.destination)
             transfers += not held
             renewals += held
-            held_until_s[each.destination] = each.until_s
+            holdings.offer(each.destination, step, each.until_s)
         if names[step + 1] != names[step]:
             handovers += 1
-            hits += policy.preloaded or held_until_s.get(names[step + 1], -1) > step + 1
+            hits += policy.preloaded or holdings.holds(names[step + 1], step + 1)
     return Offering(len(foreseen.predicted_m), handovers, hits, transfers, renewals)
+
+
+def _nothing_known(server: str) -> ColdStart:
+    raise ConfigurationError("there are no layers here to weigh: this policy needs a whole run")
 
 
 def known_visits(foreseen: Foreseen, horizon: int) -> Foreseen:

@@ -18,6 +18,8 @@ from testbed.dnn.upload_order import available_layers, upload_order
 class Step(NamedTuple):
     """A segment of a query: tensors go up, it executes, and the outputs `returned` come down.
 
+    `execution_s` has the way to a distant server in it.
+
     At the client nothing crosses.
     """
 
@@ -46,14 +48,20 @@ class Offloading:
     Args:
         graph: the model.
         costs: times on both sides, and the rates of the link when nothing else uses it.
+        round_trip_s: to the server and back, beyond the link, each time it executes something.
     """
 
-    def __init__(self, graph: LayerGraph, costs: Costs) -> None:
+    def __init__(self, graph: LayerGraph, costs: Costs, round_trip_s: float = 0.0) -> None:
         self.graph = graph
         self.costs = costs
+        self.round_trip_s = round_trip_s
         self.plan = best_plan(graph, costs)
         self._on_server = self.plan.mask
         self._known: dict[frozenset[int], tuple[Step, ...]] = {}
+
+    def at_distance(self, round_trip_s: float) -> Offloading:
+        """Return the same with a server so far away; the plan does not consider that."""
+        return Offloading(self.graph, self.costs, round_trip_s)
 
     def runs(self) -> list[tuple[int, ...]]:
         """Return the plan's layers with weights in the order of upload, run by run."""
@@ -85,10 +93,11 @@ class Offloading:
     def _step(self, crossing: Crossing) -> Step:
         segment = crossing.segment
         layer_s = self.costs.server_s if segment.on_server else self.costs.client_s
+        way_s = self.round_trip_s if segment.on_server else 0.0
         return Step(
             segment=segment,
             up_bytes=sum(map(self.graph.bytes_of, crossing.sent)),
-            execution_s=float(layer_s[segment.first : segment.last + 1].sum()),
+            execution_s=float(layer_s[segment.first : segment.last + 1].sum()) + way_s,
             down_bytes=sum(map(self.graph.bytes_of, crossing.returned)),
             returned=crossing.returned,
         )

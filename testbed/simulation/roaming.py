@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from testbed.errors import ConfigurationError
-from testbed.policies import Situation
+from testbed.holdings import Holdings
+from testbed.policy import Situation
 from testbed.presence import Hold
 from testbed.simulation.foresight import Client, Expected
-from testbed.simulation.log import Answered, Log, Moved, Order, Supply, Uploaded
+from testbed.simulation.growth import Growth, Supply
+from testbed.simulation.log import Answered, Log, Moved, Order, Routed, Uploaded
 from testbed.simulation.session import Queries, Session
+from testbed.simulation.uplink import Uplink
 from testbed.simulation.world import World
 from testbed.values import Offer, Prediction
 
@@ -28,7 +30,7 @@ class _Copy(Hold):
 
 
 class Roaming:
-    """A client of a run. `begin` each step, carry out the orders, and `end` it; then `finish`.
+    """A client of a run. Each step: `begin`, `end` every order once it is carried out, `settle`.
 
     Args:
         world: what it shares with the others.
@@ -47,29 +49,63 @@ class Roaming:
         self._world = world
         self._number = number
         self._raise_s = raise_s
-        self._server = -1
+        self._place = -1  # the access point
+        self._server = -1  # that executes; it may be at another access point
         self._session: Session | None = None
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
-        self._held_until_s: dict[str, float] = {}
+        self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
+        self._moved: Moved | None = None  # in this step
+        self._raised = 0  # queries, since then
+        self._routed = Routed()  # in this step
 
     def begin(self, step: int, expected: Expected) -> list[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
         now_s = self._world.step_s(step)
-        server = self.client.attached[step - self.enters]
-        if server != self._server:
-            self._hand_over(server, step, now_s)
+        place = self.client.attached[step - self.enters]
+        if place != self._place:
+            self._hand_over(place, step, now_s)
+        self._holdings.at(self._world.names[place], now_s)
         row = expected.row(self._number, step)
-        return [] if row is None else self._report(step, now_s, expected, row)
+        if row is None or not (self._world.policy.migrates or self.log.details):
+            return []
+        return self._report(step, now_s, expected, row)
 
     def end(self, order: Order) -> None:
         """An order has been carried out, as far as it could be."""
         if order.sent_bytes:
             self.log.sent.append((order.step, order.source, order.destination, order.sent_bytes))
-            self._copies[order.destination].present_bytes = order.have_bytes + order.sent_bytes
+            if order.destination == self._server:
+                assert self._session is not None
+                self._session.receive(order.arrivals(self._world.stream.layer_ends_bytes))
+            else:
+                arrived_bytes = order.have_bytes + order.sent_bytes
+                self._copies[order.destination].present_bytes = arrived_bytes
         if self.log.details:
             self.log.orders.append(order)
+
+    def settle(self, step: int) -> None:
+        """All orders of the step have been carried out: count what the step's queries were."""
+        routes = self._server != self._place
+        if self._moved is None and not routes:
+            return
+        before_bytes = self._present_bytes(self._world.step_s(step)) if routes else 0.0
+        self._advance(self._world.step_s(step + 1))
+        if self._moved is not None:
+            self.log.handovers.append(self._moved._replace(queries=self._raised))
+            self._moved = None
+        if routes:
+            uploaded_bytes = self._present_bytes(self._world.step_s(step + 1)) - before_bytes
+            self.log.routed.append(
+                self._routed._replace(
+                    step=step,
+                    access_point=self._place,
+                    server=self._server,
+                    uploaded_bytes=uploaded_bytes,
+                )
+            )
+            self._routed = Routed()
 
     def finish(self, end_s: float) -> None:
         """The run is over, or the client's trace: what is not answered by then does not count."""
@@ -83,43 +119,60 @@ class Roaming:
             if unasked and self._raise_s - self._world.gap_s > end_s:
                 self.log.take_back()  # it was raised at the server before
 
-    def _hand_over(self, server: int, step: int, now_s: float) -> None:
-        self._leave(now_s)
-        world, size_bytes = self._world, self._world.stream.size_bytes
-        copy = self._copy(server, now_s)
-        present_bytes = float(size_bytes) if world.policy.preloaded else copy.present_bytes
+    def _hand_over(self, place: int, step: int, now_s: float) -> None:
+        server = self._world.serving(place, self._server)
+        if server != self._server:
+            present_bytes = self._attach(server, now_s)
+        else:
+            self._advance(now_s)
+            present_bytes = self._present_bytes(now_s)
+        self._moved = Moved(
+            step, self._place, place, present_bytes, present_bytes >= self._world.stream.size_bytes
+        )
+        self._raised = 0
+        self._place = place
+
+    def _attach(self, server: int, now_s: float) -> float:
+        """Begin to upload to a server and to have it execute; return what it has."""
+        world, copy = self._world, self._copy(server, now_s)
+        preloaded = world.policy.preloaded
+        present_bytes = float(world.stream.size_bytes) if preloaded else copy.present_bytes
+        uplink = self._leave(now_s, world.stream.size_bytes - present_bytes)
+        self._copies[server] = copy  # not what has expired just now
         copy.attached = True
         self._raise_s = max(self._raise_s, now_s)
-        self._session = session = Session(
+        self._session = Session(
             world.stream,
             attached_s=now_s,
             present_bytes=present_bytes,
             raise_s=self._raise_s,
             gap_s=world.gap_s,
             sharing=world.sharing,
+            uplink=uplink,
         )
-        queries = session.advance(world.step_s(step + 1))
-        self._keep(session.take_earlier(), server)
-        hit = present_bytes >= size_bytes
-        moved = Moved(step, self._server, server, present_bytes, hit, queries)
-        self.log.handovers.append(moved)
         self._server, self._attached_s, self._attached_bytes = server, now_s, present_bytes
         self._supplied = None
+        return present_bytes
 
-    def _leave(self, now_s: float) -> None:
-        """Leave the server, if any, and forget what has expired at all of them."""
-        session, server = self._session, self._server
+    def _leave(self, now_s: float, missing_there: float) -> Uplink | None:
+        """Leave the server, if any, and forget what has expired at all of them.
+
+        `missing_there` is what the next server lacks. Returns the uplink when the last query is
+        answered, where that is under way.
+        """
+        session, server, uplink = self._session, self._server, None
         if session is not None:
             session.advance(now_s)
             copy = self._copies[server]
             copy.present_bytes = session.present_bytes(now_s)
             copy.leave(retain=self._world.retain_uploads)
-            session.leave(now_s)
+            uplink = session.leave(now_s, missing_there)
             self._raise_s = session.raise_s
             self._record(session, server, now_s, copy.present_bytes)
         self._copies = {
             each: copy for each, copy in self._copies.items() if copy.expires_s() > now_s
         }
+        return uplink
 
     def _record(self, session: Session, server: int, now_s: float, present_bytes: float) -> None:
         self._keep(session.queries, server)
@@ -127,9 +180,21 @@ class Roaming:
             self.log.last = Answered(server, session.queries[-1])
         if self.log.details:
             until_s = min(session.finished_s, now_s)
+            from_bytes = self._attached_bytes + session.growth.leapt_bytes
             self.log.uploads.append(
-                Uploaded(server, self._attached_s, until_s, self._attached_bytes, present_bytes)
+                Uploaded(server, self._attached_s, until_s, from_bytes, present_bytes)
             )
+
+    def _advance(self, until_s: float) -> None:
+        """Raise the queries before a time, at the server that executes now."""
+        session = self._session
+        assert session is not None
+        known = len(session.queries)
+        self._raised += session.advance(until_s)
+        if self._server != self._place:
+            for queries in session.queries[known:]:
+                self._routed = self._routed.with_queries(queries)
+        self._keep(session.take_earlier(), self._server)
 
     def _keep(self, queries: Sequence[Queries], server: int) -> None:
         log = self.log
@@ -138,11 +203,15 @@ class Roaming:
         if log.details:
             log.answers += [Answered(server, each) for each in queries]
 
+    def _present_bytes(self, now_s: float) -> float:
+        assert self._session is not None
+        return self._session.present_bytes(now_s)
+
     def _report(self, step: int, now_s: float, expected: Expected, row: int) -> list[Order]:
         world = self._world
         x_m, y_m = expected.place_m(row)
         situation = Situation(
-            current=world.access_points[self._server].name,
+            current=world.names[self._place],
             prediction=Prediction(self.client.name, now_s, x_m, y_m),
             access_points=expected.near(row),
             plan=world.plan,
@@ -150,63 +219,44 @@ class Roaming:
             ends_s=now_s + world.interval_s,
             until_s=now_s + world.time_to_live_s,
             visits=partial(expected.visits, row),
-            held_until_s=self._held_until_s,
+            holdings=self._holdings,
+            cold_start=world.cold_start,
         )
         offers = world.policy.offers(situation)
-        self._check(offers, situation)
-        self._held_until_s.update({offer.destination: offer.until_s for offer in offers})
+        world.check(offers, situation)
         if self.log.details:
             offered = " ".join(offer.destination for offer in offers)
             self.log.offers.append((step, (x_m, y_m), offered))
-        orders = []
-        for offer in offers:
-            destination = world.number_of[offer.destination]
-            copy = self._copy(destination, now_s)
-            copy.offer(offer.until_s)
-            source = world.number_of[offer.source]
-            if source != destination:
-                want_bytes = world.wanted_bytes(offer.layers)
-                if self.log.details or copy.present_bytes < want_bytes:
-                    orders.append(self._order(step, now_s, source, destination, copy, want_bytes))
-        return orders
+        here = situation.current
+        if any(each.destination == here != each.source for each in offers):
+            # What comes meanwhile is sent on in the next interval
+            self._advance(now_s)
+            self._supplied = step, self._constant(self._present_bytes(now_s), now_s)
+        return [
+            order for offer in offers if (order := self._take(offer, situation, step)) is not None
+        ]
 
-    def _check(self, offers: Sequence[Offer], situation: Situation) -> None:
-        """Refuse what a policy may decide and the simulator does not carry out.
-
-        Raises:
-            ConfigurationError: there is such an offer, or one to a server that is none.
-        """
-        if not offers:
-            return
-        known, policy = self._world.number_of, type(self._world.policy).__name__
-        if len({offer.destination for offer in offers}) < len(offers):
-            raise ConfigurationError(f"{policy}: two offers to one server; offer all at once")
-        for offer in offers:
-            if offer.destination not in known or offer.source not in known:
-                raise ConfigurationError(
-                    f"{policy}: offers from {offer.source!r} to {offer.destination!r}, which are"
-                    " not both access points of this run"
-                )
-            if offer.source != situation.current == offer.destination:
-                raise ConfigurationError(
-                    f"{policy}: offers layers to the server that the client is at; the simulator"
-                    " has no such offers"
-                )
-            if offer.ends_s != situation.ends_s:
-                raise ConfigurationError(
-                    f"{policy}: an offer ends at {offer.ends_s:g} s; in the simulator all end with"
-                    f" the interval, at {situation.ends_s:g} s"
-                )
-
-    def _order(
-        self, step: int, now_s: float, source: int, destination: int, copy: _Copy, want_bytes: float
-    ) -> Order:
+    def _take(self, offer: Offer, situation: Situation, step: int) -> Order | None:
+        """Have an offer's destination hold what it has; return what is to be sent to it, if any."""
+        world, now_s = self._world, situation.prediction.time_s
+        self._holdings.offer(offer.destination, now_s, offer.until_s)
+        destination = world.number_of[offer.destination]
+        copy = self._copy(destination, now_s)
+        copy.offer(offer.until_s)
+        if offer.source == offer.destination:
+            return None
+        want_bytes = world.wanted_bytes(offer.layers)
+        here = destination == self._server
+        have_bytes = self._present_bytes(now_s) if here else copy.present_bytes
+        if have_bytes >= want_bytes and not self.log.details:
+            return None
+        source = world.number_of[offer.source]
         return Order(
             client=self,
             source=source,
             destination=destination,
             step=step,
-            have_bytes=copy.present_bytes,
+            have_bytes=have_bytes,
             want_bytes=want_bytes,
             supply=self._supply(source, step, now_s),
         )
@@ -214,19 +264,17 @@ class Roaming:
     def _supply(self, source: int, step: int, now_s: float) -> Supply:
         """Return what a server can send on in a step: layers that it has whole, or gets whole."""
         if source != self._server:
-            present_bytes = self._copy(source, now_s).present_bytes
-            return [(now_s, self._world.stream.whole_bytes(present_bytes))]
+            return self._constant(self._copy(source, now_s).present_bytes, now_s)
         if self._supplied is None or self._supplied[0] != step:
-            self._supplied = step, self._uploaded(step, now_s)
+            end_s = self._world.step_s(step + 1)
+            self._advance(end_s)
+            assert self._session is not None
+            growth = self._session.growth
+            self._supplied = step, Supply(self._world.stream, growth, now_s, end_s)
         return self._supplied[1]
 
-    def _uploaded(self, step: int, now_s: float) -> Supply:
-        session, end_s = self._session, self._world.step_s(step + 1)
-        assert session is not None
-        session.advance(end_s)
-        self._keep(session.take_earlier(), self._server)
-        session.forget_layers(now_s)
-        return session.supply(now_s, end_s)
+    def _constant(self, present_bytes: float, now_s: float) -> Supply:
+        return Supply(self._world.stream, Growth(now_s, present_bytes), now_s, now_s)
 
     def _copy(self, server: int, now_s: float) -> _Copy:
         """Return what a server has of this client; nothing once that has expired."""

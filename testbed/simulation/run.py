@@ -59,6 +59,8 @@ class Simulation:
     ) -> None:
         migration = settings.migration
         policy = find_policy(migration.policy)(migration)
+        if policy.in_cloud:
+            offloading = offloading.at_distance(settings.server.cloud_round_trip_s)
         self.world = World(
             access_points=tuple(access_points),
             policy=policy,
@@ -107,15 +109,13 @@ class Simulation:
             yield from ((step, expected) for step in range(start, stop))
 
     def _take(self, step: int, expected: Expected) -> None:
-        orders = [
-            order
-            for each in self._roaming
-            if each.enters <= step < each.leaves
-            for order in each.begin(step, expected)
-        ]
+        here = [each for each in self._roaming if each.enters <= step < each.leaves]
+        orders = [order for each in here for order in each.begin(step, expected)]
         self._carrier.carry(orders, self.world.step_s(step), self.world.step_s(step + 1))
         for order in orders:
             order.client.end(order)
+        for each in here:
+            each.settle(step)
 
 
 @contextmanager

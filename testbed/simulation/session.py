@@ -8,15 +8,16 @@ other at equal distances, so that they are counted by a division. Both give the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil, floor, inf
 from typing import NamedTuple
 
 from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
+from testbed.simulation.growth import Stored
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Stream
-from testbed.simulation.uplink import Stored, Uplink, after
+from testbed.simulation.uplink import Uplink, after
 
 
 class Queries(NamedTuple):
@@ -49,7 +50,7 @@ class Session:
     Attributes:
         queries: so far, but for those that were taken.
         raise_s: when the next one is raised.
-        stored: layers that became whole meanwhile, as far as it is known.
+        growth: of what the server has, uploaded or received; known until then.
 
     Args:
         stream: the client's model.
@@ -58,6 +59,7 @@ class Session:
         raise_s: when it raises its next query, not before.
         gap_s: from an answer to the next query.
         sharing: of the uplink between upload and queries (`attachment.Sharing`).
+        uplink: as the query leaves it that was raised at the server before, where one was.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Session:
         raise_s: float = 0.0,
         gap_s: float = 0.5,
         sharing: Sharing = "separate",
+        uplink: Uplink | None = None,
     ) -> None:
         self._stream = stream
         self._gap_s = gap_s
@@ -77,11 +80,10 @@ class Session:
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
-        self.stored: list[Stored] = []
-        waits_s = raise_s - attached_s
-        self._missing = self._upload(attached_s, self._last_missing, waits_s)  # at `raise_s`
-        self._whole_bytes = stream.whole_bytes(present_bytes)  # when it attached
-        self._attached_s = attached_s
+        uplink = uplink or self._uplink()
+        uplink.wait(raise_s - uplink.now_s)
+        self.growth, self._missing = uplink.growth, uplink.missing  # at `raise_s`
+        self._received: deque[Stored] = deque()  # from elsewhere, later than that
 
     @property
     def complete(self) -> bool:
@@ -91,38 +93,32 @@ class Session:
     @property
     def finished_s(self) -> float:
         """When the server had everything; infinity as long as that is not known."""
-        if not self._stream.size_bytes or self._whole_bytes == self._stream.size_bytes:
-            return self._attached_s
-        is_whole = self.stored and self.stored[-1].end_bytes == self._stream.size_bytes
-        return self.stored[-1].time_s if is_whole else inf
-
-    def supply(self, from_s: float, to_s: float) -> list[tuple[float, int]]:
-        """Return the bytes in whole layers at a time, and as they grow until another.
-
-        It has been advanced so far.
-        """
-        found, whole_bytes = [], self._whole_bytes
-        if self.finished_s <= from_s:
-            return [(from_s, self._stream.size_bytes)]
-        for time_s, end_bytes in self.stored:
-            if time_s <= from_s:
-                whole_bytes = end_bytes
-            elif time_s <= to_s:
-                found.append((time_s, end_bytes))
-        return [(from_s, whole_bytes), *found]
-
-    def forget_layers(self, until_s: float) -> None:
-        """Forget when each layer became whole, once all are: only the last is asked about."""
-        if self.finished_s <= until_s:
-            del self.stored[:-1]
+        return self.growth.since_s(self._stream.size_bytes)
 
     def advance(self, until_s: float) -> int:
         """Raise the queries before a time, if the client stays so long; return how many."""
         raised = 0
         while self.raise_s < until_s:
-            self.queries.append(self._raise(until_s))
+            next_s = self._received[0].time_s if self._received else inf
+            self.queries.append(self._raise(min(until_s, next_s)))
             raised += self.queries[-1].number
+            self._take_in()
         return raised
+
+    def receive(self, arrivals: Iterable[Stored]) -> None:
+        """Layers reach the server from elsewhere, after the queries that were raised so far.
+
+        The upload goes on behind them. A query that is under way then executes as it began.
+        """
+        self._received.extend(arrivals)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Let what is received until the next query is raised be there."""
+        size_bytes = self._stream.size_bytes
+        while self._received and self._received[0].time_s <= self.raise_s:
+            self.growth.leap(*self._received.popleft(), size_bytes)
+            self._missing = after(size_bytes, self.growth.now_bytes)
 
     def take_earlier(self) -> list[Queries]:
         """Return its queries but for the last ones, and forget them."""
@@ -131,27 +127,28 @@ class Session:
         return earlier
 
     def present_bytes(self, time_s: float) -> float:
-        """Return how much the server has at a time, between the last query and the next."""
-        if not self._last_missing:
-            return float(self._stream.size_bytes)
-        uplink = self._uplink(self._last_s, self._last_missing, time_s)
-        if self.queries:
-            self._take(self.queries[-1].steps, uplink)
-        uplink.wait(max(0.0, time_s - uplink.now_s))
-        return self._stream.size_bytes - uplink.missing
+        """Return how much the server has at a time, up to which it has been advanced."""
+        return self.growth.at(time_s)
 
-    def leave(self, time_s: float) -> None:
+    def leave(self, time_s: float, missing_there: float = 0.0) -> Uplink | None:
         """The client leaves, after it has been advanced so far: its last query may take longer.
 
         What the server has not begun of a query by then, the client executes itself.
+
+        Args:
+            time_s: when.
+            missing_there: what the next server lacks: it is uploaded from then on.
+
+        Returns:
+            the uplink when the query is answered, where one was under way.
         """
-        self.stored = [each for each in self.stored if each.time_s <= time_s]
+        self.growth.cut(time_s)
         if not self.queries:
-            return
+            return None
         last = self.queries[-1]
         if self._last_s + last.latency_s <= time_s:
-            return
-        uplink = self._uplink(self._last_s, self._last_missing, time_s)
+            return None
+        uplink = self._uplink(time_s, missing_there)
         taken = self._take(last.steps, uplink)
         self.queries[-1:] = [
             *last.but_the_last(),
@@ -160,6 +157,7 @@ class Session:
             ),
         ]
         self.raise_s = uplink.now_s + self._gap_s
+        return uplink
 
     def give_up(self, time_s: float) -> None:
         """All is over at a time, up to which it has been advanced: an open query is not counted."""
@@ -169,13 +167,14 @@ class Session:
     def _raise(self, until_s: float) -> Queries:
         """Raise the next query and those after it that are like it, at most those before a time."""
         stream, first_s, missing = self._stream, self.raise_s, self._missing
-        level = stream.level(stream.size_bytes - missing) if missing else len(stream.steps) - 1
-        latency_s, progress = stream.latency_s[level], 0.0
+        level = stream.level(stream.size_bytes - missing) if missing else stream.levels - 1
+        steps, up_bytes, latency_s = stream.execution(level)
+        progress = 0.0
         if missing and self._shared:  # a query's tensors and the upload take half the uplink each
-            latency_s += stream.up_bytes[level] / self._stream.up_bytes_s
-            progress = -float(stream.up_bytes[level])
+            latency_s += up_bytes / stream.up_bytes_s
+            progress = -float(up_bytes)
         period_s = latency_s + self._gap_s
-        progress += self._stream.up_bytes_s * period_s
+        progress += stream.up_bytes_s * period_s
         number = ceil((until_s - first_s) / period_s)
         if missing:
             next_missing = stream.size_bytes - stream.starts_bytes[level + 1]
@@ -185,35 +184,31 @@ class Session:
         self._last_s = first_s + (number - 1) * period_s
         self._last_missing = missing - (number - 1) * progress if missing else 0.0
         if missing and self._shared:
-            uplink = self._uplink(self._last_s, self._last_missing)
-            self._take(stream.steps[level], uplink)
+            uplink = self._uplink()
+            self._take(steps, uplink)
             latency_s = uplink.now_s - self._last_s
             uplink.wait(self._gap_s)
-            self._missing = uplink.missing
-            self.stored += uplink.stored
             period_s = latency_s + self._gap_s
+            self.growth.extend(uplink.growth)
+            self._missing = uplink.missing
         elif missing:
-            self._missing = self._upload(self._last_s, self._last_missing, period_s)
+            self._missing = after(self._last_missing, progress)
+            sent = self._last_missing - self._missing
+            self.growth.to(
+                self._last_s + sent / stream.up_bytes_s, stream.size_bytes - self._missing
+            )
         self.raise_s = self._last_s + period_s
-        return Queries(first_s, number, period_s, latency_s, stream.steps[level], bool(missing))
+        return Queries(first_s, number, period_s, latency_s, steps, bool(missing))
 
-    def _upload(self, from_s: float, missing: float, seconds: float) -> float:
-        """Upload without queries beside it; return what is missing then."""
-        stream = self._stream
-        if not missing:
-            return 0.0
-        present = stream.size_bytes - missing
-        left = after(missing, stream.up_bytes_s * seconds)
-        whole = stream.whole_layers(stream.size_bytes - left)
-        self.stored += [
-            Stored(from_s + (end_bytes - present) / stream.up_bytes_s, end_bytes)
-            for end_bytes in stream.layer_ends_bytes[stream.whole_layers(present) : whole]
-        ]
-        return left
-
-    def _uplink(self, now_s: float, missing: float, leaves_s: float = inf) -> Uplink:
+    def _uplink(self, leaves_s: float = inf, missing_there: float = 0.0) -> Uplink:
+        """Return the uplink when the last query is raised."""
         return Uplink(
-            self._stream, shared=self._shared, now_s=now_s, missing=missing, leaves_s=leaves_s
+            self._stream,
+            shared=self._shared,
+            now_s=self._last_s,
+            missing=self._last_missing,
+            leaves_s=leaves_s,
+            missing_there=missing_there,
         )
 
     def _take(self, steps: Sequence[Step], uplink: Uplink) -> tuple[Step, ...]:
@@ -221,7 +216,7 @@ class Session:
         ahead, taken, held = deque(steps), list[Step](), set[int]()
         while ahead:
             step = ahead.popleft()
-            if step.on_server and uplink.now_s >= uplink.leaves_s:
+            if step.on_server and uplink.left:
                 offloading = self._stream.offloading
                 ahead = deque(offloading.steps_of(local_rest(offloading.graph, held)))
                 continue

@@ -6,11 +6,26 @@ has of a client's model is a prefix of this stream, and its length says everythi
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from testbed.simulation.offloading import Offloading, Step
+
+
+class Execution(NamedTuple):
+    """How a query executes.
+
+    Args:
+        steps: that it takes.
+        up_bytes: what it sends to the server.
+        latency_s: how long it takes if nothing else uses the link.
+    """
+
+    steps: tuple[Step, ...]
+    up_bytes: int
+    latency_s: float
 
 
 class Stream:
@@ -29,9 +44,6 @@ class Stream:
         layer_ends_bytes: where each of them ends in the stream.
         size_bytes: of all of them.
         starts_bytes: where each level begins.
-        steps: how a query executes, by level.
-        latency_s: how long it takes if nothing else uses the link, by level.
-        up_bytes: what it sends to the server, by level.
         up_bytes_s, down_bytes_s: what the link carries of layers and tensors in a second.
     """
 
@@ -43,15 +55,25 @@ class Stream:
         self.layers = tuple(layer for group in groups for layer in group)
         self.layer_ends_bytes = list(accumulate(int(weight_bytes[each]) for each in self.layers))
         self.size_bytes = self.layer_ends_bytes[-1] if self.layers else 0
-        counts = list(accumulate(map(len, groups), initial=0))
-        self.starts_bytes = [self.layer_ends_bytes[count - 1] if count else 0 for count in counts]
-        self.steps: list[tuple[Step, ...]] = [
-            offloading.steps(self.layers[:count]) for count in counts
-        ]
+        self._counts = list(accumulate(map(len, groups), initial=0))
+        self.starts_bytes = [self.layer_ends_bytes[n - 1] if n else 0 for n in self._counts]
+        self._execution: list[Execution | None] = [None] * len(self._counts)
         self.up_bytes_s = offloading.costs.up_bps * goodput / 8
         self.down_bytes_s = offloading.costs.down_bps * goodput / 8
-        self.up_bytes = [sum(step.up_bytes for step in steps) for steps in self.steps]
-        self.latency_s = [self._latency_s(steps) for steps in self.steps]
+
+    def execution(self, level: int) -> Execution:
+        """Return how queries execute at a level."""
+        found = self._execution[level]
+        if found is None:
+            steps = self.offloading.steps(self.layers[: self._counts[level]])
+            up_bytes = sum(step.up_bytes for step in steps)
+            found = self._execution[level] = Execution(steps, up_bytes, self._latency_s(steps))
+        return found
+
+    @property
+    def levels(self) -> int:
+        """How many there are."""
+        return len(self._counts)
 
     def level(self, present_bytes: float) -> int:
         """Return the level at which so much of the stream is at the server."""
@@ -65,6 +87,10 @@ class Stream:
         """Return the length of the layers that lie whole in so much of the stream."""
         count = self.whole_layers(present_bytes)
         return self.layer_ends_bytes[count - 1] if count else 0
+
+    def end_of_layer(self, count: float) -> int:
+        """Return where the layer ends in which so much of the stream ends."""
+        return self.layer_ends_bytes[bisect_left(self.layer_ends_bytes, count)]
 
     def bytes_of(self, layers: Sequence[int]) -> int:
         """Return the length of the prefix that these layers are.

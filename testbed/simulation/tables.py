@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
@@ -28,7 +29,7 @@ def tables_of(
         logs: theirs, in the same order.
         goodput: share of a link's rate that layers get; headers are counted in the backhaul.
     """
-    names = [each.name for each in world.access_points]
+    names = world.names
     rows: dict[str, list[Mapping[str, object]]] = {name: [] for name in TABLES}
     answers = []
     for client, log in zip(clients, logs, strict=True):
@@ -176,23 +177,34 @@ def _queries(names: Sequence[str], client: str, answers: Sequence[Answered]) -> 
 
 def backhaul_of(world: World, logs: Sequence[Log], goodput: float) -> pd.DataFrame:
     """Return the table of the backhaul alone, also of logs without details."""
-    names = [each.name for each in world.access_points]
-    sent: dict[tuple[int, int, str], float] = {}
+    names = world.names
+    sent: dict[tuple[int, int, str, str], float] = defaultdict(float)
+
+    def pass_on(step: int, source: int, destination: int, cause: str, count: float) -> None:
+        if count:
+            sent[source, step, "uplink", cause] += count
+            sent[destination, step, "downlink", cause] += count
+
     for log in logs:
         for step, source, destination, count in log.sent:
-            for server, direction in ((source, "uplink"), (destination, "downlink")):
-                key = (server, step, direction)
-                sent[key] = sent.get(key, 0.0) + count
+            pass_on(step, source, destination, "migration", count)
+        for routed in log.routed:
+            step, place, server = routed.step, routed.access_point, routed.server
+            pass_on(step, place, server, "query", routed.up_bytes)
+            pass_on(step, server, place, "query", routed.down_bytes)
+            pass_on(step, place, server, "upload", routed.uploaded_bytes)
+    at_access_points = len(world.access_points)
     rows = [
         {
             "server": names[server],
             "interval": step,
             "direction": direction,
-            "cause": "migration",
+            "cause": cause,
             "bytes": int(count / goodput),
             "mbps": 8e-6 * count / goodput / (world.step_s(step + 1) - world.step_s(step)),
             "packets": ceil(count / TCP_SEGMENT_BYTES),
         }
-        for (server, step, direction), count in sorted(sent.items())
+        for (server, step, direction, cause), count in sorted(sent.items())
+        if server < at_access_points
     ]
     return pd.DataFrame(rows, columns=[column.name for column in TABLES["backhaul"]])

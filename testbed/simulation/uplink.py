@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import NamedTuple
+from math import inf
 
+from testbed.simulation.growth import Growth
 from testbed.simulation.stream import Stream
 
 _NOTHING = 1e-6  # bytes that rounding leaves
@@ -16,13 +16,6 @@ def after(missing: float, sent: float) -> float:
     return left if left > _NOTHING else 0.0
 
 
-class Stored(NamedTuple):
-    """A layer is whole at the server: since when, and where it ends in the stream."""
-
-    time_s: float
-    end_bytes: int
-
-
 class Uplink:
     """The uplink from a moment on: what is missing of the upload, beside queries.
 
@@ -31,47 +24,65 @@ class Uplink:
         shared: whether upload and queries have half of the rate each while both are there.
         now_s: the moment.
         missing: bytes that are still to be uploaded.
-        leaves_s: when the client leaves, and uploads no more.
+        leaves_s: when the client leaves, and uploads to another server.
+        missing_there: what that one lacks then.
 
     Attributes:
         now_s, missing: as time goes on.
-        stored: layers that became whole meanwhile.
+        growth: of what the server has, from the moment on, or the other one since the client left.
     """
 
     def __init__(
-        self, stream: Stream, *, shared: bool, now_s: float, missing: float, leaves_s: float
+        self,
+        stream: Stream,
+        *,
+        shared: bool,
+        now_s: float,
+        missing: float,
+        leaves_s: float = inf,
+        missing_there: float = 0.0,
     ) -> None:
         self.now_s = now_s
         self.missing = missing
         self.leaves_s = leaves_s
-        self.stored: list[Stored] = []
         self._stream = stream
         self._shared = shared
-        self._ends_bytes = stream.layer_ends_bytes
-        self._next = bisect_right(self._ends_bytes, stream.size_bytes - missing)
+        self._missing_there = missing_there
+        self.growth = Growth(now_s, stream.size_bytes - missing)
+
+    @property
+    def left(self) -> bool:
+        """Whether the client has gone to another server."""
+        return self.now_s >= self.leaves_s
 
     def wait(self, seconds: float) -> None:
         """The client sends nothing for a query."""
-        self._upload(max(0.0, min(seconds, self.leaves_s - self.now_s)), self._stream.up_bytes_s)
-        self.now_s += seconds
+        self._go_on(seconds, self._stream.up_bytes_s)
 
     def send(self, count: float) -> None:
         """The client sends bytes of a query."""
-        half = self._stream.up_bytes_s / 2
-        while self._shared and count and self.missing and self.now_s < self.leaves_s:
-            each = min(count, self.missing, half * (self.leaves_s - self.now_s))
-            count -= each
-            self._upload(each / half, half)
-            self.now_s += each / half
-        self.wait(count / self._stream.up_bytes_s)
+        while count > 0:
+            both = self._shared and self.missing > 0
+            bytes_s = self._stream.up_bytes_s / 2 if both else self._stream.up_bytes_s
+            sends = min(count, self.missing) if both else count
+            seconds = min(sends / bytes_s, inf if self.left else self.leaves_s - self.now_s)
+            count = count - sends if seconds == sends / bytes_s else count - seconds * bytes_s
+            self._go_on(seconds, bytes_s)
 
-    def _upload(self, seconds: float, bytes_s: float) -> None:
-        if not self.missing:
-            return
-        before = self._stream.size_bytes - self.missing
-        self.missing = after(self.missing, bytes_s * seconds)
-        present = self._stream.size_bytes - self.missing
-        while self._next < len(self._ends_bytes) and self._ends_bytes[self._next] <= present:
-            end_bytes = self._ends_bytes[self._next]
-            self.stored.append(Stored(self.now_s + (end_bytes - before) / bytes_s, end_bytes))
-            self._next += 1
+    def _go_on(self, seconds: float, bytes_s: float) -> None:
+        """Let time pass; `bytes_s` is the upload's part of the rate."""
+        until_s = self.now_s + seconds
+        if not self.left and seconds >= self.leaves_s - self.now_s:
+            self._upload(self.leaves_s, bytes_s)
+            self.missing = self._missing_there
+            self.growth = Growth(self.now_s, self._stream.size_bytes - self.missing)
+        if until_s > self.now_s:
+            self._upload(until_s, bytes_s)
+
+    def _upload(self, until_s: float, bytes_s: float) -> None:
+        if self.missing:
+            passes_s, needs_s = until_s - self.now_s, self.missing / bytes_s
+            self.missing = after(self.missing, bytes_s * passes_s)
+            done_s = until_s if self.missing else self.now_s + min(needs_s, passes_s)
+            self.growth.to(done_s, self._stream.size_bytes - self.missing)
+        self.now_s = until_s

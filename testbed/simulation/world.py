@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from testbed.dnn.cold_start import ColdStart, cold_start
 from testbed.errors import ConfigurationError
-from testbed.policies import Policy, time_to_live_s
+from testbed.policy import CLOUD, Policy, Situation, time_to_live_s
 from testbed.simulation.attachment import Sharing
 from testbed.simulation.stream import Stream
-from testbed.values import AccessPoint
+from testbed.values import AccessPoint, Offer
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,19 @@ class World:
     retain_uploads: bool
 
     @cached_property
+    def names(self) -> list[str]:
+        """The servers' names by number; the cloud is the last."""
+        return [*(each.name for each in self.access_points), CLOUD]
+
+    @cached_property
     def number_of(self) -> dict[str, int]:
-        """The access points' numbers by name."""
-        return {each.name: number for number, each in enumerate(self.access_points)}
+        """The servers' numbers by name."""
+        return {name: number for number, name in enumerate(self.names)}
+
+    @property
+    def up_bytes_s(self) -> float:
+        """What a client uploads in a second, headers included, as the master supposes it."""
+        return self.stream.offloading.costs.up_bps / 8
 
     @cached_property
     def time_to_live_s(self) -> float:
@@ -53,9 +64,30 @@ class World:
         sizes: list[int] = self.stream.offloading.graph.weight_bytes.tolist()
         return sizes
 
+    @cached_property
+    def _cold_start(self) -> ColdStart:
+        offloading = self.stream.offloading
+        return cold_start(
+            offloading.graph,
+            offloading.costs,
+            offloading.plan.mask,
+            offloading.runs(),
+            gap_s=self.gap_s,
+            within_s=self.interval_s,
+        )
+
+    def cold_start(self, server: str) -> ColdStart:
+        """Return the queries in the interval after a visit, by how much of the plan is there."""
+        return self._cold_start
+
     def plan(self, server: str) -> Sequence[int]:
         """Return the layers that a server shall have, in the order of upload."""
         return self.stream.layers
+
+    def serving(self, place: int, before: int) -> int:
+        """Return who executes for a client at an access point; `before` did, -1 for nobody."""
+        server = self.policy.serving(self.names[place], self.names[before] if before >= 0 else None)
+        return self.number_of[server]
 
     def step_s(self, step: int) -> float:
         """Return when a step begins, at the latest the run's end."""
@@ -75,3 +107,26 @@ class World:
             raise ConfigurationError(
                 f"{type(self.policy).__name__}: {error}; the simulator has no other offers"
             ) from error
+
+    def check(self, offers: Sequence[Offer], situation: Situation) -> None:
+        """Refuse what a policy may decide and the simulator does not carry out.
+
+        Raises:
+            ConfigurationError: there is such an offer, or one to a server that is none.
+        """
+        if not offers:
+            return
+        known, policy = self.number_of, type(self.policy).__name__
+        if len({offer.destination for offer in offers}) < len(offers):
+            raise ConfigurationError(f"{policy}: two offers to one server; offer all at once")
+        for offer in offers:
+            if offer.destination not in known or offer.source not in known:
+                raise ConfigurationError(
+                    f"{policy}: offers from {offer.source!r} to {offer.destination!r}, which are"
+                    " not both access points of this run"
+                )
+            if offer.ends_s != situation.ends_s:
+                raise ConfigurationError(
+                    f"{policy}: an offer ends at {offer.ends_s:g} s; in the simulator all end with"
+                    f" the interval, at {situation.ends_s:g} s"
+                )

@@ -40,17 +40,17 @@ async def as_master(connection: Connection, message: AnyMessage) -> None:
         as_master.graph = graph  # type: ignore[attr-defined]
         await connection.send(Registered())
     elif isinstance(message, Attach) and not message.planned:
-        await connection.send(all_at_server(message.access_point))
+        await connection.send(all_at_server(message.server))
     elif isinstance(message, Choose):
         farthest = message.access_points[-1]
         await connection.send(Choice(message.number, all_at_server(farthest)))
 
 
-def all_at_server(access_point: str) -> PlanReply:
+def all_at_server(server: str) -> PlanReply:
     graph = as_master.graph  # type: ignore[attr-defined]
     weighted = tuple(i for i, size in enumerate(graph.weight_bytes.tolist()) if size)
     server_s = tuple(device_profile("titan-xp").layer_times(graph).tolist())
-    return PlanReply(access_point, (True,) * len(graph), weighted, server_s)
+    return PlanReply(server, (True,) * len(graph), weighted, server_s)
 
 
 def holding(*layers: int) -> Reaction:
@@ -122,16 +122,16 @@ def test_a_client_lets_the_master_choose_and_goes_there_with_the_plan(tmp_path: 
             assert chosen == Chosen(number, "ap2")
             assert (await nodes.move(ALICE, "ap2", number)).hit
             assert master.heard[1:] == [
-                Attach("ap0"),
+                Attach("ap0", "ap0"),
                 Choose(number, ("ap1", "ap2")),
-                Attach("ap2", planned=True),
+                Attach("ap2", "ap2", planned=True),
             ]
             # A choice counts for its own handover and access point alone
             late = nodes.in_range(ALICE, "ap0", "ap1")
             await nodes.says(ALICE, Chosen, lambda said: said == Chosen(late, "ap1"))
             await nodes.move(ALICE, "ap0", late)
             await nodes.move(ALICE, "ap1")
-            assert master.heard[-2:] == [Attach("ap0"), Attach("ap1")]
+            assert master.heard[-2:] == [Attach("ap0", "ap0"), Attach("ap1", "ap1")]
 
     asyncio.run(run())
 
@@ -176,10 +176,10 @@ def test_a_server_that_refuses_the_attachment_leaves_the_client_local(tmp_path: 
     async def run() -> World:
         async with client_of(tmp_path, {"ap0": (too_much, hang_up)}) as (nodes, master, _):
             nodes.associate(ALICE, "ap0")
-            await until(lambda: Attach("ap0") in master.heard, "the attachment")
+            await until(lambda: Attach("ap0", "ap0") in master.heard, "the attachment")
             await answered(nodes, 3)
             nodes.associate(ALICE, "ap2")  # nobody listens there
-            await until(lambda: Attach("ap2") in master.heard, "the attachment")
+            await until(lambda: Attach("ap2", "ap2") in master.heard, "the attachment")
             await answered(nodes, 6)
             assert not any(isinstance(said, Failed) for said in nodes.heard[ALICE])
         return nodes

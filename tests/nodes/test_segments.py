@@ -62,9 +62,7 @@ async def walker(
             mask = split_plan(graphs[-1])
             wanted = tuple(i for i in np.flatnonzero(mask).tolist() if graphs[-1].weight_bytes[i])
             server_s = (0.0,) * len(mask)
-            await connection.send(
-                PlanReply(message.access_point, tuple(mask.tolist()), wanted, server_s)
-            )
+            await connection.send(PlanReply(message.server, tuple(mask.tolist()), wanted, server_s))
 
     setup = make_setup(tmp_path, wireless=Wireless(up_bps=1e15, down_bps=1e15))
     master = Peer(as_master)

@@ -129,8 +129,8 @@ async def ask(client: Connection, question: Attach | Choose) -> AnyMessage:
 
 
 async def plan(client: Connection, access_point: str) -> PlanReply:
-    reply = await ask(client, Attach(access_point))
-    assert isinstance(reply, PlanReply) and reply.access_point == access_point
+    reply = await ask(client, Attach(access_point, access_point))
+    assert isinstance(reply, PlanReply) and reply.server == access_point
     return reply
 
 
@@ -157,14 +157,14 @@ def test_a_loaded_server_is_avoided_and_the_choice_comes_with_its_plan(tmp_path:
         client = await on_stage.client()
         choice = await ask(client, Choose(41, ("ap0", "ap1", "ap2")))
         assert isinstance(choice, Choice)
-        assert (choice.number, choice.plan.access_point) == (41, "ap1")
+        assert (choice.number, choice.plan.server) == (41, "ap1")
         assert [edge.asked() for edge in played.values()] == [1, 1, 1]
-        await client.send(Attach("ap1", planned=True))  # no plan is sent again
+        await client.send(Attach("ap1", "ap1", planned=True))  # no plan is sent again
         played["ap1"].load = BUSY
         played["ap0"].load = IDLE
         choice = await ask(client, Choose(42, ("ap1", "ap0")))
         assert isinstance(choice, Choice)
-        assert (choice.number, choice.plan.access_point) == (42, "ap0")
+        assert (choice.number, choice.plan.server) == (42, "ap0")
         assert choice.plan.upload and len(choice.plan.on_server) == len(on_stage.graph)
 
     play(tmp_path, test)
@@ -175,9 +175,9 @@ def test_a_server_that_is_gone_is_no_candidate_while_another_is_there(tmp_path: 
         await on_stage.edge("ap1", BUSY)
         client = await on_stage.client()
         choice = await ask(client, Choose(1, ("ap0", "ap1")))
-        assert isinstance(choice, Choice) and choice.plan.access_point == "ap1"
+        assert isinstance(choice, Choice) and choice.plan.server == "ap1"
         choice = await ask(client, Choose(2, ("ap2", "ap0")))
-        assert isinstance(choice, Choice) and choice.plan.access_point == "ap2"
+        assert isinstance(choice, Choice) and choice.plan.server == "ap2"
 
     play(tmp_path, test)
 
@@ -211,7 +211,7 @@ def test_a_mute_server_delays_its_own_client_by_the_bound_and_no_other(tmp_path:
         assert (mute.asked(), quick.asked()) == (1, 3)  # unanswered, one request is enough
         choice = await ask(waiting, Choose(1, ("ap0", "ap1")))
         assert isinstance(choice, Choice)
-        assert choice.plan.access_point == "ap0"  # nothing else is known of it
+        assert choice.plan.server == "ap0"  # nothing else is known of it
 
     play(tmp_path, test, load_wait_s=0.3)
 
@@ -278,7 +278,7 @@ def test_an_attachment_to_what_is_no_edge_server_is_refused(
 ) -> None:
     async def test(on_stage: Stage) -> None:
         other, client = await on_stage.client("runner"), await on_stage.client()
-        await client.send(Attach(access_point, planned))
+        await client.send(Attach(access_point, access_point, planned))
         assert await client.receive() is None
         assert (await plan(other, "ap0")).upload
 

@@ -31,6 +31,7 @@ from nodes.control import (
     InRange,
     NodeSide,
     Position,
+    Preload,
     Ready,
     Start,
     Stop,
@@ -145,8 +146,7 @@ class World:
     def associate(self, client: str, access_point: str, number: int | None = None) -> int:
         if number is None:
             number, self._associations = self._associations, self._associations + 1
-        where = self.setup.addresses[access_point]
-        self._sides[client].tell(Associated(access_point, where, number))
+        self._sides[client].tell(Associated(access_point, number))
         return number
 
     def in_range(self, client: str, *access_points: str) -> int:
@@ -178,6 +178,15 @@ class World:
         weights = self.models[client].weights
         return [ref.layer for ref in weights if store.path(ref.digest).exists()]
 
+    async def preload(self, edge: str) -> None:
+        """Have an edge server hold everything."""
+        self._sides[edge].tell(Preload())
+        ready = 2  # before it and after it
+        await until(
+            lambda: sum(isinstance(said, Ready) for said in self.heard[edge]) == ready,
+            f"{edge} to have everything",
+        )
+
     async def stop(self, name: str) -> None:
         self._sides[name].tell(Stop())
         await self.says(name, Stopped)
@@ -190,8 +199,8 @@ class World:
         return {table: read_table(folder, table) for table in TABLES}
 
     async def close(self) -> None:
-        order = [*self.setup.clients, *(place.name for place in PLACES), MASTER]
-        for name in order:
+        others = [name for name in self._running if name not in (*self.setup.clients, MASTER)]
+        for name in (*self.setup.clients, *others, MASTER):
             if name in self._running:
                 await self.stop(name)
         for task in self._listening:

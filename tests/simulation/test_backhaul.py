@@ -12,6 +12,7 @@ import pytest
 from testbed.simulation.backhaul import Limited
 from testbed.simulation.carrier import Carrier, Unlimited
 from testbed.simulation.fairness import max_min
+from testbed.simulation.growth import Supply
 from testbed.simulation.log import Order
 from testbed.simulation.roaming import Roaming
 
@@ -29,7 +30,12 @@ def order(
     want: float = 100.0,
     supply: Sequence[tuple[float, float]] = ((100.0, 1000.0),),
 ) -> Order:
-    return Order(NOBODY, source, destination, 0, have, want, supply)
+    stepwise = SimpleNamespace(
+        size_bytes=supply[-1][1],
+        steps=lambda: supply,
+        since_s=lambda count: next(at_s for at_s, there in supply if there >= count),
+    )
+    return Order(NOBODY, source, destination, 0, have, want, cast("Supply", stepwise))
 
 
 def carried(carrier: Carrier, *orders: Order) -> list[tuple[float, float]]:

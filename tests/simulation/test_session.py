@@ -86,7 +86,8 @@ def test_it_equals_the_simulation_from_event_to_event(seed: int, sharing: Sharin
         )
         assert replace(one, raised_s=0, answered_s=0) == replace(other, raised_s=0, answered_s=0)
     assert session.finished_s == pytest.approx(stay.finished_s, abs=1e-9)
-    stored_s = {each.end_bytes: each.time_s for each in session.stored}
+    stored = session.growth.whole_layers(stream.layer_ends_bytes, settings.duration_s)
+    stored_s = {each.end_bytes: each.time_s for each in stored}
     ends = dict(zip(stream.layer_ends_bytes, stream.layers, strict=True))
     assert stored_s == pytest.approx(
         {end: stay.stored_s[layer] for end, layer in ends.items() if stay.stored_s.get(layer)},
@@ -128,7 +129,8 @@ def test_levels_lie_between_the_groups_of_layers() -> None:
     assert stream.size_bytes == 3_000_000
     assert [stream.level(each) for each in (0, 999_999, 1_000_000, 3_000_000)] == [0, 0, 1, 2]
     assert [stream.whole_layers(each) for each in (0, 1e6, 2.9e6, 3e6)] == [0, 1, 1, 2]
-    assert stream.latency_s == sorted(stream.latency_s, reverse=True)
+    latency_s = [stream.execution(level).latency_s for level in range(stream.levels)]
+    assert latency_s == sorted(latency_s, reverse=True)
     assert stream.bytes_of(()) == 0
     assert stream.bytes_of((0, 1)) == 3_000_000
 

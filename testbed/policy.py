@@ -1,0 +1,124 @@
+"""What a migration policy is asked and may answer.
+
+A policy decides from what the master knows; it acts on nothing. Emulator and simulator call it at
+each report of a client's position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from testbed.config import Migration
+from testbed.dnn.cold_start import ColdStart
+from testbed.holdings import Holdings
+from testbed.values import AccessPoint, Offer, Prediction
+
+#: Where clients of the policy `cloud` execute: a server that is at no access point.
+CLOUD = "cloud"
+
+#: Positions are reported once an interval, so who moves in the last interval of the time to live is
+#: seen at its end, when layers must still be there.
+_GRACE_INTERVALS = 0.5
+
+
+def time_to_live_s(ttl_intervals: int, interval_s: float) -> float:
+    """Return how long an offer holds layers, in seconds from the report that it answers."""
+    return (ttl_intervals + _GRACE_INTERVALS) * interval_s
+
+
+def within(intervals: int, probability: Sequence[float]) -> float:
+    """Return the probability within some intervals, or within as many as are foreseen."""
+    return probability[min(intervals, len(probability)) - 1]
+
+
+@dataclass(slots=True)
+class Situation:
+    """What the master knows when a client reports its position."""
+
+    current: str  # the server that the client is attached to
+    prediction: Prediction
+    access_points: Sequence[AccessPoint]
+    plan: Callable[[str], Sequence[int]]  # server -> server-side layers, most efficient first
+    layer_bytes: Sequence[int]
+    ends_s: float  # when the next offers are made
+    until_s: float  # when the time to live of an offer made now is over
+    #: Returns the probability of a visit within 1, 2, ... intervals for servers near the client.
+    visits: Callable[[], Mapping[str, Sequence[float]]]
+    #: What the servers are believed to have of the client's model.
+    holdings: Holdings
+    #: server -> queries in the interval after a visit there, by how much of the plan is there.
+    cold_start: Callable[[str], ColdStart]
+
+    def holds(self, server: str) -> bool:
+        """Whether a server has the client's layers already: it is attached there, or an offer."""
+        return self.holdings.holds(server, self.prediction.time_s)
+
+    def ready_bytes(self, server: str) -> float:
+        """Return how much a server can send on before the next offers; it may exceed the model."""
+        time_s = self.ends_s if server == self.current else self.prediction.time_s
+        return self.holdings.bytes_at(server, time_s)
+
+    def offer(self, server: str, layers: Sequence[int], source: str | None = None) -> Offer:
+        """Return an offer of layers to a server, sent from the current one or from another."""
+        return Offer(
+            client=self.prediction.client,
+            source=source or self.current,
+            destination=server,
+            layers=tuple(layers),
+            ends_s=self.ends_s,
+            until_s=self.until_s,
+        )
+
+    def expect(self, offer: Offer, size_bytes: float) -> None:
+        """Remember that an offer brings its destination so many bytes, if the source has them."""
+        self.holdings.offer(offer.destination, self.prediction.time_s, offer.until_s)
+        self.holdings.expect(offer.destination, min(size_bytes, self.ready_bytes(offer.source)))
+
+    def hold(self, server: str) -> Offer:
+        """Return an offer by which a server keeps what it has; no bytes move."""
+        return self.offer(server, (), source=server)
+
+
+class Policy:
+    """The strategy: override `offers`."""
+
+    #: Whether every server holds every client's layers from the start.
+    preloaded: ClassVar[bool] = False
+    #: Whether one server far away executes for everyone, instead of those at the access points.
+    in_cloud: ClassVar[bool] = False
+    #: Whether it makes offers at all.
+    migrates: ClassVar[bool] = True
+    #: Which predictor it goes with, where the settings name none.
+    predictor: ClassVar[str] = "svr"
+
+    def __init__(self, settings: Migration) -> None:
+        self.settings = settings
+
+    @property
+    def reach_m(self) -> float | None:
+        """How far from the predicted position it looks at access points; None: at all there are.
+
+        The simulator tells a policy of no others.
+        """
+        return None
+
+    def serving(self, access_point: str, before: str | None) -> str:
+        """Return the server that executes for a client which is now at an access point.
+
+        `before` is the server that did until now, None where there was none. Queries to another
+        server than the access point's own, and uploads, go through the backhaul.
+        """
+        return access_point
+
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers that `offers` will plan for; the master asks their load before.
+
+        Where a policy does not say, it plans with the loads that the master last heard of.
+        """
+        return ()
+
+    def offers(self, situation: Situation) -> list[Offer]:
+        """Return the layers to be held, by which servers, sent from the current or another one."""
+        raise NotImplementedError

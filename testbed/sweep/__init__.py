@@ -1,0 +1,1 @@
+"""Parameter studies: many configurations of one experiment, repeated, resumed and summed up."""
