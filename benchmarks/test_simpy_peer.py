@@ -4,8 +4,8 @@
 
 All 31 test users of KAIST, each from first to last position, by both simulators in one process on
 one core; without KAIST, as many people of the synthetic campus. Handovers, hits, migrated bytes and
-queries must be equal, client by client. The aim is a hundred times faster: with `optimal` it is, with `ionn`
-80 times, and where each of 140,000 offers is a decision of the policy's, 50 to 60 times.
+queries must be equal, client by client. The aim is a hundred times faster: with `optimal` it is,
+with `ionn` 80 times, and where a policy makes 140,000 offers, one by one, 50 to 60 times.
 
 Both are timed from loaded traces and a fitted predictor to the last count: planning, predictions
 and offers are included. `ratio_with_training` adds the predictor's training, which is the same for

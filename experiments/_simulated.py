@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,13 +14,15 @@ from _mobility import Movements
 from msgspec.structs import replace
 
 from testbed.analysis.backhaul import peaks, share_under
-from testbed.config import Experiment, Simulation
+from testbed.config import Experiment, Migration, Simulation
 from testbed.errors import ConfigurationError
 from testbed.movement import People
 from testbed.simulation.carrier import Unlimited
-from testbed.simulation.foresight import Client, clients_of
+from testbed.policies import find_policy
+from testbed.simulation.foresight import Client, Foresight, clients_of
 from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.simulation.run import Simulation as Run
+from testbed.simulation.run import foresight_of
 from testbed.simulation.tables import backhaul_of
 from traces.schedule import whole_schedule
 from traces.trace import FloatArray, TraceSet
@@ -63,6 +65,17 @@ class Walkers:
     clients: list[Client]
     training: list[FloatArray]
     duration_s: float
+    _foresights: dict[tuple[str, float | None], Foresight] = field(default_factory=dict)
+
+    def foresight(self, migration: Migration) -> Foresight:
+        """Return what the settings' predictor expects of them; it learns once for all runs."""
+        policy = find_policy(migration.policy)(migration)
+        key = migration.predictor or policy.predictor, policy.reach_m
+        if key not in self._foresights:
+            self._foresights[key] = foresight_of(
+                migration, self.people.access_points, self.clients, self.training
+            )
+        return self._foresights[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +83,7 @@ class Outcome:
     """What came of a run, in total.
 
     `queries_after` counts those in the interval after each change of server, `queries` all;
-    `backhaul` is the run's table.
+    `backhaul` is the run's table, `backhaul_bytes` what servers sent into it for any cause.
     """
 
     handovers: int
@@ -79,6 +92,11 @@ class Outcome:
     queries: int
     migrated_bytes: float
     backhaul: pd.DataFrame
+
+    @property
+    def backhaul_bytes(self) -> float:
+        """Layers, and where queries are routed to other servers, tensors."""
+        return float(self.backhaul.loc[self.backhaul["direction"] == "uplink", "bytes"].sum())
 
     @property
     def hit_ratio(self) -> float:
@@ -125,6 +143,7 @@ def simulate(settings: Experiment, offloading: Offloading, who: Walkers) -> Outc
         Unlimited(),
         duration_s=who.duration_s,
         details=False,
+        foresight=who.foresight(settings.migration),
     )
     logs = run.run()
     moved = [moved for log in logs for moved in log.handovers if moved.source >= 0]

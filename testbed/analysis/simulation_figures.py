@@ -113,3 +113,50 @@ def draw_fractions(folder: Path, rows: Sequence[Row], published: Mapping[str, Pu
             ncols=len(handles) + 2,
         )
         return save(figure, folder, "fig10")
+
+
+def draw_frontier(folder: Path, rows: Sequence[Row], goals: Sequence[Row]) -> Path:
+    """Draw queries after changes of server against bytes and peak uplink; return the PNG.
+
+    Args:
+        folder: for PNG and SVG.
+        rows: with model, choice, parameter (None: a single point), and the shares of a reference
+            that it has: queries_share, bytes_share, peak_share.
+        goals: with queries, bytes and peak: shares that are to be reached.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    choices = list(dict.fromkeys(row["choice"] for row in rows))
+    singles = {row["choice"] for row in rows if row["parameter"] is None}
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(WIDTH_IN, 0.6 + 2.2 * len(models)), layout="constrained")
+        grid = figure.subplots(len(models), 2, squeeze=False, sharey=True)
+        for model, line in zip(models, grid, strict=True):
+            for axes, x in zip(line, ("bytes", "peak"), strict=True):
+                for number, choice in enumerate(choices):
+                    own = [r for r in rows if r["model"] == model and r["choice"] == choice]
+                    own.sort(key=lambda row: float(row[f"{x}_share"]))
+                    alone = own[0]["parameter"] is None
+                    others = [c for c in choices[:number] if c in singles]
+                    axes.plot(
+                        [100 * row[f"{x}_share"] for row in own],
+                        [100 * row["queries_share"] for row in own],
+                        color=PALETTE[number % len(PALETTE)],
+                        marker="XP*dhp"[len(others) % 6] if alone else "osD^v<"[number % 6],
+                        markersize=6 if alone else 3,
+                        linewidth=0 if alone else 1.2,
+                        linestyle="--" if number >= len(PALETTE) else "-",
+                        label=choice,
+                    )
+                for goal in goals:
+                    at, least = 100 * goal[x], 100 * goal["queries"]
+                    axes.plot([0, at, at], [least, least, 108], color=GREY, linewidth=0.8,
+                              linestyle=":")  # fmt: skip
+                axes.set(xlim=(-3, 125), ylim=(70, 108))
+                draw_grid(axes)
+            line[0].set_ylabel(f"Queries, {model}\n(% of PerDNN's, r = 100 m)")
+        grid[-1][0].set_xlabel("Bytes on the backhaul (%)")
+        grid[-1][1].set_xlabel("Peak uplink of a server (%)")
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        dotted = Line2D([], [], color=GREY, linestyle=":", linewidth=0.9)
+        figure.legend([*handles, dotted], [*labels, "goals"], loc="outside upper center", ncols=6)
+        return save(figure, folder, "frontier")

@@ -75,9 +75,15 @@ class Foresight:
         n, memory = predictor.n, predictor.memory
         self._told = [histories(client.positions_m, n, memory) for client in clients]
         self.steps_at_once = max(1, _MOST_ROWS // max(1, len(clients)))
+        self._latest: tuple[tuple[int, int], Expected] | None = None
 
     def between(self, start: int, stop: int) -> Expected:
         """Return what is expected at the steps from `start` to `stop`, for all clients."""
+        if self._latest is None or self._latest[0] != (start, stop):
+            self._latest = (start, stop), self._between(start, stop)
+        return self._latest[1]
+
+    def _between(self, start: int, stop: int) -> Expected:
         rows, recents, total = [], [], 0
         for client, told in zip(self._clients, self._told, strict=True):
             known = client.first + self._predictor.n - 1  # the step of the first row of `told`

@@ -10,7 +10,7 @@ from math import ceil
 
 import numpy as np
 
-from testbed.config import Experiment
+from testbed.config import Experiment, Migration
 from testbed.mobility.neighbourhood import FloatArray
 from testbed.policies import build_predictor, find_policy
 from testbed.simulation.carrier import Carrier
@@ -34,6 +34,8 @@ class Simulation:
         clients: who takes part.
         training: paths that the predictor learns from, (m, 2) each, in metres.
         carrier: the backhaul.
+        foresight: of these clients, where another run with the same predictor and reach has made
+            it already; then nothing is learnt.
         duration_s: of the run.
         details: whether each offer and query is kept.
 
@@ -56,6 +58,7 @@ class Simulation:
         *,
         duration_s: float,
         details: bool = True,
+        foresight: Foresight | None = None,
     ) -> None:
         migration = settings.migration
         policy = find_policy(migration.policy)(migration)
@@ -75,9 +78,7 @@ class Simulation:
             sharing=settings.simulation.sharing,
             retain_uploads=migration.retain_uploads,
         )
-        predictor = build_predictor(migration)
-        predictor.fit(list(training), np.array([(each.x_m, each.y_m) for each in access_points]))
-        self._foresight = Foresight(predictor, access_points, clients, policy.reach_m)
+        self._foresight = foresight or foresight_of(migration, access_points, clients, training)
         self._carrier = carrier
         self._roaming = [
             Roaming(self.world, number, client, _first_query_s(settings, number), details=details)
@@ -116,6 +117,19 @@ class Simulation:
             order.client.end(order)
         for each in here:
             each.settle(step)
+
+
+def foresight_of(
+    migration: Migration,
+    access_points: Sequence[AccessPoint],
+    clients: Sequence[Client],
+    training: Sequence[FloatArray],
+) -> Foresight:
+    """Return what the settings' predictor expects of clients, once it has learnt from paths."""
+    predictor = build_predictor(migration)
+    predictor.fit(list(training), np.array([(each.x_m, each.y_m) for each in access_points]))
+    reach_m = find_policy(migration.policy)(migration).reach_m
+    return Foresight(predictor, access_points, clients, reach_m)
 
 
 @contextmanager
