@@ -17,8 +17,8 @@ Each policy is a curve over the setting that trades queries for bytes:
 
 The goals are shares of what PerDNN with r = 100 m has: 98 % of its queries for a third of its bytes
 and of its peak uplink, and 99 % for half of both. Which setting meets a goal is decided on people
-who train (a third of them walk, the others teach the predictor), and measured on those who are
-tested.
+who train (up to a third of them walk, the others teach the predictor), and measured on those who
+are tested.
 
 Means over splits of the people, with standard deviations.
 """
@@ -157,9 +157,8 @@ def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
     """Yield the shares of each split, model, policy and setting, and of those that meet a goal."""
     people = movements.people()
     for number, (training, testing) in enumerate(movements.split(people)):
-        teaching, tuning = split_people(
-            training, max(1, round(len(training.people) / 3)), seed=number
-        )
+        walking = min(len(testing.people), max(1, round(len(training.people) / 3)))
+        teaching, tuning = split_people(training, walking, seed=number)
         tuned = walkers(people, teaching, tuning)
         tested = walkers(people, training, testing)
         for model in models:

@@ -122,6 +122,7 @@ class Log:
         uploads, answers, orders: in detail.
         offers: step, predicted position, and the access points that were offered layers.
         queries, cold_start_queries: how many were answered.
+        stored_bytes, expired_bytes: what servers have in the end, and what they have discarded.
         last: the last of them and those like it, at servers that were left.
     """
 
@@ -135,6 +136,8 @@ class Log:
     offers: list[tuple[int, Sequence[float], str]] = field(default_factory=list)
     queries: int = 0
     cold_start_queries: int = 0
+    stored_bytes: float = 0.0
+    expired_bytes: float = 0.0
     last: Answered | None = None
 
     def take_back(self) -> None:

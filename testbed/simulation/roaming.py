@@ -116,6 +116,9 @@ class Roaming:
             unasked = not self._session.queries
             self._session.give_up(end_s)
             self._record(self._session, self._server, end_s, present_bytes)
+            self._copies.pop(self._server)
+            there = sum(copy.present_bytes for copy in self._copies.values())
+            self.log.stored_bytes = there + present_bytes
             if unasked and self._raise_s - self._world.gap_s > end_s:
                 self.log.take_back()  # it was raised at the server before
 
@@ -169,9 +172,9 @@ class Roaming:
             uplink = session.leave(now_s, missing_there)
             self._raise_s = session.raise_s
             self._record(session, server, now_s, copy.present_bytes)
-        self._copies = {
-            each: copy for each, copy in self._copies.items() if copy.expires_s() > now_s
-        }
+        for each, copy in [*self._copies.items()]:
+            if copy.expires_s() <= now_s:
+                self.log.expired_bytes += self._copies.pop(each).present_bytes
         return uplink
 
     def _record(self, session: Session, server: int, now_s: float, present_bytes: float) -> None:
@@ -280,5 +283,6 @@ class Roaming:
         """Return what a server has of this client; nothing once that has expired."""
         copy = self._copies.get(server)
         if copy is None or copy.expires_s() <= now_s:
+            self.log.expired_bytes += 0.0 if copy is None else copy.present_bytes
             copy = self._copies[server] = _Copy()
         return copy

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from testbed.config import Experiment, Traces
+from testbed.movement import load_people
 from tests.experiments.scripts import ended, printed
 
 FEW = ("--trace-format", "synthetic", "--test-people", "3", "--splits", "1")
@@ -36,6 +38,40 @@ def test_fig_10_saves_more_and_loses_more_the_less_is_migrated(tmp_path: Path) -
     assert little["queries_lost"] == pytest.approx(1 - little["queries"] / whole["queries"])
     assert {"model", "peak_uplink_mbps"} <= whole.keys()
     assert (tmp_path / "out" / "figures" / "fig10.png").stat().st_size > 10_000
+
+
+def hours_of(people: int, folder: Path) -> Path:
+    """Write the first hours of some of the synthetic campus's people in CRAWDAD's format."""
+    folder.mkdir()
+    settings = Experiment(name="test", traces=Traces(format="synthetic"))
+    for number, trace in enumerate(load_people(settings).traces.traces[:people]):
+        lines = [f"{30 * step} {x_m} {y_m}" for step, (x_m, y_m) in enumerate(trace.positions_m)]
+        (folder / f"{number}.txt").write_text("\n".join(lines[:400]) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_frontier_has_every_policy_and_judges_the_goals(tmp_path: Path) -> None:
+    traces = ("--traces", str(hours_of(12, tmp_path / "traces")), "--splits", "1")
+    found = printed("benefit_per_byte", tmp_path / "out", *traces, "--models", "mobilenet")
+    rows = {(row["choice"], row["parameter"]): row for row in found["rows"]}
+    assert {choice for choice, parameter in rows if parameter is None} == {
+        *("IONN", "pull", "routing", "cloud", "optimal"),
+    }
+    reference, best = rows["circles", 100.0], rows["optimal", None]
+    assert (reference["queries_share"], reference["bytes_share"]) == (1, 1)
+    most = 1.002 * best["queries_after"]  # when a query comes, before a step or after it, is chance
+    assert all(row["queries_after"] <= most for row in rows.values())
+    assert rows["IONN", None]["hit_ratio"] == 0 == rows["IONN", None]["backhaul_gb"]
+    benefit = [row for (choice, _), row in rows.items() if choice == "benefit"]
+    sent = [row["bytes_share"] for row in benefit]
+    assert len(sent) == 10 and sent == sorted(sent, reverse=True)
+    assert rows["oracle", 0.0]["hit_ratio"] > max(row["hit_ratio"] for row in benefit)
+    assert [(goal["goal"], goal["chosen"] >= goal["met"]) for goal in found["goals"]] == [
+        ("98% for 33%", True),
+        ("99% for 50%", True),
+    ]
+    assert (tmp_path / "out" / "figures" / "frontier.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

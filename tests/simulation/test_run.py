@@ -114,6 +114,28 @@ def test_what_is_sent_is_received_and_no_server_has_more_than_a_model() -> None:
             assert order.sent_bytes == 0 or order.have_bytes + order.sent_bytes <= order.want_bytes
 
 
+@pytest.mark.parametrize("policy", ["ionn", "perdnn", "benefit", "routing"])
+def test_what_is_received_is_stored_or_has_expired(policy: str) -> None:
+    """Client by client: bytes uploaded and migrated are still there or were discarded."""
+    _, logs = made(policy, details=True)
+    for log in logs:
+        uploaded = sum(each.to_bytes - each.from_bytes for each in log.uploads)
+        migrated = sum(count for *_, count in log.sent)
+        assert uploaded + migrated == pytest.approx(log.stored_bytes + log.expired_bytes)
+        assert log.stored_bytes > 0
+        assert (migrated > 0) == (policy in {"perdnn", "benefit"})
+        assert (log.expired_bytes > 0) == (policy != "routing")
+
+
+@pytest.mark.parametrize("policy", ["pull", "routing", "cloud", "benefit", "visits"])
+def test_all_policies_lie_between_nothing_and_everything(policy: str) -> None:
+    """The cloud has everything and is far away; when a query comes at a step is chance."""
+    least, most = (after_changes(made(bound)[1]) for bound in ("ionn", "optimal"))
+    found = after_changes(made(policy)[1])
+    assert (found < least) == (policy == "cloud")
+    assert found <= 1.002 * most
+
+
 def test_wide_links_are_as_good_as_none_and_narrow_ones_are_worse() -> None:
     """Even a wide link takes its time, so what becomes whole in a step's last moment is late."""
     count = len(people().access_points)
