@@ -17,8 +17,8 @@ from testbed.analysis.backhaul import peaks, share_under
 from testbed.config import Experiment, Migration, Simulation
 from testbed.errors import ConfigurationError
 from testbed.movement import People
-from testbed.simulation.carrier import Unlimited
 from testbed.policies import find_policy
+from testbed.simulation.carrier import Unlimited
 from testbed.simulation.foresight import Client, Foresight, clients_of
 from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.simulation.run import Simulation as Run

@@ -271,10 +271,10 @@ def report(curves: list[Row], goals: list[Row], movements: Movements) -> None:
                 row["choice"],
                 "" if row["parameter"] is None else f"{row['parameter']:g}",
                 f"{100 * row['hit_ratio']:.0f}",
-                spread(row["queries_share"], row["queries_share_sd"], 100),
+                f"{100 * row['queries_share']:.1f}",
                 f"{100 * row['all_queries_share']:.2f}",
-                spread(row["bytes_share"], row["bytes_share_sd"], 100),
-                spread(row["peak_share"], row["peak_share_sd"], 100),
+                f"{100 * row['bytes_share']:.1f}",
+                f"{100 * row['peak_share']:.1f}",
             )
             for row in curves
         ],
@@ -286,7 +286,7 @@ def report(curves: list[Row], goals: list[Row], movements: Movements) -> None:
                 row["model"],
                 row["goal"],
                 f"{row['met']} of {row['splits']}",
-                " ".join(f"{value:g}" for value in row["least_benefit"]),
+                " ".join(f"{value:g}" for value in dict.fromkeys(row["least_benefit"])),
                 spread(row["queries_share"], row["queries_share_sd"], 100),
                 spread(row["bytes_share"], row["bytes_share_sd"], 100),
                 spread(row["peak_share"], row["peak_share_sd"], 100),

@@ -71,18 +71,17 @@ class Uplink:
 
     def _go_on(self, seconds: float, bytes_s: float) -> None:
         """Let time pass; `bytes_s` is the upload's part of the rate."""
-        until_s = self.now_s + seconds
         if not self.left and seconds >= self.leaves_s - self.now_s:
-            self._upload(self.leaves_s, bytes_s)
-            self.missing = self._missing_there
+            seconds -= self.leaves_s - self.now_s
+            self._upload(self.leaves_s - self.now_s, bytes_s)
+            self.now_s, self.missing = self.leaves_s, self._missing_there
             self.growth = Growth(self.now_s, self._stream.size_bytes - self.missing)
-        if until_s > self.now_s:
-            self._upload(until_s, bytes_s)
+        self._upload(seconds, bytes_s)
 
-    def _upload(self, until_s: float, bytes_s: float) -> None:
-        if self.missing:
-            passes_s, needs_s = until_s - self.now_s, self.missing / bytes_s
-            self.missing = after(self.missing, bytes_s * passes_s)
-            done_s = until_s if self.missing else self.now_s + min(needs_s, passes_s)
+    def _upload(self, seconds: float, bytes_s: float) -> None:
+        # By a span, and not by its end: it may be too short to tell one moment from the next
+        if self.missing and seconds > 0:
+            done_s = self.now_s + min(seconds, self.missing / bytes_s)
+            self.missing = after(self.missing, bytes_s * seconds)
             self.growth.to(done_s, self._stream.size_bytes - self.missing)
-        self.now_s = until_s
+        self.now_s += max(0.0, seconds)

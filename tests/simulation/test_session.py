@@ -12,6 +12,7 @@ from testbed.simulation.attachment import Answer, Attachment, Sharing, Stay, sim
 from testbed.simulation.offloading import Offloading
 from testbed.simulation.session import Session
 from testbed.simulation.stream import Stream
+from testbed.simulation.uplink import Uplink
 from tests.simulation.test_attachment import chain, layers_of, some
 
 SHARINGS = cast("tuple[Sharing, ...]", ("separate", "shared"))
@@ -147,3 +148,30 @@ def test_a_model_that_is_not_offloaded_has_no_stream() -> None:
     assert session.complete
     assert session.advance(10.0) == 3  # 3 s at the client, 1 s of gap
     assert np.isclose(session.raise_s, 12.0)
+
+
+@pytest.mark.parametrize("missing", [2e-6, 1e-5, 3.0])
+def test_an_upload_that_is_nearly_over_ends_late_in_a_run_too(missing: float) -> None:
+    """What is left takes less time than two moments differ by, and takes it all the same."""
+    uplink = Uplink(Stream(chain(), [(0,), (1,)]), shared=True, now_s=1e6, missing=missing)
+    uplink.send(1000.0)
+    assert uplink.missing == 0
+    assert uplink.now_s == pytest.approx(1e6 + (1000.0 + missing) / 1e6, abs=1e-9)
+
+
+def test_the_rest_of_a_query_shares_the_uplink_with_the_upload_to_the_next_server() -> None:
+    """At 4 s 0.4 of its 0.5 MB are not sent; with half of the rate they take 0.8 s."""
+    stream = Stream(chain(), [(0,), (1,)])
+    session = Session(
+        stream, present_bytes=stream.size_bytes, raise_s=3.9, gap_s=0.5, sharing="shared"
+    )
+    session.advance(4.0)
+    uplink = session.leave(4.0, stream.size_bytes)
+    assert uplink is not None
+    assert uplink.growth.at(4.8) == pytest.approx(400_000)
+    assert session.raise_s == pytest.approx(4.8 + 0.31 + 0.5)
+    there = Session(
+        stream, attached_s=4.0, raise_s=session.raise_s, gap_s=0.5, sharing="shared", uplink=uplink
+    )
+    there.advance(8.0)
+    assert there.finished_s == pytest.approx(7.9)  # 3 MB, and 0.9 MB of two queries
