@@ -59,7 +59,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _real("raised_s", "s", "when the client raised it"),
         _real("answered_s", "s", "when the client had the answer"),
         _real("latency_s", "s", "answered_s - raised_s"),
-        _text("edge", "edge server that executed a part; null when local", nullable=True),
+        _text(
+            "edge",
+            "edge server that executed a part (`cloud` with that policy); null when local",
+            nullable=True,
+        ),
         _count("executed_layers_client", "layers executed at the client"),
         _count("executed_layers_server", "layers executed at the edge server"),
         _size("bytes_up", "tensors sent to the edge server"),
@@ -100,7 +104,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _real("first_byte_s", "s", "when the client first heard the new server", nullable=True),
         _size("present_bytes", "weights of the plan's server side present on attachment"),
         _size("wanted_bytes", "weights of the plan's server side"),
-        _flag("hit", "all server-side layers of the plan were present on attachment"),
+        _flag(
+            "hit",
+            "all server-side layers of the plan were at the server that executes",
+        ),
     ),
     "predictions": (
         _text("client", "client"),
