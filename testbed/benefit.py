@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from testbed.config import Migration
 from testbed.dnn.cold_start import ColdStart
-from testbed.policy import Policy, Situation, within
+from testbed.policy import Policy, Situation, is_kept
 from testbed.values import Offer
 
 
@@ -91,14 +91,13 @@ class Benefit(Policy):
     def offers(self, situation: Situation) -> list[Offer]:
         """Return the best increments, and that what is there already is kept."""
         chosen = self._choose(situation)
-        keep, ttl_intervals = self.settings.keep_probability, self.settings.ttl_intervals
         offers = []
         for server, probability in situation.visits().items():
             if server in chosen:
                 layers = situation.plan(server)[: chosen[server].layers]
                 offers.append(situation.offer(server, layers))
                 situation.expect(offers[-1], chosen[server].ends_bytes)
-            elif situation.holds(server) and within(ttl_intervals, probability) >= keep:
+            elif situation.holds(server) and is_kept(self.settings, probability):
                 offers.append(situation.hold(server))
         return offers
 

@@ -20,7 +20,7 @@ from testbed.dnn.cold_start import ColdStart, cold_start
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partition import Costs, Plan
 from testbed.dnn.partitioner import best_plans
-from testbed.dnn.upload_order import upload_order
+from testbed.dnn.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
 from testbed.holdings import Holdings
 from testbed.policy import Policy, Situation, time_to_live_s
@@ -71,14 +71,9 @@ class CurrentPlan:
     _cold_starts: dict[tuple[float, float], ColdStart] = field(default_factory=dict, init=False)
 
     @cached_property
-    def groups(self) -> tuple[tuple[int, ...], ...]:
+    def groups(self) -> list[tuple[int, ...]]:
         """The server-side layers with weights, in the groups that are uploaded together."""
-        weight_bytes = self.graph.weight_bytes
-        groups = (
-            tuple(layer for layer in group if weight_bytes[layer])
-            for group in upload_order(self.graph, self.costs, self.plan.mask)
-        )
-        return tuple(group for group in groups if group)
+        return weighted_runs(self.graph, self.costs, self.plan.mask)
 
     @cached_property
     def upload(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from testbed.errors import ConfigurationError
 from testbed.mobility.predictor import Predictor
 from testbed.mobility.predictors import find_predictor
 from testbed.plugins import load_class
-from testbed.policy import CLOUD, Policy, Situation, within
+from testbed.policy import CLOUD, Policy, Situation, is_kept, within
 from testbed.values import Offer, names_around
 
 __all__ = [
@@ -155,7 +155,7 @@ class Visits(PerDnn):
     def _is_worth_it(self, probability: Sequence[float], holds: bool) -> bool:
         settings = self.settings
         if holds:
-            return within(settings.ttl_intervals, probability) >= settings.keep_probability
+            return is_kept(settings, probability)
         lead = min(LEAD_INTERVALS, settings.ttl_intervals)
         return within(lead, probability) >= settings.offer_probability
 

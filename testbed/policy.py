@@ -33,6 +33,11 @@ def within(intervals: int, probability: Sequence[float]) -> float:
     return probability[min(intervals, len(probability)) - 1]
 
 
+def is_kept(settings: Migration, probability: Sequence[float]) -> bool:
+    """Whether a visit within the time to live is probable enough to keep what a server has."""
+    return within(settings.ttl_intervals, probability) >= settings.keep_probability
+
+
 @dataclass(slots=True)
 class Situation:
     """What the master knows when a client reports its position."""

@@ -84,6 +84,16 @@ def upload_order(graph: LayerGraph, costs: Costs, on_server: Mask) -> list[list[
     return order
 
 
+def weighted_runs(graph: LayerGraph, costs: Costs, on_server: Mask) -> list[tuple[int, ...]]:
+    """Return the runs of `upload_order` without the layers that have no weights to send."""
+    weight_bytes = graph.weight_bytes
+    runs = (
+        tuple(layer for layer in run if weight_bytes[layer])
+        for run in upload_order(graph, costs, on_server)
+    )
+    return [run for run in runs if run]
+
+
 def fraction(order: Iterable[Iterable[int]], graph: LayerGraph, limit_bytes: float) -> list[int]:
     """Return the first layers of `order` whose weights fit into `limit_bytes` together."""
     chosen: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from testbed.config import Experiment, Model
@@ -12,7 +13,7 @@ from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partition import Costs, Segment
 from testbed.dnn.partitioner import best_plan
 from testbed.dnn.published import MODELS, published_graph
-from testbed.dnn.upload_order import available_layers, upload_order
+from testbed.dnn.upload_order import available_layers, weighted_runs
 
 
 class Step(NamedTuple):
@@ -63,11 +64,13 @@ class Offloading:
         """Return the same with a server so far away; the plan does not consider that."""
         return Offloading(self.graph, self.costs, round_trip_s)
 
+    @cached_property
+    def _runs(self) -> list[tuple[int, ...]]:
+        return weighted_runs(self.graph, self.costs, self._on_server)
+
     def runs(self) -> list[tuple[int, ...]]:
         """Return the plan's layers with weights in the order of upload, run by run."""
-        order = upload_order(self.graph, self.costs, self._on_server)
-        runs = (tuple(layer for layer in run if self.graph.weight_bytes[layer]) for run in order)
-        return [run for run in runs if run]
+        return self._runs
 
     def steps(self, present: Collection[int]) -> tuple[Step, ...]:
         """Return the fastest way to execute a query where the server has these layers' weights."""
