@@ -47,7 +47,7 @@ from testbed.mobility.predictor import TRAJECTORY_LENGTH, FloatArray
 from testbed.mobility.regression import LinearSvr
 from testbed.mobility.visits import HORIZON, VisitPredictor
 from testbed.movement import People
-from testbed.policies import PerDnn, Policy, Situation, Visits, servers_around
+from testbed.policies import PerDnn, Policy, Situation, Visits
 from testbed.simulation.offering import (
     Foreseen,
     Offering,
@@ -77,8 +77,8 @@ class HeldCircles(PerDnn):
 
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers in the circle, those in a wider one that hold, and the current one."""
-        near = servers_around(situation, self.settings.radius_m)
-        wider = servers_around(situation, 2 * self.settings.radius_m)
+        near = situation.around(self.settings.radius_m)
+        wider = situation.around(2 * self.settings.radius_m)
         held = [server for server in wider if situation.holds(server)]
         return list(dict.fromkeys([situation.current, *near, *held]))
 

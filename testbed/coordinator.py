@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +24,7 @@ from testbed.dnn.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
 from testbed.holdings import Holdings
 from testbed.policy import Policy, Situation, time_to_live_s
-from testbed.values import AccessPoint, Fix, Offer, Prediction
+from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
 
 Floats = npt.NDArray[np.float64]
 Loads = Mapping[str, ServerStats]
@@ -197,7 +197,7 @@ class Coordinator:
         return Situation(
             current=client.access_point,
             prediction=Prediction(fix.client, fix.time_s, float(x_m), float(y_m)),
-            access_points=self._access_points,
+            around=partial(names_around, self._access_points, float(x_m), float(y_m)),
             plan=lambda server: self.plan(fix.client, server).upload,
             layer_bytes=client.graph.weight_bytes.tolist(),
             ends_s=fix.time_s + self._interval_s,

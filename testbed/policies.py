@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from testbed.mobility.predictor import Predictor
 from testbed.mobility.predictors import find_predictor
 from testbed.plugins import load_class
 from testbed.policy import CLOUD, Policy, Situation, is_kept, within
-from testbed.values import Offer, names_around
+from testbed.values import Offer
 
 __all__ = [
     "Benefit",
@@ -31,7 +32,6 @@ __all__ = [
     "Visits",
     "build_predictor",
     "find_policy",
-    "servers_around",
 ]
 
 #: How far ahead an offer looks: the next can be made after one interval, and layers take up to
@@ -100,6 +100,8 @@ class PerDnn(Policy):
     many megabytes (section IV.B.5); with no crowded server named, the limit holds everywhere.
     """
 
+    memoryless = True
+
     @property
     def reach_m(self) -> float | None:
         """The radius."""
@@ -107,26 +109,23 @@ class PerDnn(Policy):
 
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers around the predicted position but the current one, nearest first."""
-        around = servers_around(situation, self.settings.radius_m)
-        return [server for server in around if server != situation.current]
+        around, current = situation.around(self.settings.radius_m), situation.current
+        return [server for server in around if server != current]
 
     def offers(self, situation: Situation) -> list[Offer]:
         """Return one offer for each of the destinations."""
-        return [
-            situation.offer(server, self._fraction(situation, server))
-            for server in self.destinations(situation)
-        ]
+        fraction_mb, layers = self.settings.fraction_mb, situation.plan
+        if fraction_mb is not None:
+            layers = partial(self._fraction, situation, fraction_mb)
+        return [situation.offer(server, layers(server)) for server in self.destinations(situation)]
 
-    def _fraction(self, situation: Situation, destination: str) -> tuple[int, ...]:
-        if destination == situation.current:
-            return ()  # what is there is held, and nothing sent
-        layers = tuple(situation.plan(destination))
-        crowded = self.settings.crowded
-        limited = not crowded or situation.current in crowded or destination in crowded
-        if self.settings.fraction_mb is None or not limited:
+    def _fraction(self, situation: Situation, size_mb: float, destination: str) -> Sequence[int]:
+        """Return the first layers of so many megabytes, or all where no crowded server is at it."""
+        layers, crowded = situation.plan(destination), self.settings.crowded
+        if crowded and situation.current not in crowded and destination not in crowded:
             return layers
         sent = np.cumsum([situation.layer_bytes[layer] for layer in layers])
-        return layers[: int(np.searchsorted(sent, self.settings.fraction_mb * 1e6, side="right"))]
+        return layers[: int(np.searchsorted(sent, size_mb * 1e6, side="right"))]
 
 
 class Visits(PerDnn):
@@ -141,6 +140,11 @@ class Visits(PerDnn):
 
     predictor = "visits"
 
+    @property
+    def reach_m(self) -> float | None:
+        """None: it knows places by their probabilities."""
+        return None
+
     def destinations(self, situation: Situation) -> Sequence[str]:
         """Return the servers that shall hold layers, the most probable next first.
 
@@ -151,6 +155,12 @@ class Visits(PerDnn):
             for server, probability in situation.visits().items()
             if self._is_worth_it(probability, situation.holds(server))
         ]
+
+    def offers(self, situation: Situation) -> list[Offer]:
+        """Return an offer for each of the destinations; the current server holds what it has."""
+        current = situation.current
+        offers = super().offers(situation)
+        return [situation.hold(current) if o.destination == current else o for o in offers]
 
     def _is_worth_it(self, probability: Sequence[float], holds: bool) -> bool:
         settings = self.settings
@@ -170,12 +180,6 @@ POLICIES: Mapping[str, type[Policy]] = {
     "cloud": Cloud,
     "optimal": Optimal,
 }
-
-
-def servers_around(situation: Situation, radius_m: float) -> list[str]:
-    """Return the servers within `radius_m` of the predicted position, nearest first."""
-    predicted = situation.prediction
-    return names_around(situation.access_points, predicted.x_m, predicted.y_m, radius_m)
 
 
 def find_policy(name: str) -> type[Policy]:

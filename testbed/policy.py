@@ -13,7 +13,7 @@ from typing import ClassVar
 from testbed.config import Migration
 from testbed.dnn.cold_start import ColdStart
 from testbed.holdings import Holdings
-from testbed.values import AccessPoint, Offer, Prediction
+from testbed.values import Offer, Prediction
 
 #: Where clients of the policy `cloud` execute: a server that is at no access point.
 CLOUD = "cloud"
@@ -44,7 +44,8 @@ class Situation:
 
     current: str  # the server that the client is attached to
     prediction: Prediction
-    access_points: Sequence[AccessPoint]
+    #: Radius in metres -> the access points within it around the predicted position, nearest first.
+    around: Callable[[float], Sequence[str]]
     plan: Callable[[str], Sequence[int]]  # server -> server-side layers, most efficient first
     layer_bytes: Sequence[int]
     ends_s: float  # when the next offers are made
@@ -95,17 +96,23 @@ class Policy:
     in_cloud: ClassVar[bool] = False
     #: Whether it makes offers at all.
     migrates: ClassVar[bool] = True
+    #: Whether offers follow from the current server and the predicted position alone; not
+    #: inherited. The simulator then decides once for who stays and is expected at the same place.
+    memoryless: ClassVar[bool] = False
     #: Which predictor it goes with, where the settings name none.
     predictor: ClassVar[str] = "svr"
+
+    def __init_subclass__(cls) -> None:
+        cls.memoryless = cls.__dict__.get("memoryless", False)
 
     def __init__(self, settings: Migration) -> None:
         self.settings = settings
 
     @property
     def reach_m(self) -> float | None:
-        """How far from the predicted position it looks at access points; None: at all there are.
+        """How far around predicted positions it looks for access points, if it always is as far.
 
-        The simulator tells a policy of no others.
+        The simulator looks them up for many at once then.
         """
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,9 +24,8 @@ from testbed.policies import (
     Visits,
     build_predictor,
     find_policy,
-    servers_around,
 )
-from testbed.values import AccessPoint, Offer, Prediction
+from testbed.values import AccessPoint, Offer, Prediction, names_around
 
 ON_A_LINE = tuple(AccessPoint(name, x, 0.0) for name, x in (("far", 90.0), ("here", 0.0)))
 ON_A_LINE += (AccessPoint("near", 40.0, 0.0), AccessPoint("beside", 40.0, 30.0))
@@ -61,7 +61,7 @@ def situation(
     return Situation(
         current=current,
         prediction=Prediction("walker", 60.0, x_m, 0.0),
-        access_points=ON_A_LINE,
+        around=partial(names_around, ON_A_LINE, x_m, 0.0),
         plan=plan,
         layer_bytes=LAYER_BYTES,
         ends_s=90.0,
@@ -73,14 +73,14 @@ def situation(
 
 
 def test_servers_around_are_within_the_radius_nearest_first() -> None:
-    assert servers_around(situation(), 50.0) == ["near", "beside", "here", "far"]
-    assert servers_around(situation(), 40.0) == ["near", "beside", "here"]
-    assert servers_around(situation(), 39.9) == ["near", "beside"]
-    assert servers_around(situation(x_m=1000.0), 50.0) == []
+    assert situation().around(50.0) == ["near", "beside", "here", "far"]
+    assert situation().around(40.0) == ["near", "beside", "here"]
+    assert situation().around(39.9) == ["near", "beside"]
+    assert situation(x_m=1000.0).around(50.0) == []
 
 
 def test_servers_equally_far_keep_their_order() -> None:
-    assert servers_around(situation(x_m=65.0), 25.0) == ["far", "near"]
+    assert situation(x_m=65.0).around(25.0) == ["far", "near"]
 
 
 def test_perdnn_offers_each_server_its_own_plan_but_none_to_the_current_one() -> None:
@@ -281,7 +281,7 @@ def test_a_policy_without_offers_says_so() -> None:
         ("perdn", "did you mean 'perdnn'"),
         ("no.such.module:Policy", "no.such.module"),
         ("testbed.policies:Absent", "Absent"),
-        ("testbed.policies:servers_around", "no subclass"),
+        ("testbed.policies:find_policy", "no subclass"),
         ("testbed.values:Offer", "no subclass"),
     ],
 )

@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from testbed.dnn.graph import INPUT, LayerGraph, stretches
 from testbed.dnn.partition import Segment
+
+_NONE = -1  # no segment
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -31,26 +34,38 @@ def crossings(graph: LayerGraph, segments: Sequence[Segment]) -> tuple[Crossing,
 
     Over all segments these are the tensors that `partition.latency` counts, each once a direction.
     """
-    visit = {  # layer -> the number of its segment, at the server only
-        layer: number
-        for number, segment in enumerate(segments)
-        if segment.on_server
-        for layer in range(segment.first, segment.last + 1)
-    }
-    read: dict[int, list[int]] = {}  # producer -> segments at the server that read it, ascending
-    returned = set()
-    for producer, consumer in sorted(zip(*(ends.tolist() for ends in graph.edges), strict=True)):
-        if consumer in visit:
-            read.setdefault(producer, []).append(visit[consumer])
-        elif producer in visit:
-            returned.add(producer)
-    found = []
+    producers, consumers = graph.edges
+    # Segments at the server by layer; the last entry is at the client: `INPUT`, and the answer
+    runs_in = np.full(len(graph) + 1, _NONE)
     for number, segment in enumerate(segments):
-        sent = (p for p, visits in read.items() if p not in visit and visits[0] == number)
-        back = (p for p in returned if visit[p] == number)
-        kept = (p for p, visits in read.items() if visit.get(p, visits[0]) <= number < visits[-1])
-        found.append(Crossing(segment, *(tuple(sorted(each)) for each in (sent, back, kept))))
-    return tuple(found)
+        if segment.on_server:
+            runs_in[segment.first : segment.last + 1] = number
+    reads_in = runs_in[consumers]
+    there = reads_in != _NONE
+    first = np.full(len(graph) + 1, len(segments))  # that read a producer's tensor
+    last = np.full(len(graph) + 1, _NONE)
+    np.minimum.at(first, producers[there], reads_in[there])
+    np.maximum.at(last, producers[there], reads_in[there])
+    from_client = (runs_in == _NONE) & (last != _NONE)
+    to_client = np.zeros(len(graph) + 1, dtype=bool)
+    to_client[producers[~there]] = True
+    since = np.where(from_client, first, runs_in)
+    held = last > since
+    return tuple(
+        Crossing(
+            segment,
+            sent=_producers(from_client & (first == number)),
+            returned=_producers(to_client & (runs_in == number)),
+            kept=_producers(held & (since <= number) & (number < last)),
+        )
+        for number, segment in enumerate(segments)
+    )
+
+
+def _producers(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the producers that a mask, (n + 1,), is true for, ascending; the last is `INPUT`."""
+    layers = tuple(np.flatnonzero(mask[:-1]).tolist())
+    return (INPUT, *layers) if mask[-1] else layers
 
 
 def local_rest(graph: LayerGraph, held: Collection[int]) -> tuple[Segment, ...]:

@@ -33,6 +33,14 @@ def carriers(graph: LayerGraph, on_server: Mask) -> list[int]:
     needs no transfer (`NO_CARRIER`). The same holds among the layers that the plan `on_server`,
     (n,), leaves at the client.
     """
+    known = graph.derived.setdefault("carriers", {})
+    plan = on_server.tobytes()
+    if plan not in known:
+        known[plan] = _carriers(graph, on_server)
+    return list(known[plan])
+
+
+def _carriers(graph: LayerGraph, on_server: Mask) -> list[int]:
     result = [NO_CARRIER] * len(graph)
     weight_bytes = graph.weight_bytes.tolist()
     for side in (on_server, ~on_server):
@@ -53,14 +61,12 @@ def available_layers(graph: LayerGraph, present: Collection[int], on_server: Mas
     `on_server`, (n,), is the plan: it decides what the layers without weights travel with. A layer
     that also reads another layer's weights needs that one present as well.
     """
-    there = {NO_CARRIER, *present}
-    return np.array(
-        [
-            carrier in there and there.issuperset(layer.weights_of)
-            for carrier, layer in zip(carriers(graph, on_server), graph.layers, strict=True)
-        ],
-        dtype=bool,
-    )
+    there = np.zeros(len(graph) + 1, dtype=bool)
+    there[[NO_CARRIER, *present]] = True  # the last entry: what needs no transfer
+    available = there[carriers(graph, on_server)]
+    for layer, owner in graph.weight_sharing:
+        available[layer] &= there[owner]
+    return available
 
 
 def nothing_saved_s(costs: Costs) -> float:

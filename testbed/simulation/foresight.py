@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.coordinator import visits
-from testbed.mobility.neighbourhood import NOBODY, Neighbourhood
+from testbed.mobility.neighbourhood import Neighbourhood
 from testbed.mobility.predictor import Candidates, Predictor, histories
+from testbed.simulation.surroundings import Surroundings
 from testbed.values import AccessPoint, Fix, Schedule
 
 FloatArray = npt.NDArray[np.float64]
@@ -57,7 +58,7 @@ class Foresight:
         predictor: fitted with these access points.
         access_points: all of the run.
         clients: in the order by which they are numbered.
-        reach_m: how far from the expected place the policy looks at access points; None: anywhere.
+        reach_m: how far from the expected place the policy looks at access points, where it says.
     """
 
     def __init__(
@@ -110,31 +111,31 @@ class Expected:
         self._access_points = access_points
         self._rows = rows
         self._recents = np.concatenate(recents)
-        nobody = not len(self._recents)
-        predicted_m = np.empty((0, 2)) if nobody else predictor.predict(self._recents)
-        self._predicted_m: list[list[float]] = predicted_m.tolist()
-        self._near: list[list[int]] | None = (
-            None if around is None else around.within(predicted_m)[0].tolist()
-        )
+        self._around = around
 
     def row(self, client: int, step: int) -> int | None:
         """Return the number of a prediction, None where too few positions are known for one."""
         since, until, offset = self._rows[client]
         return step + offset if since <= step < until else None
 
-    def place_m(self, row: int) -> list[float]:
-        """Return where the client will be one interval later, x and y."""
-        return self._predicted_m[row]
+    @cached_property
+    def places_m(self) -> list[list[float]]:
+        """Where the client will be one interval later, x and y, by row."""
+        return self._surroundings.places_m
 
-    def near(self, row: int) -> Sequence[AccessPoint]:
-        """Return the access points that the policy is told of."""
-        if self._near is None:
-            return self._access_points
-        return [self._access_points[server] for server in self._near[row] if server != NOBODY]
+    def around(self, row: int, radius_m: float) -> list[str]:
+        """Return the access points within `radius_m` of a row's place, nearest first."""
+        return self._surroundings.around(row, radius_m)
 
     def visits(self, row: int) -> dict[str, tuple[float, ...]]:
         """Return the probabilities of visits by access point, the likeliest next first."""
         return visits(self._access_points, self._candidates, row)
+
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        nobody = not len(self._recents)
+        predicted_m = np.empty((0, 2)) if nobody else self._predictor.predict(self._recents)
+        return Surroundings(self._access_points, predicted_m, self._around)
 
     @cached_property
     def _candidates(self) -> Candidates:

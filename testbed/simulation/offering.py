@@ -22,9 +22,9 @@ from testbed.holdings import Holdings
 from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
 from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
 from testbed.policy import Policy, Situation, time_to_live_s
+from testbed.simulation.surroundings import Surroundings
 from testbed.values import AccessPoint, Prediction
 
-_KNOWN_RADII = 2.5  # a policy is told of the access points within so many radii of a prediction
 _CLIENT = "walker"
 
 
@@ -112,7 +112,7 @@ def offer(
 ) -> Offering:
     """Return what comes of a policy's offers to people who walk as foreseen or not."""
     servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
-    known = Neighbourhood(servers_m, _KNOWN_RADII * policy.settings.radius_m)
+    known = None if policy.reach_m is None else Neighbourhood(servers_m, policy.reach_m)
     total = Offering()
     for each in foreseen:
         total += _walk(policy, each, access_points, known)
@@ -123,20 +123,20 @@ def _walk(
     policy: Policy,
     foreseen: Foreseen,
     access_points: Sequence[AccessPoint],
-    known: Neighbourhood,
+    known: Neighbourhood | None,
 ) -> Offering:
     """Let one person walk; the interval is the unit of time."""
     holdings = Holdings(inf)
     lives = time_to_live_s(policy.settings.ttl_intervals, 1)
     names = [access_points[server].name for server in foreseen.attached]
-    near, _ = known.within(foreseen.predicted_m)
+    surroundings = Surroundings(access_points, foreseen.predicted_m, known)
     handovers = hits = transfers = renewals = 0
     for step, (x_m, y_m) in enumerate(foreseen.predicted_m.tolist()):
         holdings.at(names[step], step)
         situation = Situation(
             current=names[step],
             prediction=Prediction(_CLIENT, step, x_m, y_m),
-            access_points=[access_points[server] for server in near[step] if server != NOBODY],
+            around=partial(surroundings.around, step),
             plan=lambda server: (),
             layer_bytes=(),
             ends_s=step + 1,

@@ -59,6 +59,7 @@ class Offloading:
         self.plan = best_plan(graph, costs)
         self._on_server = self.plan.mask
         self._known: dict[frozenset[int], tuple[Step, ...]] = {}
+        self._steps: dict[bytes, tuple[Step, ...]] = {}  # by what executes at the server
 
     def at_distance(self, round_trip_s: float) -> Offloading:
         """Return the same with a server so far away; the plan does not consider that."""
@@ -77,9 +78,11 @@ class Offloading:
         key = frozenset(present)
         if key not in self._known:
             available = available_layers(self.graph, key, self._on_server)
-            self._known[key] = self.steps_of(
-                best_plan(self.graph, self.costs, available).segments()
-            )
+            plan = best_plan(self.graph, self.costs, available)
+            cut = plan.mask.tobytes()
+            if cut not in self._steps:
+                self._steps[cut] = self.steps_of(plan.segments())
+            self._known[key] = self._steps[cut]
         return self._known[key]
 
     def steps_of(self, segments: Sequence[Segment]) -> tuple[Step, ...]:

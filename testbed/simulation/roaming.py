@@ -16,7 +16,7 @@ from testbed.presence import Hold
 from testbed.simulation.foresight import Client, Expected
 from testbed.simulation.growth import Growth, Supply
 from testbed.simulation.log import Answered, Log, Moved, Order, Routed, Uploaded
-from testbed.simulation.session import Queries, Session
+from testbed.simulation.session import Session
 from testbed.simulation.uplink import Uplink
 from testbed.simulation.world import World
 from testbed.values import Offer, Prediction
@@ -54,23 +54,34 @@ class Roaming:
         self._session: Session | None = None
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
+        self._reports = details or world.policy.migrates
         self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
+        self._predicted_m: list[float] = []  # when it last reported
+        #: What it was offered then, where all is there and an equal report gets equal offers.
+        self._standing: list[_Copy] | None = None
         self._moved: Moved | None = None  # in this step
         self._raised = 0  # queries, since then
         self._routed = Routed()  # in this step
 
-    def begin(self, step: int, expected: Expected) -> list[Order]:
+    def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
-        now_s = self._world.step_s(step)
         place = self.client.attached[step - self.enters]
         if place != self._place:
             self._hand_over(place, step, now_s)
-        self._holdings.at(self._world.names[place], now_s)
+        if not self._reports:
+            return ()
         row = expected.row(self._number, step)
-        if row is None or not (self._world.policy.migrates or self.log.details):
-            return []
-        return self._report(step, now_s, expected, row)
+        if row is None:
+            return ()
+        predicted_m = expected.places_m[row]
+        if self._standing is None or predicted_m != self._predicted_m:
+            self._predicted_m = predicted_m
+            return self._report(step, now_s, expected, row)
+        until_s = now_s + self._world.time_to_live_s
+        for copy in self._standing:
+            copy.offered_until_s = until_s
+        return ()
 
     def end(self, order: Order) -> None:
         """An order has been carried out, as far as it could be."""
@@ -134,6 +145,8 @@ class Roaming:
         )
         self._raised = 0
         self._place = place
+        self._standing = None
+        self._holdings.at(self._world.names[place], now_s)
 
     def _attach(self, server: int, now_s: float) -> float:
         """Begin to upload to a server and to have it execute; return what it has."""
@@ -152,6 +165,7 @@ class Roaming:
             gap_s=world.gap_s,
             sharing=world.sharing,
             uplink=uplink,
+            keeps=self.log.details or world.routes,
         )
         self._server, self._attached_s, self._attached_bytes = server, now_s, present_bytes
         self._supplied = None
@@ -178,13 +192,16 @@ class Roaming:
         return uplink
 
     def _record(self, session: Session, server: int, now_s: float, present_bytes: float) -> None:
-        self._keep(session.queries, server)
+        log = self.log
+        log.queries += session.raised
+        log.cold_start_queries += session.cold_starts
         if session.queries:
-            self.log.last = Answered(server, session.queries[-1])
-        if self.log.details:
+            log.last = Answered(server, session.queries[-1])
+        if log.details:
+            log.answers += [Answered(server, each) for each in session.queries]
             until_s = min(session.finished_s, now_s)
             from_bytes = self._attached_bytes + session.growth.leapt_bytes
-            self.log.uploads.append(
+            log.uploads.append(
                 Uploaded(server, self._attached_s, until_s, from_bytes, present_bytes)
             )
 
@@ -197,26 +214,17 @@ class Roaming:
         if self._server != self._place:
             for queries in session.queries[known:]:
                 self._routed = self._routed.with_queries(queries)
-        self._keep(session.take_earlier(), self._server)
-
-    def _keep(self, queries: Sequence[Queries], server: int) -> None:
-        log = self.log
-        log.queries += sum(each.number for each in queries)
-        log.cold_start_queries += sum(each.number for each in queries if each.cold_start)
-        if log.details:
-            log.answers += [Answered(server, each) for each in queries]
 
     def _present_bytes(self, now_s: float) -> float:
         assert self._session is not None
         return self._session.present_bytes(now_s)
 
     def _report(self, step: int, now_s: float, expected: Expected, row: int) -> list[Order]:
-        world = self._world
-        x_m, y_m = expected.place_m(row)
+        world, (x_m, y_m) = self._world, self._predicted_m
         situation = Situation(
             current=world.names[self._place],
             prediction=Prediction(self.client.name, now_s, x_m, y_m),
-            access_points=expected.near(row),
+            around=partial(expected.around, row),
             plan=world.plan,
             layer_bytes=world.layer_bytes,
             ends_s=now_s + world.interval_s,
@@ -225,36 +233,41 @@ class Roaming:
             holdings=self._holdings,
             cold_start=world.cold_start,
         )
-        offers = world.policy.offers(situation)
-        world.check(offers, situation)
+        offers = world.offers(situation)
         if self.log.details:
-            offered = " ".join(offer.destination for offer in offers)
+            offered = " ".join(offer.destination for offer in offers.values())
             self.log.offers.append((step, (x_m, y_m), offered))
-        here = situation.current
-        if any(each.destination == here != each.source for each in offers):
+        fetched = offers.get(self._place)
+        if fetched is not None and fetched.source != fetched.destination:
             # What comes meanwhile is sent on in the next interval
             self._advance(now_s)
             self._supplied = step, self._constant(self._present_bytes(now_s), now_s)
-        return [
-            order for offer in offers if (order := self._take(offer, situation, step)) is not None
-        ]
+        memoryless, details = world.policy.memoryless, self.log.details
+        orders: list[Order] = []
+        held: list[_Copy] = []
+        for destination, offer in offers.items():
+            copy = self._copy(destination, now_s)
+            copy.offer(offer.until_s)
+            held.append(copy)
+            if not memoryless:
+                self._holdings.offer(offer.destination, now_s, offer.until_s)
+            want_bytes = world.wanted_bytes(offer.layers)
+            if copy.present_bytes < want_bytes or details:
+                orders += self._order(offer, want_bytes, step, now_s)
+        self._standing = held if memoryless and not (orders or details) else None
+        return orders
 
-    def _take(self, offer: Offer, situation: Situation, step: int) -> Order | None:
-        """Have an offer's destination hold what it has; return what is to be sent to it, if any."""
-        world, now_s = self._world, situation.prediction.time_s
-        self._holdings.offer(offer.destination, now_s, offer.until_s)
-        destination = world.number_of[offer.destination]
-        copy = self._copy(destination, now_s)
-        copy.offer(offer.until_s)
-        if offer.source == offer.destination:
-            return None
-        want_bytes = world.wanted_bytes(offer.layers)
+    def _order(self, offer: Offer, want_bytes: int, step: int, now_s: float) -> list[Order]:
+        """Return what is to be sent for an offer; nothing where all is there."""
+        source, destination = (
+            self._world.number_of[each] for each in (offer.source, offer.destination)
+        )
         here = destination == self._server
+        copy = self._copies[destination]
         have_bytes = self._present_bytes(now_s) if here else copy.present_bytes
-        if have_bytes >= want_bytes and not self.log.details:
-            return None
-        source = world.number_of[offer.source]
-        return Order(
+        if source == destination or (have_bytes >= want_bytes and not self.log.details):
+            return []
+        order = Order(
             client=self,
             source=source,
             destination=destination,
@@ -263,6 +276,7 @@ class Roaming:
             want_bytes=want_bytes,
             supply=self._supply(source, step, now_s),
         )
+        return [order]
 
     def _supply(self, source: int, step: int, now_s: float) -> Supply:
         """Return what a server can send on in a step: layers that it has whole, or gets whole."""

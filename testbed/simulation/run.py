@@ -91,9 +91,13 @@ class Simulation:
 
         `goes_on` is told the time after each step, and says whether there shall be another.
         """
+        here: list[Roaming] = []
+        changes = {step for each in self._roaming for step in (each.enters, each.leaves)}
         with _uncollected():
             for step, expected in self._steps():
-                self._take(step, expected)
+                if step in changes:
+                    here = [each for each in self._roaming if each.enters <= step < each.leaves]
+                self._take(step, here, expected)
                 self.ended_s = self.world.step_s(step + 1)
                 if not goes_on(self.ended_s):
                     break
@@ -109,10 +113,10 @@ class Simulation:
             expected = self._foresight.between(start, stop)
             yield from ((step, expected) for step in range(start, stop))
 
-    def _take(self, step: int, expected: Expected) -> None:
-        here = [each for each in self._roaming if each.enters <= step < each.leaves]
-        orders = [order for each in here for order in each.begin(step, expected)]
-        self._carrier.carry(orders, self.world.step_s(step), self.world.step_s(step + 1))
+    def _take(self, step: int, here: Sequence[Roaming], expected: Expected) -> None:
+        from_s, to_s = self.world.step_s(step), self.world.step_s(step + 1)
+        orders = [order for each in here for order in each.begin(step, from_s, expected)]
+        self._carrier.carry(orders, from_s, to_s)
         for order in orders:
             order.client.end(order)
         for each in here:

@@ -16,7 +16,7 @@ from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
 from testbed.simulation.growth import Stored
 from testbed.simulation.offloading import Step
-from testbed.simulation.stream import Stream
+from testbed.simulation.stream import Execution, Stream
 from testbed.simulation.uplink import Uplink, after
 
 
@@ -48,7 +48,8 @@ class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
 
     Attributes:
-        queries: so far, but for those that were taken.
+        queries: so far; where they are not kept, the last ones.
+        raised, cold_starts: how many they are, and those of them while the server lacks a layer.
         raise_s: when the next one is raised.
         growth: of what the server has, uploaded or received; known until then.
 
@@ -60,6 +61,7 @@ class Session:
         gap_s: from an answer to the next query.
         sharing: of the uplink between upload and queries (`attachment.Sharing`).
         uplink: as the query leaves it that was raised at the server before, where one was.
+        keeps: whether all queries are kept.
     """
 
     def __init__(
@@ -72,11 +74,14 @@ class Session:
         gap_s: float = 0.5,
         sharing: Sharing = "separate",
         uplink: Uplink | None = None,
+        keeps: bool = True,
     ) -> None:
         self._stream = stream
         self._gap_s = gap_s
         self._shared = sharing == "shared"
+        self._keeps = keeps
         self.queries: list[Queries] = []
+        self.raised = self.cold_starts = 0
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
@@ -97,13 +102,14 @@ class Session:
 
     def advance(self, until_s: float) -> int:
         """Raise the queries before a time, if the client stays so long; return how many."""
-        raised = 0
+        before = self.raised
         while self.raise_s < until_s:
-            next_s = self._received[0].time_s if self._received else inf
-            self.queries.append(self._raise(min(until_s, next_s)))
-            raised += self.queries[-1].number
-            self._take_in()
-        return raised
+            if self._received:
+                self._raise(min(until_s, self._received[0].time_s))
+                self._take_in()
+            else:
+                self._raise(until_s)
+        return self.raised - before
 
     def receive(self, arrivals: Iterable[Stored]) -> None:
         """Layers reach the server from elsewhere, after the queries that were raised so far.
@@ -119,12 +125,6 @@ class Session:
         while self._received and self._received[0].time_s <= self.raise_s:
             self.growth.leap(*self._received.popleft(), size_bytes)
             self._missing = after(size_bytes, self.growth.now_bytes)
-
-    def take_earlier(self) -> list[Queries]:
-        """Return its queries but for the last ones, and forget them."""
-        earlier = self.queries[:-1]
-        del self.queries[:-1]
-        return earlier
 
     def present_bytes(self, time_s: float) -> float:
         """Return how much the server has at a time, up to which it has been advanced."""
@@ -162,43 +162,86 @@ class Session:
     def give_up(self, time_s: float) -> None:
         """All is over at a time, up to which it has been advanced: an open query is not counted."""
         if self.queries and self._last_s + self.queries[-1].latency_s > time_s:
+            self.raised -= 1
+            self.cold_starts -= self.queries[-1].cold_start
             self.queries[-1:] = self.queries[-1].but_the_last()
 
-    def _raise(self, until_s: float) -> Queries:
-        """Raise the next query and those after it that are like it, at most those before a time."""
-        stream, first_s, missing = self._stream, self.raise_s, self._missing
-        level = stream.level(stream.size_bytes - missing) if missing else stream.levels - 1
-        steps, up_bytes, latency_s = stream.execution(level)
-        progress = 0.0
-        if missing and self._shared:  # a query's tensors and the upload take half the uplink each
-            latency_s += up_bytes / stream.up_bytes_s
-            progress = -float(up_bytes)
+    def _raise(self, until_s: float) -> None:
+        """Raise queries before a time: those that are like the next one, or more.
+
+        Only the last of them may be under way at that time.
+        """
+        if not self._keeps:
+            self.queries.clear()
+        if not self._missing:
+            self._raise_served(until_s)
+        elif self._shared:
+            self._raise_beside(until_s)
+        else:
+            self._raise_apart(until_s)
+
+    def _raise_served(self, until_s: float) -> None:
+        """Raise the queries before a time: the server has everything."""
+        steps, _, latency_s, _ = self._stream.execution(self._stream.size_bytes)
         period_s = latency_s + self._gap_s
-        progress += stream.up_bytes_s * period_s
-        number = ceil((until_s - first_s) / period_s)
-        if missing:
-            next_missing = stream.size_bytes - stream.starts_bytes[level + 1]
-            number = min(number, ceil((missing - next_missing) / progress))
-            if self._shared:  # all are answered before the upload is over, or it is a single one
-                number = max(1, min(number, floor(missing / progress)))
-        self._last_s = first_s + (number - 1) * period_s
-        self._last_missing = missing - (number - 1) * progress if missing else 0.0
-        if missing and self._shared:
-            uplink = self._uplink()
-            self._take(steps, uplink)
-            latency_s = uplink.now_s - self._last_s
-            uplink.wait(self._gap_s)
-            period_s = latency_s + self._gap_s
-            self.growth.extend(uplink.growth)
-            self._missing = uplink.missing
-        elif missing:
-            self._missing = after(self._last_missing, progress)
-            sent = self._last_missing - self._missing
-            self.growth.to(
-                self._last_s + sent / stream.up_bytes_s, stream.size_bytes - self._missing
-            )
+        number = ceil((until_s - self.raise_s) / period_s)
+        self.queries.append(Queries(self.raise_s, number, period_s, latency_s, steps, False))
+        self.raised += number
+        self._last_s, self._last_missing = self.raise_s + (number - 1) * period_s, 0.0
         self.raise_s = self._last_s + period_s
-        return Queries(first_s, number, period_s, latency_s, steps, bool(missing))
+
+    def _raise_apart(self, until_s: float) -> None:
+        """Raise the queries before a time, or until the server has everything.
+
+        Queries and the upload both have the whole uplink.
+        """
+        stream, gap_s, bytes_s = self._stream, self._gap_s, self._stream.up_bytes_s
+        size_bytes, next_s, left, raised = stream.size_bytes, self.raise_s, self._missing, 0
+        while left and next_s < until_s:
+            first_s, missing = next_s, left
+            execution = stream.execution(size_bytes - missing)
+            period_s = execution.latency_s + gap_s
+            sent = bytes_s * period_s
+            number = ceil((until_s - first_s) / period_s)
+            alike = ceil((missing - size_bytes + execution.until_bytes) / sent)
+            number = min(number, alike)
+            if self._keeps:
+                self.queries.append(_cold_start(first_s, number, period_s, execution))
+            raised += number
+            last_s, last_missing = first_s + (number - 1) * period_s, missing - (number - 1) * sent
+            next_s, left = last_s + period_s, after(last_missing, sent)
+        if not self._keeps:
+            self.queries.append(_cold_start(first_s, number, period_s, execution))
+        self.raised += raised
+        self.cold_starts += raised
+        self._last_s, self._last_missing = last_s, last_missing
+        self.raise_s, self._missing = next_s, left
+        self.growth.to(last_s + (last_missing - left) / bytes_s, size_bytes - left)
+
+    def _raise_beside(self, until_s: float) -> None:
+        """Raise the queries before a time that are like the next one, or that one alone.
+
+        While a query's tensors are on the uplink, they and the upload take half of it each.
+        """
+        stream, first_s, missing = self._stream, self.raise_s, self._missing
+        execution = stream.execution(stream.size_bytes - missing)
+        period_s = execution.latency_s + execution.up_bytes / stream.up_bytes_s + self._gap_s
+        sent = stream.up_bytes_s * period_s - execution.up_bytes
+        number = ceil((until_s - first_s) / period_s)
+        number = min(number, ceil((missing - stream.size_bytes + execution.until_bytes) / sent))
+        number = max(1, min(number, floor(missing / sent)))  # all are answered before its end
+        self._last_s = first_s + (number - 1) * period_s
+        self._last_missing = missing - (number - 1) * sent
+        uplink = self._uplink()
+        self._take(execution.steps, uplink)
+        latency_s = uplink.now_s - self._last_s
+        uplink.wait(self._gap_s)
+        self.growth.extend(uplink.growth)
+        self._missing, self.raise_s = uplink.missing, uplink.now_s
+        period_s = latency_s + self._gap_s
+        self.queries.append(Queries(first_s, number, period_s, latency_s, execution.steps, True))
+        self.raised += number
+        self.cold_starts += number
 
     def _uplink(self, leaves_s: float = inf, missing_there: float = 0.0) -> Uplink:
         """Return the uplink when the last query is raised."""
@@ -225,3 +268,7 @@ class Session:
             held.update(step.returned if step.on_server else step.layers)
             taken.append(step)
         return tuple(taken)
+
+
+def _cold_start(first_s: float, number: int, period_s: float, execution: Execution) -> Queries:
+    return Queries(first_s, number, period_s, execution.latency_s, execution.steps, True)

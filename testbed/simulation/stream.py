@@ -21,11 +21,14 @@ class Execution(NamedTuple):
         steps: that it takes.
         up_bytes: what it sends to the server.
         latency_s: how long it takes if nothing else uses the link.
+        until_bytes: how much of the stream the server has when queries first execute in another
+            way, or all of it.
     """
 
     steps: tuple[Step, ...]
     up_bytes: int
     latency_s: float
+    until_bytes: int
 
 
 class Stream:
@@ -57,27 +60,24 @@ class Stream:
         self.size_bytes = self.layer_ends_bytes[-1] if self.layers else 0
         self._counts = list(accumulate(map(len, groups), initial=0))
         self.starts_bytes = [self.layer_ends_bytes[n - 1] if n else 0 for n in self._counts]
-        self._execution: list[Execution | None] = [None] * len(self._counts)
+        self._executions: list[Execution | None] = [None] * len(self._counts)
         self.up_bytes_s = offloading.costs.up_bps * goodput / 8
         self.down_bytes_s = offloading.costs.down_bps * goodput / 8
 
-    def execution(self, level: int) -> Execution:
-        """Return how queries execute at a level."""
-        found = self._execution[level]
+    def execution(self, present_bytes: float) -> Execution:
+        """Return how queries execute with so much of the stream at the server."""
+        level = bisect_right(self.starts_bytes, present_bytes) - 1
+        found = self._executions[level]
         if found is None:
-            steps = self.offloading.steps(self.layers[: self._counts[level]])
+            steps = self._steps(level)
             up_bytes = sum(step.up_bytes for step in steps)
-            found = self._execution[level] = Execution(steps, up_bytes, self._latency_s(steps))
+            following, last = level + 1, len(self._counts) - 1
+            while following < last and self._steps(following) == steps:
+                following += 1
+            until_bytes = self.starts_bytes[min(following, last)]
+            found = Execution(steps, up_bytes, self._latency_s(steps), until_bytes)
+            self._executions[level:following] = [found] * (following - level)
         return found
-
-    @property
-    def levels(self) -> int:
-        """How many there are."""
-        return len(self._counts)
-
-    def level(self, present_bytes: float) -> int:
-        """Return the level at which so much of the stream is at the server."""
-        return bisect_right(self.starts_bytes, present_bytes) - 1
 
     def whole_layers(self, present_bytes: float) -> int:
         """Return how many layers lie whole in so much of the stream."""
@@ -101,6 +101,9 @@ class Stream:
         if tuple(layers) != self.layers[: len(layers)]:
             raise ValueError("the layers are no prefix of the order of upload")
         return self.layer_ends_bytes[len(layers) - 1] if layers else 0
+
+    def _steps(self, level: int) -> tuple[Step, ...]:
+        return self.offloading.steps(self.layers[: self._counts[level]])
 
     def _latency_s(self, steps: Sequence[Step]) -> float:
         return sum(

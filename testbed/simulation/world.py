@@ -84,6 +84,11 @@ class World:
         """Return the layers that a server shall have, in the order of upload."""
         return self.stream.layers
 
+    @cached_property
+    def routes(self) -> bool:
+        """Whether clients may use another server than their access point's."""
+        return type(self.policy).serving is not Policy.serving
+
     def serving(self, place: int, before: int) -> int:
         """Return who executes for a client at an access point; `before` did, -1 for nobody."""
         server = self.policy.serving(self.names[place], self.names[before] if before >= 0 else None)
@@ -108,25 +113,30 @@ class World:
                 f"{type(self.policy).__name__}: {error}; the simulator has no other offers"
             ) from error
 
-    def check(self, offers: Sequence[Offer], situation: Situation) -> None:
-        """Refuse what a policy may decide and the simulator does not carry out.
+    def offers(self, situation: Situation) -> dict[int, Offer]:
+        """Return what the policy offers, by the number of the destination.
 
         Raises:
-            ConfigurationError: there is such an offer, or one to a server that is none.
+            ConfigurationError: there is an offer that the simulator does not carry out, or one to
+                a server that is none.
         """
-        if not offers:
-            return
-        known, policy = self.number_of, type(self.policy).__name__
-        if len({offer.destination for offer in offers}) < len(offers):
-            raise ConfigurationError(f"{policy}: two offers to one server; offer all at once")
+        policy, known, ends_s = self.policy, self.number_of, situation.ends_s
+        offers = policy.offers(situation)
+        found = {}
         for offer in offers:
             if offer.destination not in known or offer.source not in known:
                 raise ConfigurationError(
-                    f"{policy}: offers from {offer.source!r} to {offer.destination!r}, which are"
-                    " not both access points of this run"
+                    f"{type(policy).__name__}: offers from {offer.source!r} to"
+                    f" {offer.destination!r}, which are not both access points of this run"
                 )
-            if offer.ends_s != situation.ends_s:
+            if offer.ends_s != ends_s:
                 raise ConfigurationError(
-                    f"{policy}: an offer ends at {offer.ends_s:g} s; in the simulator all end with"
-                    f" the interval, at {situation.ends_s:g} s"
+                    f"{type(policy).__name__}: an offer ends at {offer.ends_s:g} s; in the"
+                    f" simulator all end with the interval, at {ends_s:g} s"
                 )
+            found[known[offer.destination]] = offer
+        if len(found) < len(offers):
+            raise ConfigurationError(
+                f"{type(policy).__name__}: two offers to one server; offer all at once"
+            )
+        return found

@@ -76,7 +76,7 @@ def walk(
     roaming = Roaming(world, 0, client, first * STEP_S, details=True)
     expected = foresight.between(0, client.leaves)
     for step in range(client.enters, client.leaves):
-        orders = roaming.begin(step, expected)
+        orders = roaming.begin(step, world.step_s(step), expected)
         (carrier or Unlimited()).carry(orders, world.step_s(step), world.step_s(step + 1))
         for order in orders:
             roaming.end(order)

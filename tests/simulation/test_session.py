@@ -125,13 +125,14 @@ def test_the_next_server_hears_the_query_after_the_one_in_flight() -> None:
     assert session.raise_s == pytest.approx(0.81 + 0.5)
 
 
-def test_levels_lie_between_the_groups_of_layers() -> None:
+def test_queries_execute_in_one_way_until_a_group_of_layers_is_complete() -> None:
     stream = Stream(chain(), [(0,), (1,)])
     assert stream.size_bytes == 3_000_000
-    assert [stream.level(each) for each in (0, 999_999, 1_000_000, 3_000_000)] == [0, 0, 1, 2]
+    found = [stream.execution(each) for each in (0, 999_999, 1_000_000, 3_000_000)]
+    assert [each.until_bytes for each in found] == [1e6, 1e6, 3e6, 3e6]
     assert [stream.whole_layers(each) for each in (0, 1e6, 2.9e6, 3e6)] == [0, 1, 1, 2]
-    latency_s = [stream.execution(level).latency_s for level in range(stream.levels)]
-    assert latency_s == sorted(latency_s, reverse=True)
+    assert found[0] is found[1]
+    assert found[0].latency_s > found[2].latency_s > found[3].latency_s
     assert stream.bytes_of(()) == 0
     assert stream.bytes_of((0, 1)) == 3_000_000
 
