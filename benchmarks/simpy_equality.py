@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from unittest.mock import patch
 
 import numpy as np
@@ -102,7 +103,7 @@ def differences_of(logs: Sequence[Log], counts: Sequence[Counts]) -> list[str]:
 
 
 def _differing(log: Log, counts: Counts) -> Iterator[tuple[str, object, object]]:
-    moves = [Move(*moved) for moved in log.handovers]
+    moves = [Move(*astuple(moved)) for moved in log.handovers]
     if len(moves) != len(counts.moves):
         yield "attachments", len(moves), len(counts.moves)
     for ours, theirs in zip(moves, counts.moves, strict=False):

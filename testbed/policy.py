@@ -7,8 +7,9 @@ each report of a client's position.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from testbed.config import Migration
 from testbed.dnn.cold_start import ColdStart
@@ -38,8 +39,7 @@ def is_kept(settings: Migration, probability: Sequence[float]) -> bool:
     return within(settings.ttl_intervals, probability) >= settings.keep_probability
 
 
-@dataclass(slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What the master knows when a client reports its position."""
 
     current: str  # the server that the client is attached to

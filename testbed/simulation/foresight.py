@@ -6,6 +6,7 @@ batches; the policies are asked about one person at one step, as they are by the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from testbed.simulation.surroundings import Surroundings
 from testbed.values import AccessPoint, Fix, Schedule
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _MOST_ROWS = 100_000  # predicted at once
 
@@ -44,6 +46,21 @@ class Client:
     def enters(self) -> int:
         """The first step at which it takes part."""
         return max(self.first, 0)
+
+    @cached_property
+    def servers(self) -> IntArray:
+        """`attached`, as an array."""
+        return np.array(self.attached, dtype=np.int64)
+
+    @cached_property
+    def _moves(self) -> list[int]:
+        """The steps at which it comes to another access point, and when it leaves."""
+        moves = np.flatnonzero(np.diff(self.servers)) + self.enters + 1
+        return [*moves.tolist(), self.leaves]
+
+    def moves_after(self, step: int) -> int:
+        """Return at which step it next comes to another access point, or leaves."""
+        return self._moves[bisect_right(self._moves, step)]
 
     @property
     def leaves(self) -> int:
@@ -85,15 +102,16 @@ class Foresight:
         return self._latest[1]
 
     def _between(self, start: int, stop: int) -> Expected:
-        rows, recents, total = [], [], 0
+        rows, recents, attached, total = [], [], [], 0
         for client, told in zip(self._clients, self._told, strict=True):
             known = client.first + self._predictor.n - 1  # the step of the first row of `told`
             since = max(start, known, client.enters)
             until = max(since, min(stop, client.leaves))
             rows.append((since, until, total - since))
             recents.append(told[since - known : until - known])
+            attached.append(client.servers[since - client.enters : until - client.enters])
             total += until - since
-        return Expected(self._predictor, self._access_points, self._around, rows, recents)
+        return Expected(self._predictor, self._access_points, self._around, rows, recents, attached)
 
 
 class Expected:
@@ -106,11 +124,13 @@ class Expected:
         around: Neighbourhood | None,
         rows: Sequence[tuple[int, int, int]],
         recents: Sequence[FloatArray],
+        attached: Sequence[IntArray],
     ) -> None:
         self._predictor = predictor
         self._access_points = access_points
         self._rows = rows
         self._recents = np.concatenate(recents)
+        self._attached = attached
         self._around = around
 
     def row(self, client: int, step: int) -> int | None:
@@ -119,20 +139,24 @@ class Expected:
         return step + offset if since <= step < until else None
 
     @cached_property
-    def places_m(self) -> list[list[float]]:
-        """Where the client will be one interval later, x and y, by row."""
-        return self._surroundings.places_m
-
-    def around(self, row: int, radius_m: float) -> list[str]:
-        """Return the access points within `radius_m` of a row's place, nearest first."""
-        return self._surroundings.around(row, radius_m)
+    def lasts(self) -> list[int]:
+        """For how many steps a row's client stays there and is expected at the same place."""
+        attached = np.concatenate(self._attached)
+        new = self.surroundings.new.copy()
+        new[1:] |= attached[1:] != attached[:-1]
+        new[[since + offset for since, until, offset in self._rows if until > since]] = True
+        changes = np.append(np.flatnonzero(new), len(new))
+        rows = np.arange(len(new))
+        steps: list[int] = (changes[np.searchsorted(changes, rows, side="right")] - rows).tolist()
+        return steps
 
     def visits(self, row: int) -> dict[str, tuple[float, ...]]:
         """Return the probabilities of visits by access point, the likeliest next first."""
         return visits(self._access_points, self._candidates, row)
 
     @cached_property
-    def _surroundings(self) -> Surroundings:
+    def surroundings(self) -> Surroundings:
+        """Where each row's client will be one interval later, and the access points around."""
         nobody = not len(self._recents)
         predicted_m = np.empty((0, 2)) if nobody else self._predictor.predict(self._recents)
         return Surroundings(self._access_points, predicted_m, self._around)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from testbed.simulation.roaming import Roaming
 
 
-class Moved(NamedTuple):
+@dataclass(slots=True)
+class Moved:
     """A handover, or with no server before it the first attachment.
 
     Args:

@@ -32,6 +32,9 @@ class _Copy(Hold):
 class Roaming:
     """A client of a run. Each step: `begin`, `end` every order once it is carried out, `settle`.
 
+    Attributes:
+        wakes: the step from which on that is needed; before it, nothing is that was not before.
+
     Args:
         world: what it shares with the others.
         number: which client it is.
@@ -57,8 +60,8 @@ class Roaming:
         self._reports = details or world.policy.migrates
         self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
-        self._predicted_m: list[float] = []  # when it last reported
-        #: What it was offered then, where all is there and an equal report gets equal offers.
+        self.wakes = 0
+        #: What it was offered at its last report, and is again while it sleeps.
         self._standing: list[_Copy] | None = None
         self._moved: Moved | None = None  # in this step
         self._raised = 0  # queries, since then
@@ -66,22 +69,26 @@ class Roaming:
 
     def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
+        if self._standing is not None:
+            until_s = self._world.step_s(step - 1) + self._world.time_to_live_s
+            for copy in self._standing:
+                copy.offered_until_s = until_s
+            self._standing = None
         place = self.client.attached[step - self.enters]
         if place != self._place:
             self._hand_over(place, step, now_s)
+        self.wakes = step + 1
         if not self._reports:
+            if self._server == place:
+                self.wakes = self.client.moves_after(step)
             return ()
         row = expected.row(self._number, step)
         if row is None:
             return ()
-        predicted_m = expected.places_m[row]
-        if self._standing is None or predicted_m != self._predicted_m:
-            self._predicted_m = predicted_m
-            return self._report(step, now_s, expected, row)
-        until_s = now_s + self._world.time_to_live_s
-        for copy in self._standing:
-            copy.offered_until_s = until_s
-        return ()
+        orders = self._report(step, now_s, expected, row)
+        if self._standing is not None:
+            self.wakes = step + expected.lasts[row]
+        return orders
 
     def end(self, order: Order) -> None:
         """An order has been carried out, as far as it could be."""
@@ -104,7 +111,8 @@ class Roaming:
         before_bytes = self._present_bytes(self._world.step_s(step)) if routes else 0.0
         self._advance(self._world.step_s(step + 1))
         if self._moved is not None:
-            self.log.handovers.append(self._moved._replace(queries=self._raised))
+            self._moved.queries = self._raised
+            self.log.handovers.append(self._moved)
             self._moved = None
         if routes:
             uploaded_bytes = self._present_bytes(self._world.step_s(step + 1)) - before_bytes
@@ -145,7 +153,6 @@ class Roaming:
         )
         self._raised = 0
         self._place = place
-        self._standing = None
         self._holdings.at(self._world.names[place], now_s)
 
     def _attach(self, server: int, now_s: float) -> float:
@@ -220,11 +227,11 @@ class Roaming:
         return self._session.present_bytes(now_s)
 
     def _report(self, step: int, now_s: float, expected: Expected, row: int) -> list[Order]:
-        world, (x_m, y_m) = self._world, self._predicted_m
+        world, (x_m, y_m) = self._world, expected.surroundings.places_m[row]
         situation = Situation(
             current=world.names[self._place],
             prediction=Prediction(self.client.name, now_s, x_m, y_m),
-            around=partial(expected.around, row),
+            around=partial(expected.surroundings.around, row),
             plan=world.plan,
             layer_bytes=world.layer_bytes,
             ends_s=now_s + world.interval_s,
@@ -254,7 +261,8 @@ class Roaming:
             want_bytes = world.wanted_bytes(offer.layers)
             if copy.present_bytes < want_bytes or details:
                 orders += self._order(offer, want_bytes, step, now_s)
-        self._standing = held if memoryless and not (orders or details) else None
+        if memoryless and not (orders or details) and self._server == self._place:
+            self._standing = held
         return orders
 
     def _order(self, offer: Offer, want_bytes: int, step: int, now_s: float) -> list[Order]:

@@ -15,7 +15,7 @@ from testbed.mobility.neighbourhood import FloatArray
 from testbed.policies import build_predictor, find_policy
 from testbed.simulation.carrier import Carrier
 from testbed.simulation.foresight import Client, Expected, Foresight
-from testbed.simulation.log import Log
+from testbed.simulation.log import Log, Order
 from testbed.simulation.offloading import Offloading
 from testbed.simulation.roaming import Roaming
 from testbed.simulation.stream import Stream
@@ -115,11 +115,14 @@ class Simulation:
 
     def _take(self, step: int, here: Sequence[Roaming], expected: Expected) -> None:
         from_s, to_s = self.world.step_s(step), self.world.step_s(step + 1)
-        orders = [order for each in here for order in each.begin(step, from_s, expected)]
+        orders: list[Order] = []
+        awake = [each for each in here if each.wakes <= step]
+        for each in awake:
+            orders += each.begin(step, from_s, expected)
         self._carrier.carry(orders, from_s, to_s)
         for order in orders:
             order.client.end(order)
-        for each in here:
+        for each in awake:
             each.settle(step)
 
 

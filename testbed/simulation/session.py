@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from testbed.dnn.crossings import local_rest
 from testbed.simulation.attachment import Sharing
-from testbed.simulation.growth import Stored
+from testbed.simulation.growth import Growth, Stored
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Execution, Stream
-from testbed.simulation.uplink import Uplink, after
+from testbed.simulation.uplink import NOTHING_BYTES, Uplink, after
 
 
 class Queries(NamedTuple):
@@ -85,9 +85,12 @@ class Session:
         self.raise_s = raise_s
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
-        uplink = uplink or self._uplink()
-        uplink.wait(raise_s - uplink.now_s)
-        self.growth, self._missing = uplink.growth, uplink.missing  # at `raise_s`
+        # At `raise_s`:
+        self.growth, self._missing = Growth(attached_s, present_bytes), self._last_missing
+        if uplink is not None or self._missing:
+            uplink = uplink or self._uplink()
+            uplink.wait(raise_s - uplink.now_s)
+            self.growth, self._missing = uplink.growth, uplink.missing
         self._received: deque[Stored] = deque()  # from elsewhere, later than that
 
     @property
@@ -209,7 +212,9 @@ class Session:
                 self.queries.append(_cold_start(first_s, number, period_s, execution))
             raised += number
             last_s, last_missing = first_s + (number - 1) * period_s, missing - (number - 1) * sent
-            next_s, left = last_s + period_s, after(last_missing, sent)
+            next_s, left = last_s + period_s, last_missing - sent
+            if left <= NOTHING_BYTES:
+                left = 0.0
         if not self._keeps:
             self.queries.append(_cold_start(first_s, number, period_s, execution))
         self.raised += raised

@@ -21,8 +21,7 @@ class Execution(NamedTuple):
         steps: that it takes.
         up_bytes: what it sends to the server.
         latency_s: how long it takes if nothing else uses the link.
-        until_bytes: how much of the stream the server has when queries first execute in another
-            way, or all of it.
+        until_bytes: how much of the stream the server has when it may change, or all of it.
     """
 
     steps: tuple[Step, ...]
@@ -69,14 +68,11 @@ class Stream:
         level = bisect_right(self.starts_bytes, present_bytes) - 1
         found = self._executions[level]
         if found is None:
-            steps = self._steps(level)
+            steps = self.offloading.steps(self.layers[: self._counts[level]])
             up_bytes = sum(step.up_bytes for step in steps)
-            following, last = level + 1, len(self._counts) - 1
-            while following < last and self._steps(following) == steps:
-                following += 1
-            until_bytes = self.starts_bytes[min(following, last)]
+            until_bytes = self.starts_bytes[min(level + 1, len(self._counts) - 1)]
             found = Execution(steps, up_bytes, self._latency_s(steps), until_bytes)
-            self._executions[level:following] = [found] * (following - level)
+            self._executions[level] = found
         return found
 
     def whole_layers(self, present_bytes: float) -> int:
@@ -101,9 +97,6 @@ class Stream:
         if tuple(layers) != self.layers[: len(layers)]:
             raise ValueError("the layers are no prefix of the order of upload")
         return self.layer_ends_bytes[len(layers) - 1] if layers else 0
-
-    def _steps(self, level: int) -> tuple[Step, ...]:
-        return self.offloading.steps(self.layers[: self._counts[level]])
 
     def _latency_s(self, steps: Sequence[Step]) -> float:
         return sum(

@@ -14,6 +14,10 @@ from testbed.values import AccessPoint, names_around
 class Surroundings:
     """The access points around b places.
 
+    Attributes:
+        places_m: (b, 2), as lists.
+        new: whether each place is another than the one before, (b,).
+
     Args:
         access_points: all there are.
         places_m: (b, 2).
@@ -29,16 +33,16 @@ class Surroundings:
     ) -> None:
         self._access_points = access_points
         self.places_m: list[list[float]] = places_m.tolist()
+        # People stay: a place is looked up once if it is the one before again
+        self.new = np.append(True, (places_m[1:] != places_m[:-1]).any(axis=1))[: len(places_m)]
         self._reach_m = -1.0 if known is None else known.radius_m
         if known is None:
             return
-        # People stay: a place is looked up once if it is the one before again
-        new = np.append(True, (places_m[1:] != places_m[:-1]).any(axis=1))[: len(places_m)]
-        servers, distance_m = known.within(places_m[new])
+        servers, distance_m = known.within(places_m[self.new])
         order = np.argsort(distance_m, axis=1, kind="stable")
         servers = np.take_along_axis(servers, order, axis=1)
         self._distance_m = np.take_along_axis(distance_m, order, axis=1)
-        self._row = (np.cumsum(new) - 1).tolist()
+        self._row = (np.cumsum(self.new) - 1).tolist()
         names = np.array([each.name for each in access_points], dtype=object)[servers].tolist()
         counts = (servers != NOBODY).sum(axis=1).tolist()
         self._names = [row[:count] for row, count in zip(names, counts, strict=True)]

@@ -47,10 +47,19 @@ def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
     expected = foresight.between(0, 10)
     rows = [[expected.row(client, step) for step in range(5)] for client in (0, 1)]
     assert rows == [[0, 1, 2, None, None], [None, None, 3, 4, None]]
-    assert [expected.places_m[row][0] for row in range(5)] == [100.0, 150.0, 200.0, 200.0, 220.0]
-    near = [expected.around(row, 60.0) for row in range(5)]
+    assert [expected.surroundings.places_m[row][0] for row in range(5)] == [
+        100.0,
+        150.0,
+        200.0,
+        200.0,
+        220.0,
+    ]
+    near = [expected.surroundings.around(row, 60.0) for row in range(5)]
     assert near == [["b"], ["b", "c"], ["c"], ["c"], ["c"]]
-    assert [expected.around(1, radius_m) for radius_m in (40.0, 200.0)] == [[], ["b", "c", "a"]]
+    assert [expected.surroundings.around(1, radius_m) for radius_m in (40.0, 200.0)] == [
+        [],
+        ["b", "c", "a"],
+    ]
 
 
 def test_nothing_is_expected_where_nobody_is() -> None:
@@ -76,5 +85,9 @@ def test_blocks_of_steps_expect_the_same_as_all_at_once() -> None:
                 row, same = block.row(client, step), whole.row(client, step)
                 assert (row is None) == (same is None)
                 if row is not None and same is not None:
-                    assert block.places_m[row] == pytest.approx(whole.places_m[same])
-                    assert block.around(row, 80.0) == whole.around(same, 80.0)
+                    assert block.surroundings.places_m[row] == pytest.approx(
+                        whole.surroundings.places_m[same]
+                    )
+                    assert block.surroundings.around(row, 80.0) == whole.surroundings.around(
+                        same, 80.0
+                    )
