@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
 from unittest.mock import patch
 
 import numpy as np
@@ -19,7 +18,7 @@ from testbed.movement import Movement, prepare
 from testbed.policies import build_predictor
 from testbed.simulation.carrier import Unlimited
 from testbed.simulation.foresight import clients_of
-from testbed.simulation.log import Log
+from testbed.simulation.log import Log, Moved
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.run import Simulation as Run
 
@@ -103,7 +102,7 @@ def differences_of(logs: Sequence[Log], counts: Sequence[Counts]) -> list[str]:
 
 
 def _differing(log: Log, counts: Counts) -> Iterator[tuple[str, object, object]]:
-    moves = [Move(*astuple(moved)) for moved in log.handovers]
+    moves = [_move(moved) for moved in log.handovers]
     if len(moves) != len(counts.moves):
         yield "attachments", len(moves), len(counts.moves)
     for ours, theirs in zip(moves, counts.moves, strict=False):
@@ -122,3 +121,10 @@ def _differing(log: Log, counts: Counts) -> Iterator[tuple[str, object, object]]
 
 def _counted(move: Move) -> tuple[int, int, int, bool, int]:
     return move.step, move.source, move.destination, move.hit, move.queries
+
+
+def _move(moved: Moved) -> Move:
+    return Move(
+        *(moved.step, moved.source, moved.destination, moved.present_bytes, moved.hit),
+        queries=moved.queries,
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,6 +21,7 @@ from testbed.movement import People
 from testbed.policies import find_policy
 from testbed.simulation.carrier import Unlimited
 from testbed.simulation.foresight import Client, Foresight, clients_of
+from testbed.simulation.log import Log, Moved
 from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.simulation.run import Simulation as Run
 from testbed.simulation.run import foresight_of
@@ -82,16 +84,42 @@ class Walkers:
 class Outcome:
     """What came of a run, in total.
 
-    `queries_after` counts those in the interval after each change of server, `queries` all;
-    `backhaul` is the run's table, `backhaul_bytes` what servers sent into it for any cause.
+    `logs` are what each client did, `backhaul` is the run's table, `servers` their names by number.
     """
 
-    handovers: int
-    hits: int
-    queries_after: int
-    queries: int
-    migrated_bytes: float
+    logs: Sequence[Log]
     backhaul: pd.DataFrame
+    servers: Sequence[str]
+
+    @cached_property
+    def moves(self) -> list[list[Moved]]:
+        """Each client's changes of server."""
+        return [[moved for moved in log.handovers if moved.source >= 0] for log in self.logs]
+
+    @cached_property
+    def all_moves(self) -> list[Moved]:
+        """Everyone's changes of server."""
+        return [moved for moves in self.moves for moved in moves]
+
+    @property
+    def handovers(self) -> int:
+        """How many changes of server there were."""
+        return len(self.all_moves)
+
+    @property
+    def queries_after(self) -> int:
+        """Queries raised in the interval after each change of server."""
+        return sum(moved.queries for moved in self.all_moves)
+
+    @property
+    def queries(self) -> int:
+        """All that were answered."""
+        return sum(log.queries for log in self.logs)
+
+    @property
+    def migrated_bytes(self) -> float:
+        """Layers sent from server to server."""
+        return sum(count for log in self.logs for *_, count in log.sent)
 
     @property
     def backhaul_bytes(self) -> float:
@@ -101,7 +129,12 @@ class Outcome:
     @property
     def hit_ratio(self) -> float:
         """Share of the handovers that were hits."""
-        return self.hits / self.handovers if self.handovers else float("nan")
+        return share(moved.hit for moved in self.all_moves)
+
+    @property
+    def chosen_ratio(self) -> float:
+        """Share of the handovers to servers that had been offered layers, arrived or not."""
+        return share(moved.chosen for moved in self.all_moves)
 
 
 def each_split(movements: Movements, models: Sequence[str]) -> Iterator[tuple[int, str, Walkers]]:
@@ -146,15 +179,14 @@ def simulate(settings: Experiment, offloading: Offloading, who: Walkers) -> Outc
         foresight=who.foresight(settings.migration),
     )
     logs = run.run()
-    moved = [moved for log in logs for moved in log.handovers if moved.source >= 0]
-    return Outcome(
-        handovers=len(moved),
-        hits=sum(each.hit for each in moved),
-        queries_after=sum(each.queries for each in moved),
-        queries=sum(log.queries for log in logs),
-        migrated_bytes=sum(count for log in logs for *_, count in log.sent),
-        backhaul=backhaul_of(run.world, logs, goodput=1.0),
-    )
+    servers = [each.name for each in who.people.access_points]
+    return Outcome(logs, backhaul_of(run.world, logs, goodput=1.0), servers)
+
+
+def share(which: Iterable[bool]) -> float:
+    """Return the share of what is true; NaN of nothing."""
+    found = list(which)
+    return sum(found) / len(found) if found else float("nan")
 
 
 def peaks_mbps(outcome: Outcome, people: People) -> tuple[float, float, float]:

@@ -100,6 +100,7 @@ FIG9_OPTIMIZABLE = {"mobilenet": 3_500, "inception": 40_000, "resnet": 64_000}
 # 100 Mbit/s
 PEAKS_MBPS = {"kaist": (616, 205), "geolife": (667, 359)}
 UNDER_100_MBPS = (0.60, 0.70)
+CLIENTS_AT_PEAK = {"kaist": 13, "geolife": 18}  # whose layers that server sent at its peak
 
 
 class Fractional(NamedTuple):
@@ -109,6 +110,11 @@ class Fractional(NamedTuple):
     full_mbps: int
     fractional_mbps: int
     queries_lost: float
+
+    @property
+    def saved(self) -> float:
+        """Share of the peak uplink."""
+        return 1 - self.fractional_mbps / self.full_mbps
 
 
 FIG10 = {

@@ -119,10 +119,14 @@ class PerDnn(Policy):
             layers = partial(self._fraction, situation, fraction_mb)
         return [situation.offer(server, layers(server)) for server in self.destinations(situation)]
 
+    def is_limited(self, source: str, destination: str) -> bool:
+        """Whether one of two servers is crowded."""
+        return source in self.settings.crowded or destination in self.settings.crowded
+
     def _fraction(self, situation: Situation, size_mb: float, destination: str) -> Sequence[int]:
         """Return the first layers of so many megabytes, or all where no crowded server is at it."""
         layers, crowded = situation.plan(destination), self.settings.crowded
-        if crowded and situation.current not in crowded and destination not in crowded:
+        if crowded and not self.is_limited(situation.current, destination):
             return layers
         sent = np.cumsum([situation.layer_bytes[layer] for layer in layers])
         return layers[: int(np.searchsorted(sent, size_mb * 1e6, side="right"))]

@@ -118,6 +118,23 @@ def test_fraction_limits_what_crowded_servers_send_and_receive(
     assert offer.layers == ((2, 0) if limited else (2, 0, 1))
 
 
+def test_a_policy_may_limit_other_transfers() -> None:
+    class Receivers(PerDnn):
+        def is_limited(self, source: str, destination: str) -> bool:
+            return destination in self.settings.crowded
+
+    for crowded, sent in (("near", (2, 0)), ("here", (2, 0, 1))):
+        settings = Migration(radius_m=5.0, fraction_mb=4.5, crowded=(crowded,))
+        assert [offer.layers for offer in Receivers(settings).offers(situation())] == [sent]
+
+
+def test_no_policy_is_memoryless_that_does_not_say_so() -> None:
+    class Another(PerDnn):
+        pass
+
+    assert PerDnn.memoryless and not Another.memoryless
+
+
 def test_crowded_servers_without_a_fraction_are_not_limited() -> None:
     (offer,) = PerDnn(Migration(radius_m=5.0, crowded=("near",))).offers(situation())
     assert offer.layers == (2, 0, 1)

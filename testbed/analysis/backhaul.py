@@ -164,11 +164,25 @@ def crowded_servers(folder: RunFolder) -> list[str]:
     return most_crowded(read_table(folder.path, "backhaul"), servers)
 
 
-def most_crowded(backhaul: pd.DataFrame, servers: Sequence[str]) -> list[str]:
+def busiest_interval(backhaul: pd.DataFrame) -> tuple[int, str] | None:
+    """Return the interval of the highest uplink of all and whose it is; None if nothing is sent."""
+    sent = backhaul[backhaul["direction"] == "uplink"]
+    if sent.empty:
+        return None
+    interval, server = sent.groupby(["interval", "server"])["mbps"].sum().idxmax()
+    return int(interval), str(server)
+
+
+def most_crowded(
+    backhaul: pd.DataFrame, servers: Sequence[str], interval: int | None = None
+) -> list[str]:
     """Return the servers with the highest peak uplinks, the most crowded first.
 
-    They are `CROWDED_SHARE` of all servers, and at least one, but none that sent nothing.
+    They are `CROWDED_SHARE` of all servers, and at least one, but none that sent nothing. With an
+    interval, what they sent in that one counts.
     """
+    if interval is not None:
+        backhaul = backhaul[backhaul["interval"] == interval]
     uplink = peaks(backhaul, servers)["uplink"]
     number = max(1, int(len(servers) * CROWDED_SHARE))
     return [str(server) for server in uplink[uplink > 0].nlargest(number).index]

@@ -23,6 +23,7 @@ class Moved:
         source, destination: numbers of access points; -1 for none.
         present_bytes: of the stream at the destination then.
         hit: nothing was missing.
+        chosen: it had been offered layers, and held what came of them.
         queries: raised in the interval after it.
     """
 
@@ -31,6 +32,7 @@ class Moved:
     destination: int
     present_bytes: float
     hit: bool
+    chosen: bool
     queries: int = 0
 
 

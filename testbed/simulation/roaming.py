@@ -142,18 +142,20 @@ class Roaming:
                 self.log.take_back()  # it was raised at the server before
 
     def _hand_over(self, place: int, step: int, now_s: float) -> None:
-        server = self._world.serving(place, self._server)
+        world = self._world
+        server = world.serving(place, self._server)
+        held = self._copies.get(server)
+        chosen = world.policy.preloaded or (held is not None and held.offered_until_s > now_s)
         if server != self._server:
             present_bytes = self._attach(server, now_s)
         else:
             self._advance(now_s)
             present_bytes = self._present_bytes(now_s)
-        self._moved = Moved(
-            step, self._place, place, present_bytes, present_bytes >= self._world.stream.size_bytes
-        )
+        hit = present_bytes >= world.stream.size_bytes
+        self._moved = Moved(step, self._place, place, present_bytes, hit, chosen)
         self._raised = 0
         self._place = place
-        self._holdings.at(self._world.names[place], now_s)
+        self._holdings.at(world.names[place], now_s)
 
     def _attach(self, server: int, now_s: float) -> float:
         """Begin to upload to a server and to have it execute; return what it has."""

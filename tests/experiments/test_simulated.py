@@ -40,6 +40,18 @@ def test_fig_10_saves_more_and_loses_more_the_less_is_migrated(tmp_path: Path) -
     assert (tmp_path / "out" / "figures" / "fig10.png").stat().st_size > 10_000
 
 
+def test_differences_from_the_paper_are_taken_apart(tmp_path: Path) -> None:
+    row, *more = printed("paper_differences", tmp_path / "out", *FEW, "--models", "resnet")["rows"]
+    assert not more
+    assert 0 < row["hits_50"] <= row["chosen_50"] <= row["chosen_100"] < 1
+    assert 1 < row["queries_nothing"] < row["queries_everything"] < 60
+    assert 0 < row["back_5"] <= row["back_10"] < 1
+    assert row["later_mbps"] <= row["first_mbps"]
+    assert row["first_clients"] >= 1
+    assert 0 < row["sent_lost"] < row["own_lost"] < 1  # who is not limited in receiving loses less
+    assert row["own_mbps"] < row["first_mbps"]
+
+
 def hours_of(people: int, folder: Path) -> Path:
     """Write the first hours of some of the synthetic campus's people in CRAWDAD's format."""
     folder.mkdir()
@@ -83,6 +95,7 @@ def test_the_frontier_has_every_policy_and_judges_the_goals(tmp_path: Path) -> N
         ),
         (("fig10_fractional", "--radius", "-5"), "metres above 0"),
         (("fig9_hit_ratio", "--models", "vgg"), "vgg is none of the paper's"),
+        (("paper_differences", "--models", "vgg"), "vgg is none of the paper's"),
         (("fig10_fractional", "--fractions", "10,much"), "megabytes above 0"),
         (("fig10_fractional", "--fractions", "0"), "megabytes above 0"),
         (("kaist_inception", "--engine", "simulate", "--duration", "-5"), "replay.duration_s"),

@@ -62,6 +62,15 @@ def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
     ]
 
 
+def test_who_stays_and_is_expected_at_the_same_place_changes_nothing() -> None:
+    one = Client("one", 0, on_line(0, 0, 0, 0, 0, 10), (0, 0, 1, 1, 1, 1))
+    two = Client("two", 0, on_line(0, 0, 0, 0), (0, 0, 0, 0))
+    expected = Foresight(ConstantVelocity(2), PLACES, [one, two], reach_m=60.0).between(0, 10)
+    assert [expected.row(0, step) for step in range(7)] == [None, 0, 1, 2, 3, 4, None]
+    assert expected.lasts == [1, 3, 2, 1, 1, 3, 2, 1]
+    assert [one.moves_after(step) for step in range(6)] == [2, 2, 6, 6, 6, 6]
+
+
 def test_nothing_is_expected_where_nobody_is() -> None:
     predictor = LinearSvr(2)
     predictor.fit([on_line(0, 50, 100, 150)], on_line(0, 100))

@@ -1,0 +1,193 @@
+"""Why Fig. 9 and Fig. 10 come out here as they do: what differs from the paper, measured.
+
+    python experiments/paper_differences.py
+    python experiments/paper_differences.py --traces Data      # Geolife's, where they are
+
+The runs are those of `fig9_hit_ratio.py` and `fig10_fractional.py`, taken apart:
+
+- Hits, by what had arrived at the next server, and by whom the policy had chosen, as if whole
+  models always arrived.
+- Queries after a change of server with nothing and with everything there, beside what Table II
+  makes of them; and by that how many changes of server the paper's optimizable queries imply,
+  beside all changes here and those that do not lead back to where the client just was.
+- Peak uplinks: when they are, of how many clients, and what they are once the start is over, when
+  everyone's layers are sent for the first time.
+- Fractions at crowded servers: where those are chosen by their own peaks, where by what they sent
+  at the time of the highest peak of all, and where what they send is limited, but not what they
+  receive.
+
+Means over splits of the people.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+
+import _venv  # noqa: F401  continues under the project's interpreter; must come first
+import pandas as pd
+import paper
+from _delivery import Row, deliver, gather, means, say
+from _difference_tables import BACK_INTERVALS, RADII_M, report
+from _mobility import Movements, add_interval, load, new_folder, parser
+from _simulated import (
+    Choice,
+    Outcome,
+    Walkers,
+    add_models,
+    choose,
+    each_split,
+    for_model,
+    models_of,
+    peaks_mbps,
+    share,
+    simulate,
+)
+from msgspec.structs import replace
+
+from testbed.analysis.backhaul import busiest_interval, most_crowded
+from testbed.config import Experiment
+from testbed.errors import ConfigurationError
+from testbed.experiment import exit_with
+from testbed.simulation.log import Moved
+from testbed.simulation.offloading import Offloading
+
+NAME = "paper_differences"
+START_INTERVALS = 10  # after them, everyone's layers have been sent once
+CROWD = ("mbps", "interval", "clients", "servers")
+WIDE = Choice("", "perdnn", 100.0)
+
+
+def main() -> int:
+    """Simulate, take apart, print."""
+    given = ask()
+    models = models_of(given)
+    movements = load(given)
+    folder = new_folder(given, NAME, movements)
+    found, status = gather(measure(movements, models))
+    if not found:
+        return status
+    splits = pd.DataFrame(found)
+    splits.to_csv(folder.path / "splits.csv", index=False)
+    rows = summarise(splits, movements.name)
+    deliver(folder, rows, given.json)
+    if not given.json:
+        report(rows, movements)
+    say(f"files: {folder.path}")
+    return status
+
+
+def ask() -> argparse.Namespace:
+    """Return the command line's settings."""
+    made = parser(__doc__, NAME)
+    add_interval(made)
+    add_models(made, paper.MODELS)
+    return made.parse_args()
+
+
+def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
+    """Yield the figures of each split and model."""
+    for number, model, who in each_split(movements, models):
+        settings, offloading = for_model(movements.settings, model)
+        row: Row = {"split": number, "model": model}
+        nothing = simulate(choose(settings, Choice("", "ionn")), offloading, who)
+        everything = simulate(choose(settings, Choice("", "optimal")), offloading, who)
+        if not nothing.handovers:
+            raise ConfigurationError("nobody changes servers: there is nothing to compare")
+        row |= changes(nothing, everything)
+        for radius_m in RADII_M:
+            found = simulate(choose(settings, Choice("", "perdnn", radius_m)), offloading, who)
+            row[f"hits_{radius_m:g}"] = found.hit_ratio
+            row[f"chosen_{radius_m:g}"] = found.chosen_ratio
+            row[f"gain_{radius_m:g}"] = found.queries_after / nothing.queries_after
+        if not found.migrated_bytes:
+            raise ConfigurationError("nothing is migrated: there is nothing to compare")
+        row |= crowd(found, 0, "first") | crowd(found, START_INTERVALS, "later")
+        if model in paper.FIG10:
+            row |= fractions(choose(settings, WIDE), offloading, who, found)
+        yield row
+
+
+def changes(nothing: Outcome, everything: Outcome) -> Row:
+    """Return how many changes of server there are, and the queries after each on average."""
+    row: Row = {
+        "changes": nothing.handovers,
+        "queries_nothing": nothing.queries_after / nothing.handovers,
+        "queries_everything": everything.queries_after / everything.handovers,
+    }
+    for intervals in BACK_INTERVALS:
+        back = [led for moves in nothing.moves for led in leads_back(moves, intervals)]
+        row[f"back_{intervals}"] = share(back)
+    return row
+
+
+def leads_back(moves: Sequence[Moved], intervals: int) -> list[bool]:
+    """Return of each change of a client's whether it was at that server so little before."""
+    left: dict[int, int] = {}  # server -> the last step at it
+    found = []
+    for moved in moves:
+        found.append(moved.step - left.get(moved.destination, -intervals - 1) <= intervals)
+        left[moved.source] = moved.step - 1
+    return found
+
+
+def crowd(outcome: Outcome, since: int, when: str) -> Row:
+    """Return the highest uplink from an interval on: how much, and of how many clients."""
+    backhaul = outcome.backhaul[outcome.backhaul["interval"] >= since]
+    busiest = busiest_interval(backhaul)
+    if busiest is None:
+        return dict.fromkeys((f"{when}_{what}" for what in CROWD), math.nan)
+    interval, server = busiest
+    there = backhaul[
+        (backhaul["interval"] == interval)
+        & (backhaul["server"] == server)
+        & (backhaul["direction"] == "uplink")
+    ]
+    number = outcome.servers.index(server)
+    clients = [
+        client
+        for client, log in enumerate(outcome.logs)
+        for step, source, _, _ in log.sent
+        if (step, source) == (interval, number)
+    ]
+    found = (
+        float(there["mbps"].sum()),
+        interval,
+        len(set(clients)),
+        len(clients) / len(set(clients)),
+    )
+    return {f"{when}_{what}": figure for what, figure in zip(CROWD, found, strict=True)}
+
+
+def fractions(settings: Experiment, offloading: Offloading, who: Walkers, full: Outcome) -> Row:
+    """Return what the paper's fraction saves and costs, by who is limited."""
+    fraction_mb = paper.FIG10[settings.model.name].migrated_mib * 2**20 / 1e6
+    busiest = busiest_interval(full.backhaul)
+    assert busiest is not None
+    own, then = (most_crowded(full.backhaul, full.servers, of) for of in (None, busiest[0]))
+    row: Row = {}
+    for limit, crowded, policy in (
+        ("own", own, "perdnn"),
+        ("then", then, "perdnn"),
+        ("sent", own, "_limits:SendersLimited"),
+    ):
+        migration = replace(
+            settings.migration, policy=policy, fraction_mb=fraction_mb, crowded=tuple(crowded)
+        )
+        outcome = simulate(replace(settings, migration=migration), offloading, who)
+        row[f"{limit}_servers"] = len(crowded)
+        row[f"{limit}_mbps"] = peaks_mbps(outcome, who.people)[0]
+        row[f"{limit}_lost"] = 1 - outcome.queries_after / full.queries_after
+    return row
+
+
+def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
+    """Return means and standard deviations by model."""
+    names = [name for name in splits if name not in ("split", "model")]
+    return [
+        {"dataset": dataset, "model": model, "splits": len(figures)} | means(figures, names)
+        for model, figures in splits.groupby("model", sort=False)
+    ]
+
+
+if __name__ == "__main__":
+    exit_with(main)
