@@ -4,8 +4,8 @@
 
 All 31 test users of KAIST, each from first to last position, by both simulators in one process on
 one core; without KAIST, as many people of the synthetic campus. Handovers, hits, migrated bytes and
-queries must be equal, client by client. The aim is a hundred times faster: with `optimal` it is,
-with `ionn` 80 times, and where a policy makes 140,000 offers, one by one, 50 to 60 times.
+queries must be equal, client by client. The aim is a hundred times faster. On two shared cores it
+was 290 times with `optimal`, 150 with `ionn`, and 101 and 109 with `perdnn` at 50 and 100 m.
 
 Both are timed from loaded traces and a fitted predictor to the last count: planning, predictions
 and offers are included. `ratio_with_training` adds the predictor's training, which is the same for
@@ -31,7 +31,7 @@ from traces.library import find_traces
 
 Result = TypeVar("Result")
 
-LEAST_RATIO = 40.0
+LEAST_RATIO = 70.0  # well below the aim, since neither time is measured without noise
 POLICIES = [("ionn", 50.0), ("perdnn", 50.0), ("perdnn", 100.0), ("optimal", 50.0)]
 
 pytestmark = pytest.mark.timeout(1800)
