@@ -23,7 +23,7 @@ from testbed.values import AccessPoint, Fix, Schedule
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_MOST_ROWS = 100_000  # predicted at once
+_MOST_ROWS = 500_000  # predicted at once; about 500 bytes each
 
 
 @dataclass(frozen=True, eq=False)
