@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 import paper
-from _delivery import say
-from _mobility import Movements
+from _delivery import Row, gather, say
+from _mobility import Movements, add_interval, parser
 from msgspec.structs import replace
 
 from testbed.analysis.backhaul import peaks, share_under
@@ -19,6 +19,7 @@ from testbed.config import Experiment, Migration, Simulation
 from testbed.errors import ConfigurationError
 from testbed.movement import People
 from testbed.policies import find_policy
+from testbed.runfolder import RunFolder
 from testbed.simulation.carrier import Unlimited
 from testbed.simulation.foresight import Client, Foresight, clients_of
 from testbed.simulation.log import Log, Moved
@@ -41,14 +42,19 @@ class Choice(NamedTuple):
     radius_m: float = 50.0
 
 
-def add_models(made: argparse.ArgumentParser, default: Sequence[str]) -> None:
-    """Add the option --models."""
+def parser_of_models(
+    description: str | None, name: str, default: Sequence[str]
+) -> argparse.ArgumentParser:
+    """Return the parser of an experiment with these models by default."""
+    made = parser(description, name)
+    add_interval(made)
     made.add_argument(
         "--models",
         default=",".join(default),
         metavar="NAME,NAME,...",
         help="(default: %(default)s)",
     )
+    return made
 
 
 def models_of(given: argparse.Namespace) -> list[str]:
@@ -57,6 +63,15 @@ def models_of(given: argparse.Namespace) -> list[str]:
     if unknown := set(models) - set(paper.MODELS):
         raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
     return models
+
+
+def keep_splits(folder: RunFolder, measured: Iterator[Row]) -> tuple[pd.DataFrame, int]:
+    """Return and keep what is measured of each split, and the exit status; see `gather`."""
+    found, status = gather(measured)
+    splits = pd.DataFrame(found)
+    if found:
+        splits.to_csv(folder.path / "splits.csv", index=False)
+    return splits, status
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,16 +29,17 @@ from typing import NamedTuple
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-from _delivery import Row, deliver, gather, means, say, spread
-from _mobility import Movements, add_interval, load, new_folder, parser
+from _delivery import Row, deliver, means, say, spread
+from _mobility import Movements, load, new_folder
 from _oracle import Oracle
 from _simulated import (
     PAPERS_NETWORK,
     Outcome,
     Walkers,
-    add_models,
     for_model,
+    keep_splits,
     models_of,
+    parser_of_models,
     peaks_mbps,
     simulate,
     walkers,
@@ -129,11 +130,9 @@ def main() -> int:
     models = models_of(given)
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    found, status = gather(measure(movements, models))
-    if not found:
+    splits, status = keep_splits(folder, measure(movements, models))
+    if splits.empty:
         return status
-    splits = pd.DataFrame(found)
-    splits.to_csv(folder.path / "splits.csv", index=False)
     curves, goals = summarise(splits[splits["goal"].isna()]), summarise_goals(splits)
     deliver(folder, curves, given.json, goals=goals)
     figure = draw_frontier(folder.figures, curves, [goal._asdict() for goal in GOALS])
@@ -146,9 +145,7 @@ def main() -> int:
 
 def ask() -> argparse.Namespace:
     """Return the command line's settings."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    add_models(made, MODELS)
+    made = parser_of_models(__doc__, NAME, MODELS)
     made.set_defaults(splits=3)
     return made.parse_args()
 

@@ -18,16 +18,17 @@ from collections.abc import Iterator
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, gather, means, say, spread
-from _mobility import Movements, add_interval, load, new_folder, parser
+from _delivery import Row, deliver, means, say, spread
+from _mobility import Movements, load, new_folder
 from _simulated import (
     Choice,
     Walkers,
-    add_models,
     choose,
     each_split,
     for_model,
+    keep_splits,
     models_of,
+    parser_of_models,
     peaks_mbps,
     simulate,
 )
@@ -58,11 +59,9 @@ def main() -> int:
         raise ConfigurationError(f"--radius {given.radius:g}: metres above 0")
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    found, status = gather(measure(movements, models, fractions_mb, given.radius))
-    if not found:
+    splits, status = keep_splits(folder, measure(movements, models, fractions_mb, given.radius))
+    if splits.empty:
         return status
-    splits = pd.DataFrame(found)
-    splits.to_csv(folder.path / "splits.csv", index=False)
     rows = summarise(splits)
     deliver(folder, rows, given.json)
     figure = draw_fractions(folder.figures, rows, paper.FIG10)
@@ -75,9 +74,7 @@ def main() -> int:
 
 def ask() -> argparse.Namespace:
     """Return the command line's settings."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    add_models(made, MODELS)
+    made = parser_of_models(__doc__, NAME, MODELS)
     made.add_argument(
         "--fractions",
         default=FRACTIONS,

@@ -13,22 +13,22 @@ chosen where layers had been offered to it in time, whether or not all of them h
 Means over splits of the people, with standard deviations.
 """
 
-import argparse
 from collections.abc import Iterator
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, gather, means, say, spread
-from _mobility import Movements, add_interval, load, new_folder, parser
+from _delivery import Row, deliver, means, say, spread
+from _mobility import Movements, load, new_folder
 from _simulated import (
     Choice,
     Outcome,
-    add_models,
     choose,
     each_split,
     for_model,
+    keep_splits,
     models_of,
+    parser_of_models,
     peaks_mbps,
     simulate,
 )
@@ -52,15 +52,13 @@ FIGURES = (
 
 def main() -> int:
     """Simulate, print, draw."""
-    given = ask()
+    given = parser_of_models(__doc__, NAME, paper.MODELS).parse_args()
     models = models_of(given)
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    found, status = gather(measure(movements, models))
-    if not found:
+    splits, status = keep_splits(folder, measure(movements, models))
+    if splits.empty:
         return status
-    splits = pd.DataFrame(found)
-    splits.to_csv(folder.path / "splits.csv", index=False)
     rows = summarise(splits, movements.name)
     deliver(folder, rows, given.json)
     figure = draw_hit_ratios(folder.figures, rows, movements.name)
@@ -69,14 +67,6 @@ def main() -> int:
     say(f"figure: {figure}")
     say(f"files: {folder.path}")
     return status
-
-
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    add_models(made, paper.MODELS)
-    return made.parse_args()
 
 
 def measure(movements: Movements, models: list[str]) -> Iterator[Row]:

@@ -19,25 +19,25 @@ The runs are those of `fig9_hit_ratio.py` and `fig10_fractional.py`, taken apart
 Means over splits of the people.
 """
 
-import argparse
 import math
 from collections.abc import Iterator, Sequence
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 import paper
-from _delivery import Row, deliver, gather, means, say
+from _delivery import Row, deliver, means, say
 from _difference_tables import BACK_INTERVALS, RADII_M, report
-from _mobility import Movements, add_interval, load, new_folder, parser
+from _mobility import Movements, load, new_folder
 from _simulated import (
     Choice,
     Outcome,
     Walkers,
-    add_models,
     choose,
     each_split,
     for_model,
+    keep_splits,
     models_of,
+    parser_of_models,
     peaks_mbps,
     share,
     simulate,
@@ -59,29 +59,19 @@ WIDE = Choice("", "perdnn", 100.0)
 
 def main() -> int:
     """Simulate, take apart, print."""
-    given = ask()
+    given = parser_of_models(__doc__, NAME, paper.MODELS).parse_args()
     models = models_of(given)
     movements = load(given)
     folder = new_folder(given, NAME, movements)
-    found, status = gather(measure(movements, models))
-    if not found:
+    splits, status = keep_splits(folder, measure(movements, models))
+    if splits.empty:
         return status
-    splits = pd.DataFrame(found)
-    splits.to_csv(folder.path / "splits.csv", index=False)
     rows = summarise(splits, movements.name)
     deliver(folder, rows, given.json)
     if not given.json:
         report(rows, movements)
     say(f"files: {folder.path}")
     return status
-
-
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    add_models(made, paper.MODELS)
-    return made.parse_args()
 
 
 def measure(movements: Movements, models: list[str]) -> Iterator[Row]:

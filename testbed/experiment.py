@@ -46,6 +46,7 @@ def exit_with(action: Callable[[], int]) -> NoReturn:
         Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
 
 

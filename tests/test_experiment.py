@@ -187,7 +187,7 @@ def test_ctrl_c_while_checking_ends_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiment, "check", interrupt)
-    assert status_and_error(capsys) == (130, "")
+    assert status_and_error(capsys) == (130, "interrupted\n")
 
 
 def test_a_run_starts_with_its_settings_and_movement_in_its_folder(

@@ -94,11 +94,6 @@ class Session:
         self._received: deque[Stored] = deque()  # from elsewhere, later than that
 
     @property
-    def complete(self) -> bool:
-        """Whether the server lacks nothing when the next query is raised."""
-        return not self._missing
-
-    @property
     def finished_s(self) -> float:
         """When the server had everything; infinity as long as that is not known."""
         return self.growth.since_s(self._stream.size_bytes)

@@ -112,7 +112,7 @@ def test_a_server_that_has_everything_answers_at_full_speed_from_the_start() -> 
     session = Session(stream, present_bytes=stream.size_bytes, raise_s=2.0, gap_s=0.5)
     session.advance(10.0)
     (queries,) = session.queries
-    assert session.complete and not queries.cold_start
+    assert not queries.cold_start
     assert queries.latency_s == pytest.approx(0.5 + 0.3 + 0.01)
     assert queries.number == 7  # from 2 s on, every 1.31 s
 
@@ -146,7 +146,7 @@ def test_a_model_that_is_not_offloaded_has_no_stream() -> None:
     offloading: Offloading = chain()
     stream = Stream(offloading, [])
     session = Session(stream, gap_s=1.0)
-    assert session.complete
+    assert session.finished_s == 0
     assert session.advance(10.0) == 3  # 3 s at the client, 1 s of gap
     assert np.isclose(session.raise_s, 12.0)
 
