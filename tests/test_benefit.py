@@ -5,9 +5,8 @@ The model: 3 MB gain 6 queries, 1 MB more gains another, and 2 MB more another h
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from testbed.benefit import Benefit, increments
 from testbed.config import Migration
