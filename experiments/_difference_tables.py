@@ -107,7 +107,7 @@ def report_peaks(rows: list[Row], dataset: str) -> None:
             (
                 row["model"],
                 spread(row["first_mbps"], row["first_mbps_sd"], 1),
-                f"{row['first_interval']:.0f}",
+                f"{row['first_interval']:.0f}" if not row["first_interval_sd"] else "",
                 spread(row["first_clients"], row["first_clients_sd"], 1),
                 f"{row['first_servers']:.1f}",
                 spread(row["later_mbps"], row["later_mbps_sd"], 1),

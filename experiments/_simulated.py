@@ -1,4 +1,4 @@
-"""The simulator on whole data sets, with the paper's network: what Fig. 9 and Fig. 10 share."""
+"""The simulator on whole data sets, with the paper's network: what its experiments share."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Outcome:
 
     @property
     def chosen_ratio(self) -> float:
-        """Share of the handovers to servers that had been offered layers, arrived or not."""
+        """Share of the handovers to servers where an offer held layers, arrived or not."""
         return share(moved.chosen for moved in self.all_moves)
 
 

@@ -52,7 +52,7 @@ from testbed.simulation.log import Moved
 from testbed.simulation.offloading import Offloading
 
 NAME = "paper_differences"
-START_INTERVALS = 10  # after them, everyone's layers have been sent once
+START_INTERVALS = 10  # of a client; after them its layers have been sent for the first time
 CROWD = ("mbps", "interval", "clients", "servers")
 WIDE = Choice("", "perdnn", 100.0)
 
@@ -91,7 +91,9 @@ def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
             row[f"gain_{radius_m:g}"] = found.queries_after / nothing.queries_after
         if not found.migrated_bytes:
             raise ConfigurationError("nothing is migrated: there is nothing to compare")
-        row |= crowd(found, 0, "first") | crowd(found, START_INTERVALS, "later")
+        interval_s = settings.traces.interval_s
+        row |= crowd(found, who, interval_s, 0, "first")
+        row |= crowd(found, who, interval_s, START_INTERVALS, "later")
         if model in paper.FIG10:
             row |= fractions(choose(settings, WIDE), offloading, who, found)
         yield row
@@ -111,41 +113,40 @@ def changes(nothing: Outcome, everything: Outcome) -> Row:
 
 
 def leads_back(moves: Sequence[Moved], intervals: int) -> list[bool]:
-    """Return of each change of a client's whether it was at that server so little before."""
-    left: dict[int, int] = {}  # server -> the last step at it
+    """Return of each change of a client's whether it had left that server so little before."""
+    left: dict[int, int] = {}  # server -> the step at which it was left
     found = []
     for moved in moves:
         found.append(moved.step - left.get(moved.destination, -intervals - 1) <= intervals)
-        left[moved.source] = moved.step - 1
+        left[moved.source] = moved.step
     return found
 
 
-def crowd(outcome: Outcome, since: int, when: str) -> Row:
-    """Return the highest uplink from an interval on: how much, and of how many clients."""
-    backhaul = outcome.backhaul[outcome.backhaul["interval"] >= since]
-    busiest = busiest_interval(backhaul)
-    if busiest is None:
-        return dict.fromkeys((f"{when}_{what}" for what in CROWD), math.nan)
-    interval, server = busiest
-    there = backhaul[
-        (backhaul["interval"] == interval)
-        & (backhaul["server"] == server)
-        & (backhaul["direction"] == "uplink")
-    ]
-    number = outcome.servers.index(server)
-    clients = [
-        client
-        for client, log in enumerate(outcome.logs)
-        for step, source, _, _ in log.sent
-        if (step, source) == (interval, number)
-    ]
-    found = (
-        float(there["mbps"].sum()),
-        interval,
-        len(set(clients)),
-        len(clients) / len(set(clients)),
+def crowd(outcome: Outcome, who: Walkers, interval_s: float, since: int, when: str) -> Row:
+    """Return the highest uplink: how much, and of how many clients.
+
+    What is sent in the first `since` intervals of each client does not count.
+    """
+    sent = pd.DataFrame(
+        [
+            (step, source, client, count)
+            for client, log in enumerate(outcome.logs)
+            for step, source, _, count in log.sent
+            if step - who.clients[client].enters >= since
+        ],
+        columns=["interval", "server", "client", "bytes"],
     )
-    return {f"{when}_{what}": figure for what, figure in zip(CROWD, found, strict=True)}
+    if sent.empty:
+        return dict.fromkeys((f"{when}_{what}" for what in CROWD), math.nan)
+    highest = sent.groupby(["interval", "server"])["bytes"].sum().idxmax()
+    there = sent[(sent["interval"] == highest[0]) & (sent["server"] == highest[1])]
+    found = (
+        8 * there["bytes"].sum() / interval_s / 1e6,
+        highest[0],
+        there["client"].nunique(),
+        len(there) / there["client"].nunique(),
+    )
+    return {f"{when}_{what}": float(figure) for what, figure in zip(CROWD, found, strict=True)}
 
 
 def fractions(settings: Experiment, offloading: Offloading, who: Walkers, full: Outcome) -> Row:

@@ -165,7 +165,10 @@ def crowded_servers(folder: RunFolder) -> list[str]:
 
 
 def busiest_interval(backhaul: pd.DataFrame) -> tuple[int, str] | None:
-    """Return the interval of the highest uplink of all and whose it is; None if nothing is sent."""
+    """Return the interval of the highest uplink of all and whose it is; None if nothing is sent.
+
+    Of equal ones it is the earliest.
+    """
     sent = backhaul[backhaul["direction"] == "uplink"]
     if sent.empty:
         return None

@@ -86,6 +86,7 @@ class CutNetwork:
         _, _, at_client, _ = igraph.GraphBase.mincut(
             self._graph, self._client, self._server, units.tolist()
         )
+        assert self._client in at_client
         on_server = np.ones(self._nodes, dtype=bool)
         on_server[at_client] = False
         return on_server[: self._layers]

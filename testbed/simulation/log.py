@@ -23,7 +23,7 @@ class Moved:
         source, destination: numbers of access points; -1 for none.
         present_bytes: of the stream at the destination then.
         hit: nothing was missing.
-        chosen: it had been offered layers, and held what came of them.
+        chosen: an offer held layers there, however many had come of it, or it keeps them for good.
         queries: raised in the interval after it.
     """
 

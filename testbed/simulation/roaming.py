@@ -33,7 +33,8 @@ class Roaming:
     """A client of a run. Each step: `begin`, `end` every order once it is carried out, `settle`.
 
     Attributes:
-        wakes: the step from which on that is needed; before it, nothing is that was not before.
+        wakes: the step from which on that is needed; until then the client stays, and would be
+            offered the same again.
 
     Args:
         world: what it shares with the others.
@@ -61,8 +62,9 @@ class Roaming:
         self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
         self.wakes = 0
-        #: What it was offered at its last report, and is again while it sleeps.
-        self._standing: list[_Copy] | None = None
+        #: What it was offered at its last report until when, and is again while it sleeps.
+        self._standing: list[tuple[_Copy, float]] | None = None
+        self._reported_s = 0.0
         self._moved: Moved | None = None  # in this step
         self._raised = 0  # queries, since then
         self._routed = Routed()  # in this step
@@ -70,9 +72,9 @@ class Roaming:
     def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
         if self._standing is not None:
-            until_s = self._world.step_s(step - 1) + self._world.time_to_live_s
-            for copy in self._standing:
-                copy.offered_until_s = until_s
+            slept_s = self._world.step_s(step - 1) - self._reported_s
+            for copy, until_s in self._standing:
+                copy.offer(until_s + slept_s)
             self._standing = None
         place = self.client.attached[step - self.enters]
         if place != self._place:
@@ -253,18 +255,18 @@ class Roaming:
             self._supplied = step, self._constant(self._present_bytes(now_s), now_s)
         memoryless, details = world.policy.memoryless, self.log.details
         orders: list[Order] = []
-        held: list[_Copy] = []
+        held: list[tuple[_Copy, float]] = []
         for destination, offer in offers.items():
             copy = self._copy(destination, now_s)
             copy.offer(offer.until_s)
-            held.append(copy)
+            held.append((copy, offer.until_s))
             if not memoryless:
                 self._holdings.offer(offer.destination, now_s, offer.until_s)
             want_bytes = world.wanted_bytes(offer.layers)
             if copy.present_bytes < want_bytes or details:
                 orders += self._order(offer, want_bytes, step, now_s)
         if memoryless and not (orders or details) and self._server == self._place:
-            self._standing = held
+            self._standing, self._reported_s = held, now_s
         return orders
 
     def _order(self, offer: Offer, want_bytes: int, step: int, now_s: float) -> list[Order]:

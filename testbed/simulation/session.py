@@ -86,7 +86,8 @@ class Session:
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
         # At `raise_s`:
-        self.growth, self._missing = Growth(attached_s, present_bytes), self._last_missing
+        self._missing = self._last_missing
+        self.growth = Growth(attached_s, stream.size_bytes - self._missing)
         if uplink is not None or self._missing:
             uplink = uplink or self._uplink()
             uplink.wait(raise_s - uplink.now_s)

@@ -45,9 +45,9 @@ class Surroundings:
         self._row = (np.cumsum(self.new) - 1).tolist()
         names = np.array([each.name for each in access_points], dtype=object)[servers].tolist()
         counts = (servers != NOBODY).sum(axis=1).tolist()
-        self._names = [row[:count] for row, count in zip(names, counts, strict=True)]
+        self._names = [tuple(row[:count]) for row, count in zip(names, counts, strict=True)]
 
-    def around(self, place: int, radius_m: float) -> list[str]:
+    def around(self, place: int, radius_m: float) -> Sequence[str]:
         """Return the access points within `radius_m` of a place, nearest first."""
         if radius_m == self._reach_m:
             return self._names[self._row[place]]

@@ -54,12 +54,10 @@ def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
         200.0,
         220.0,
     ]
-    near = [expected.surroundings.around(row, 60.0) for row in range(5)]
+    near = [[*expected.surroundings.around(row, 60.0)] for row in range(5)]
     assert near == [["b"], ["b", "c"], ["c"], ["c"], ["c"]]
-    assert [expected.surroundings.around(1, radius_m) for radius_m in (40.0, 200.0)] == [
-        [],
-        ["b", "c", "a"],
-    ]
+    further = [[*expected.surroundings.around(1, radius_m)] for radius_m in (40.0, 200.0)]
+    assert further == [[], ["b", "c", "a"]]
 
 
 def test_who_stays_and_is_expected_at_the_same_place_changes_nothing() -> None:

@@ -59,23 +59,30 @@ def walk(
     first: int = 0,
     duration_s: float | None = None,
     carrier: Carrier | None = None,
+    details: bool = True,
+    gap_s: float = 0.5,
 ) -> Log:
-    """Let a client walk from server to server, one step at each entry, and return its log."""
+    """Let a client walk from server to server, one step at each entry, and return its log.
+
+    Without details it sleeps where it can.
+    """
     world = World(
         access_points=PLACES,
         policy=policy,
         stream=Stream(chain(), [(0,), (1,)]),
         interval_s=STEP_S,
         duration_s=duration_s or STEP_S * (first + len(attached)),
-        gap_s=0.5,
+        gap_s=gap_s,
         sharing="separate",
         retain_uploads=retain,
     )
     client = Client("walker", first, on_line(*(100.0 * each for each in attached)), tuple(attached))
     foresight = Foresight(Next(), PLACES, [client], policy.reach_m)
-    roaming = Roaming(world, 0, client, first * STEP_S, details=True)
+    roaming = Roaming(world, 0, client, first * STEP_S, details=details)
     expected = foresight.between(0, client.leaves)
     for step in range(client.enters, client.leaves):
+        if step < roaming.wakes:
+            continue
         orders = roaming.begin(step, world.step_s(step), expected)
         (carrier or Unlimited()).carry(orders, world.step_s(step), world.step_s(step + 1))
         for order in orders:
@@ -112,6 +119,61 @@ def test_layers_are_held_for_the_time_to_live(stays: int, hit: bool) -> None:
     """b is offered layers from a for the last time at step 1, and visited after a stay at c."""
     log = walk(perdnn(), [A, A, *[C] * (stays - 1), B])
     assert moves(log)[-1][1:] == (B, 3.0 * MB if hit else 0.0, hit)
+
+
+class Lasting(PerDnn):
+    """Offers hold for three intervals longer than the settings say."""
+
+    memoryless = True
+
+    def offers(self, situation: Situation) -> list[Offer]:
+        return [
+            replace(offer, until_s=offer.until_s + 3 * STEP_S)
+            for offer in super().offers(situation)
+        ]
+
+
+@pytest.mark.parametrize("kind", [PerDnn, Lasting])
+@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_who_sleeps_finds_what_who_reports_at_each_step_does(
+    seed: int, retain: bool, kind: type[PerDnn]
+) -> None:
+    """Stays of many lengths, so that what was offered lasts or not.
+
+    No query is raised just when a step begins: which of two it is in then, rounding decides.
+    """
+    rng = np.random.default_rng(seed)
+    policy = kind(
+        Migration(radius_m=float(rng.choice([50, 150])), ttl_intervals=int(rng.integers(1, 4)))
+    )
+    attached = np.repeat(rng.integers(0, 3, 12), rng.integers(1, 8, 12)).tolist()
+    carriers = [Limited(lambda source, destination: (source,), [0.4 * MB] * 3), Unlimited()]
+    for carrier in carriers:
+        awake, asleep = (
+            walk(
+                *(policy, attached),
+                retain=retain,
+                carrier=carrier,
+                details=details,
+                gap_s=0.5 + 1e-4 * np.pi,
+            )
+            for details in (True, False)
+        )
+        assert counted(asleep) == counted(awake)
+        assert sizes_bytes(asleep) == pytest.approx(sizes_bytes(awake), abs=1e-3)
+
+
+def counted(log: Log) -> list[object]:
+    moved = [(m.step, m.source, m.destination, m.hit, m.chosen, m.queries) for m in log.handovers]
+    sent = [where for *where, count in log.sent if count > 1e-3]
+    return [moved, sent, log.queries, log.cold_start_queries]
+
+
+def sizes_bytes(log: Log) -> list[float]:
+    present = [moved.present_bytes for moved in log.handovers]
+    sent = [count for *_, count in log.sent if count > 1e-3]
+    return [*present, *sent, log.stored_bytes, log.expired_bytes]
 
 
 def test_without_migration_every_server_is_cold_and_hears_uploads_only() -> None:

@@ -32,7 +32,7 @@ def test_those_around_are_the_nearest_first(reach_m: float | None, radius_m: flo
     surroundings = Surroundings(access_points, places_m, near)
     for number, (x_m, y_m) in enumerate(places_m.tolist()):
         expected = names_around(access_points, x_m, y_m, radius_m)
-        assert surroundings.around(number, radius_m) == expected
+        assert list(surroundings.around(number, radius_m)) == expected
 
 
 def test_a_place_is_new_unless_it_is_the_one_before() -> None:
