@@ -84,7 +84,7 @@ class Nursery:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
-            enter_network(request.network_pid)
+            enter_network(Path(request.network))
             os.nice(-10)  # a node sleeps most of the time and must wake at the right one
             asyncio.run(self._live(request, control))
             status = 0

@@ -10,12 +10,12 @@ MAX_REQUEST_BYTES = 4096
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """Fork a node into the network namespace of `network_pid`."""
+    """Fork a node into the network namespace of the file `network`."""
 
     name: str
     role: Role
     mode: ComputeMode
-    network_pid: int
+    network: str
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):

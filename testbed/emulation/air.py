@@ -19,8 +19,10 @@ from pyroute2 import IPRoute
 from testbed.config import Wireless
 from testbed.emulation import shaping
 from testbed.emulation.addresses import GATEWAY_MAC
-from testbed.emulation.namespaces import inside_network
+from testbed.emulation.hosts import Host, namespace_of
+from testbed.emulation.namespaces import inside_network, interface_index
 from testbed.emulation.shaping import Shape
+from testbed.emulation.veths import VethIntf
 
 #: TCP hands so many frames down at once, as Wi-Fi aggregates them (A-MPDU): 1.4 ms at 35 Mbit/s.
 #: With segments of 64 kB a link would be bursty; frame by frame it costs four times the processor.
@@ -36,7 +38,7 @@ class Air:
     """The radios of all access points and clients, and who is associated with whom."""
 
     def __init__(self, settings: Wireless, tdf: float) -> None:
-        self.node = Node("air")
+        self.node = Host("air")
         self._settings = settings
         self._tdf = tdf
         self._netlink = netlink_of(self.node)
@@ -52,19 +54,20 @@ class Air:
         """Give an access point its radio and BSS."""
         name = node.name
         self._wlan[name] = self._add_radio(node, netlink, GATEWAY_MAC)
-        self._netlink.link("add", ifname=f"bss-{name}", kind="bridge", br_mcast_snooping=0)
-        self._bss[name] = _index(self._netlink, f"bss-{name}")
-        self._netlink.link("set", index=self._bss[name], state="up")
+        bss = f"bss-{name}"
+        self._netlink.link("add", ifname=bss, kind="bridge", br_mcast_snooping=0, state="up")
+        self._bss[name] = interface_index(self.node.namespace, bss)
         self._join_bss(name, name)
 
     def add_client(self, node: Node, netlink: IPRoute, mac: str, address: str) -> int:
         """Give a client its radio, shaped both ways; return the index of its wlan0."""
         name = node.name
         index = self._add_radio(node, netlink, mac)
+        VethIntf.known(f"{name}-wlan0", node, mac, address)
         self._mac[name], self._address[name] = mac, address
-        with inside_network(node.pid):
+        with inside_network(namespace_of(node)):
             shaping.apply({f"{name}-wlan0": self._shape(self._settings.up_bps)})
-        with inside_network(self.node.pid):
+        with inside_network(namespace_of(self.node)):
             shaping.apply({f"r-{name}": self._shape(self._settings.down_bps)})
         return index
 
@@ -99,16 +102,16 @@ class Air:
             "add",
             ifname=f"r-{name}",
             kind="veth",
+            state="up",
             peer={
                 "ifname": f"{name}-wlan0",
                 "address": mac,
-                "net_ns_fd": f"/proc/{node.pid}/ns/net",
+                "net_ns_fd": str(namespace_of(node)),
             },
         )
         self._links[name] = netlink
-        self._radio[name] = _index(self._netlink, f"r-{name}")
-        self._netlink.link("set", index=self._radio[name], state="up")
-        index = _index(netlink, f"{name}-wlan0")
+        self._radio[name] = interface_index(self.node.namespace, f"r-{name}")
+        index = interface_index(namespace_of(node), f"{name}-wlan0")
         netlink.link("set", index=index, state="up", gso_max_segs=_AGGREGATED_FRAMES)
         return index
 
@@ -139,9 +142,5 @@ class Air:
 
 def netlink_of(node: Node) -> IPRoute:
     """Return a netlink socket in a node's network namespace."""
-    with inside_network(node.pid):
+    with inside_network(namespace_of(node)):
         return IPRoute()
-
-
-def _index(netlink: IPRoute, interface: str) -> int:
-    return int(netlink.link_lookup(ifname=interface)[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,12 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+_MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
 _PR_SET_PDEATHSIG = 1
+
+_THIS_NETWORK = Path("/proc/thread-self/ns/net")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -47,17 +51,45 @@ def mount(kind: str, target: Path, options: str = "") -> None:
     _check(result, f"mount -t {kind} {target}")
 
 
-def enter_network(pid: int) -> None:
-    """Move this thread into the network namespace of a process."""
-    with Path(f"/proc/{pid}/ns/net").open("rb") as namespace:
-        _check(_libc.setns(namespace.fileno(), CLONE_NEWNET), f"setns to the network of {pid}")
+def network_of(pid: int) -> Path:
+    """Return the file of a process's network namespace."""
+    return Path(f"/proc/{pid}/ns/net")
+
+
+def add_network(file: Path) -> None:
+    """Make a network namespace that lasts as long as a mount on this new file."""
+    file.parent.mkdir(exist_ok=True)
+    file.touch(exist_ok=False)
+    with _leaving():
+        unshare(CLONE_NEWNET)
+        source, target = bytes(_THIS_NETWORK), bytes(file)
+        _check(_libc.mount(source, target, None, _MS_BIND, None), f"mount --bind on {file}")
+
+
+def enter_network(namespace: Path) -> None:
+    """Move this thread into the network namespace of a file."""
+    with namespace.open("rb") as file:
+        _check(_libc.setns(file.fileno(), CLONE_NEWNET), f"setns to {namespace}")
 
 
 @contextmanager
-def inside_network(pid: int) -> Iterator[None]:
-    """Run a block in the network namespace of a process; sockets made there stay there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home:
-        enter_network(pid)
+def inside_network(namespace: Path) -> Iterator[None]:
+    """Run a block in the network namespace of a file; sockets made there stay there."""
+    with _leaving():
+        enter_network(namespace)
+        yield
+
+
+def interface_index(namespace: Path, interface: str) -> int:
+    """Return the index of an interface in the network namespace of a file."""
+    with inside_network(namespace):
+        return socket.if_nametoindex(interface)
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """Return to this thread's network namespace after a block."""
+    with _THIS_NETWORK.open("rb") as home:
         try:
             yield
         finally:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 from mininet.link import Intf
 from mininet.net import Mininet
-from mininet.node import Node, OVSSwitch, RemoteController
+from mininet.node import Node, RemoteController
 from mininet.topo import Topo
 from pyroute2 import IPRoute
 
@@ -21,16 +20,19 @@ from controllers import routes
 from controllers.paths import topology_rate_bps
 from nodes.setup import MASTER
 from testbed.config import Experiment
-from testbed.emulation import shaping
+from testbed.emulation import shaping, veths
 from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC, client_address, client_mac
 from testbed.emulation.air import Air, netlink_of
-from testbed.emulation.namespaces import inside_network
+from testbed.emulation.hosts import Host, Switch, namespace_of
+from testbed.emulation.namespaces import inside_network, interface_index
 from testbed.emulation.shaping import Shape
+from testbed.emulation.veths import VethIntf, VethLink
 from testbed.errors import EmulationError, TopologyError
 
 CONTROLLER_ADDRESS = "127.0.0.1"
 CONTROLLER_PORT = 6653
 
+_LOOPBACK = 1  # its index in every namespace
 _NUD_PERMANENT = 0x80
 _SYSCTL = {
     "ipv6/conf/all/disable_ipv6": "1",  # router solicitations would be the only multicast
@@ -61,7 +63,10 @@ class EmulatedNetwork:
         Mininet.inited = True  # its init() would raise limits of the whole machine
         self.mininet = Mininet(
             topo=topo,
-            switch=partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure"),
+            switch=Switch,
+            host=Host,
+            link=VethLink,
+            intf=VethIntf,
             controller=None,
             build=False,
             autoSetMacs=True,
@@ -72,6 +77,7 @@ class EmulatedNetwork:
         for client in self.clients:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
+        veths.create(self.mininet.links)
         self.air = Air(settings.wireless, settings.compute.tdf)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
         self._netlink: dict[str, IPRoute] = {}
@@ -82,18 +88,23 @@ class EmulatedNetwork:
         """Start the switches, keep Open vSwitch from undoing rates, and shape the backhaul."""
         for switch in self.mininet.switches:
             switch.start(self.mininet.controllers)
+        Switch.batchStartup([each for each in self.mininet.switches if isinstance(each, Switch)])
         ports = self.switch_ports()
         _keep_queues(ports)
         shaping.apply({name: self._shape(port) for name, port in ports.items()})
         for host in self.mininet.hosts:
             if host.name not in self.clients:
                 interface = host.defaultIntf()
-                with inside_network(host.pid):
+                with inside_network(namespace_of(host)):
                     shaping.apply({interface.name: self._shape(interface)})
 
     def node(self, name: str) -> Node:
         """Return a Mininet node by name."""
         return self.mininet.nameToNode[name]
+
+    def namespace(self, name: str) -> Path:
+        """Return the file of a host's network namespace."""
+        return namespace_of(self.node(name))
 
     def address(self, name: str) -> str:
         """Return the IPv4 address of a host or client."""
@@ -148,18 +159,19 @@ class EmulatedNetwork:
         return Shape(rate_bps / self._settings.compute.tdf, backhaul.queue_bytes, gso=True)
 
     def _set_up_host(self, host: Node) -> None:
-        with inside_network(host.pid):
+        with inside_network(namespace_of(host)):
             _set_sysctl()
         netlink = self._netlink[host.name] = netlink_of(host)
-        netlink.link("set", index=1, state="up")
+        netlink.link("set", index=_LOOPBACK, state="up")
         if host.name in self.clients:
             number = self.clients.index(host.name) + 1
             address = client_address(number)
             index = self.air.add_client(host, netlink, client_mac(number), address)
         else:
             address = host.IP()
-            index = netlink.link_lookup(ifname=host.defaultIntf().name)[0]
-            netlink.flush_addr(index=index)
+            index = interface_index(namespace_of(host), host.defaultIntf().name)
+            if not isinstance(host, Host):  # a topology's own kind has set its address already
+                netlink.flush_addr(index=index)
             if host.name in self.access_points:
                 self.air.add_access_point(host, netlink)
         netlink.addr("add", index=index, address=address, prefixlen=32)

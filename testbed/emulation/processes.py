@@ -7,7 +7,7 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,10 +57,10 @@ class Nursery:
         """Return what one pass of the model takes, here and on the emulated devices."""
         return self._ask(Measure(), Measured)
 
-    def fork(self, name: str, role: Role, mode: ComputeMode, network_pid: int) -> socket.socket:
+    def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
         """Fork a node into a network namespace; return the experiment's end of its channel."""
         ours, theirs = socket.socketpair()
-        self._ask(Fork(name, role, mode, network_pid), Forked, [theirs.fileno()])
+        self._ask(Fork(name, role, mode, str(network)), Forked, [theirs.fileno()])
         theirs.close()
         ours.setblocking(False)
         return ours
@@ -101,10 +101,10 @@ class Nodes:
         self._listening: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def start(self, role: Role, networks: dict[str, int]) -> None:
-        """Fork nodes of a role, {name: pid in its network namespace}; wait until all are ready."""
-        for name, pid in networks.items():
-            channel = self._nursery.fork(name, role, self._mode, pid)
+    async def start(self, role: Role, networks: Mapping[str, Path]) -> None:
+        """Fork nodes of a role, {name: its network namespace}; wait until all are ready."""
+        for name, network in networks.items():
+            channel = self._nursery.fork(name, role, self._mode, network)
             self._sides[name] = await ExperimentSide.open(channel)
             self._roles[name] = role
             loop = asyncio.get_running_loop()

@@ -186,12 +186,12 @@ class EmulatedRun:
         self.outcome.compute = choice
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
         nodes = Nodes(nursery, choice.mode, lambda said: self._hear(said, handovers))
-        await nodes.start("master", {MASTER: network.node(MASTER).pid})
-        edges = {name: network.node(name).pid for name in network.access_points}
+        await nodes.start("master", {MASTER: network.namespace(MASTER)})
+        edges = {name: network.namespace(name) for name in network.access_points}
         await nodes.start(
-            "edge", edges | {name: network.node(MASTER).pid for name in self._distant}
+            "edge", edges | {name: network.namespace(MASTER) for name in self._distant}
         )
-        await nodes.start("client", {c: network.node(c).pid for c in network.clients})
+        await nodes.start("client", {c: network.namespace(c) for c in network.clients})
         if self._policy.preloaded:
             await nodes.ready_again("edge", Preload())
         return nodes
