@@ -13,7 +13,7 @@ BACK_INTERVALS = (5, 10)
 LIMITS = {
     "own": "own peaks",
     "then": "peak's time",
-    "sent": "sending",
+    "sent": "own, sending only",
 }
 
 
@@ -32,7 +32,7 @@ def table2_queries(model: str, interval_s: float) -> tuple[float, float]:
 
 def report(rows: list[Row], movements: Movements) -> None:
     """Print one table a question."""
-    interval_s, splits = movements.settings.traces.interval_s, movements.splits
+    interval_s, splits = movements.settings.traces.interval_s, rows[0]["splits"]
     print(f"{movements.name}: means of {splits} split(s) of the people, t = {interval_s:g} s")
     report_hits(rows, movements.name)
     report_queries(rows, interval_s)
@@ -73,15 +73,16 @@ def report_queries(rows: list[Row], interval_s: float) -> None:
             (
                 row["model"],
                 *(f"{nothing:.1f}", f"{everything:.1f}", f"{miss:.1f}", f"{hit:.1f}"),
-                f"{row['changes'] * (everything - nothing):,.0f}",
+                f"{row['optimizable']:,.0f}",
                 f"{optimizable:,}",
-                f"{optimizable / (everything - nothing):,.0f}",
+                f"{row['changes'] * optimizable / row['optimizable']:,.0f}",
             )
         )
     print_table(
-        ("model", "none", "all", "II: none", "all", "optimizable", "paper", "changes so"),
+        ("model", "none", "all", "Table II", "all", "optimizable", "paper", "implied"),
         table,
-        title="Queries in the interval after a change with none and all of the layers there",
+        title="Queries in the interval after a change with none and all of the layers there, beside"
+        " Table II; their sum over all changes, and the changes that the paper's sum implies",
     )
     first = rows[0]
     print(f"Changes of server here: {first['changes']:,.0f}.")
@@ -102,7 +103,7 @@ def report_queries(rows: list[Row], interval_s: float) -> None:
 def report_peaks(rows: list[Row], dataset: str) -> None:
     """Print whose the highest uplinks are."""
     print_table(
-        ("model", "Mbit/s", "at", "clients", "servers", "later", "clients", "servers"),
+        ("model", "Mbit/s", "at", "clients", "servers", "after 10", "clients", "servers"),
         [
             (
                 row["model"],
@@ -116,7 +117,8 @@ def report_peaks(rows: list[Row], dataset: str) -> None:
             )
             for row in rows
         ],
-        title="Highest uplink with r = 100, its interval, clients, servers for each; later ones",
+        title="Highest uplink with r = 100: its interval, the clients whose layers are sent and the"
+        " servers that each one's go to; and after ten intervals of each client",
     )
     if dataset in paper.PEAKS_MBPS:
         print(
@@ -128,7 +130,7 @@ def report_peaks(rows: list[Row], dataset: str) -> None:
 def report_fractions(rows: list[Row], dataset: str) -> None:
     """Print what fractions save and cost."""
     print_table(
-        ("model", "limited", "servers", "Mbit/s", "saved, %", "lost, %", "paper"),
+        ("model", "crowded by", "servers", "Mbit/s", "saved, %", "lost, %", "paper"),
         [
             (
                 row["model"],

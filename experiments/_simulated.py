@@ -66,9 +66,14 @@ def models_of(given: argparse.Namespace) -> list[str]:
 
 
 def keep_splits(folder: RunFolder, measured: Iterator[Row]) -> tuple[pd.DataFrame, int]:
-    """Return and keep what is measured of each split, and the exit status; see `gather`."""
+    """Return and keep what is measured of each split, and the exit status; see `gather`.
+
+    Of several splits, one that Ctrl-C has cut short is left out.
+    """
     found, status = gather(measured)
     splits = pd.DataFrame(found)
+    if status and found and splits["split"].nunique() > 1:
+        splits = splits[splits["split"] < splits["split"].max()]
     if found:
         splits.to_csv(folder.path / "splits.csv", index=False)
     return splits, status

@@ -254,7 +254,7 @@ def summarise_goals(splits: pd.DataFrame) -> list[Row]:
 def report(curves: list[Row], goals: list[Row], movements: Movements) -> None:
     """Print the tables for people."""
     print(
-        f"Queries for bytes on {movements.name}: means of {movements.splits} split(s) of the"
+        f"Queries for bytes on {movements.name}: means of {curves[0]['splits']} split(s) of the"
         " people; shares of PerDNN's with r = 100 m"
     )
     print_table(

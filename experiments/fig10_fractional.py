@@ -115,6 +115,8 @@ def sweep(
     settings = choose(settings, Choice("", "perdnn", radius_m))
     names = [each.name for each in who.people.access_points]
     full = simulate(settings, offloading, who)
+    if not full.queries_after:
+        raise ConfigurationError("nobody changes servers: there is nothing to compare")
     crowded = most_crowded(full.backhaul, names)
     for fraction_mb in (None, *fractions_mb):
         migration = replace(settings.migration, fraction_mb=fraction_mb, crowded=tuple(crowded))
@@ -158,7 +160,7 @@ def summarise(splits: pd.DataFrame) -> list[Row]:
 def report(rows: list[Row], movements: Movements, radius_m: float) -> None:
     """Print the table for people, and the paper's figures below."""
     print(
-        f"Fig. 10 on {movements.name}: means of {movements.splits} split(s) of the people,"
+        f"Fig. 10 on {movements.name}: means of {rows[0]['splits']} split(s) of the people,"
         f" r = {radius_m:g} m, {rows[0]['crowded']} crowded servers.\nPeak uplinks of all servers"
         " and of the crowded ones; queries in intervals after changes of server"
     )

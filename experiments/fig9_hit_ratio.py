@@ -117,7 +117,7 @@ def report(rows: list[Row], movements: Movements) -> None:
     hits = paper.FIG9_HIT_RATIOS.get(movements.name, {})
     radius = {choice.label: choice.radius_m for choice in CHOICES if choice.policy == "perdnn"}
     print(
-        f"Fig. 9 on {movements.name}: means of {movements.splits} split(s) of the people,"
+        f"Fig. 9 on {movements.name}: means of {rows[0]['splits']} split(s) of the people,"
         f" t = {movements.settings.traces.interval_s:g} s, {rows[0]['handovers']:,.0f} changes of"
         " server"
     )
@@ -155,7 +155,10 @@ def report(rows: list[Row], movements: Movements) -> None:
     if (reported := paper.PEAKS_MBPS.get(movements.name)) is not None:
         print(f"The paper's peaks with Inception: {reported[0]} Mbit/s up, {reported[1]} down.")
     low, high = paper.FIG9_GAINS
-    print(f"The paper's gains of PerDNN lie between {low} and {high}. Optimizable queries:")
+    print(
+        f"The paper's gains of PerDNN lie between {low} and {high}; paper_differences.py says more."
+        "\nOptimizable queries, what optimal has more than IONN:"
+    )
     print_table(
         ("model", "here", "paper"),
         [

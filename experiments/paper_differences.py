@@ -105,6 +105,7 @@ def changes(nothing: Outcome, everything: Outcome) -> Row:
         "changes": nothing.handovers,
         "queries_nothing": nothing.queries_after / nothing.handovers,
         "queries_everything": everything.queries_after / everything.handovers,
+        "optimizable": everything.queries_after - nothing.queries_after,
     }
     for intervals in BACK_INTERVALS:
         back = [led for moves in nothing.moves for led in leads_back(moves, intervals)]

@@ -16,7 +16,7 @@ from testbed.runfolder import RunFolder
 CAPTIONS = {
     "query_times": "Query time over time. Vertical lines are handovers.",
     "hit_ratio": "Hits and misses, and the share of the wanted layers' bytes present on arrival.",
-    "backhaul": "Backhaul rate of the most loaded edge servers over time, from the captures.",
+    "backhaul": "Backhaul rate of the most loaded edge servers over time.",
     "backhaul_causes": "Backhaul rate of the most loaded edge servers by cause.",
     "map": "Backhaul traffic of each cell's edge server, and the clients' paths from the dot on.",
 }

@@ -56,7 +56,7 @@ def content_of(found: Comparison) -> dict[str, Any]:
 
 
 def _print(found: Comparison, figure: Path) -> None:
-    from testbed.analysis.comparison import TOTALS
+    from testbed.analysis.comparison import HIT_TOLERANCE, TOTAL_TOLERANCE, TOTALS
 
     meaning = {key: f"{text}, {unit}" if unit else text for key, text, unit in TOTALS}
     print_table(
@@ -87,7 +87,10 @@ def _print(found: Comparison, figure: Path) -> None:
             ],
             title="Attachments at which the layers present differ",
         )
-    verdict = found.disagreements or ["the engines agree within the tolerances"]
+    verdict = found.disagreements or [
+        f"the engines agree: every attachment within {HIT_TOLERANCE:.0%} of the wanted bytes,"
+        f" totals within {TOTAL_TOLERANCE:.0%}"
+    ]
     print_table(("",), [(line,) for line in (*verdict, f"figure: {figure}")])
 
 

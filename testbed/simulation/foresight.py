@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,8 @@ class Foresight:
         self._access_points = tuple(access_points)
         self._clients = clients
         servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
-        self._around = None if reach_m is None else Neighbourhood(servers_m, reach_m)
+        near = reach_m is not None and 0 < reach_m < inf
+        self._around = Neighbourhood(servers_m, reach_m) if near and reach_m else None
         n, memory = predictor.n, predictor.memory
         self._told = [histories(client.positions_m, n, memory) for client in clients]
         self.steps_at_once = max(1, _MOST_ROWS // max(1, len(clients)))

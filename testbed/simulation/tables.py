@@ -63,7 +63,7 @@ def _handovers(
             "trace_s": at_s,
             "moved_s": at_s,
             "routed_s": at_s,
-            "first_byte_s": at_s,
+            "first_byte_s": None,  # it takes no time to be heard
             "present_bytes": int(moved.present_bytes),
             "wanted_bytes": world.stream.size_bytes,
             "hit": moved.hit,

@@ -48,6 +48,10 @@ class World:
         """The servers' numbers by name."""
         return {name: number for number, name in enumerate(self.names)}
 
+    @cached_property
+    def _access_point_numbers(self) -> dict[str, int]:
+        return {each.name: number for number, each in enumerate(self.access_points)}
+
     @property
     def up_bytes_s(self) -> float:
         """What a client uploads in a second, headers included, as the master supposes it."""
@@ -90,8 +94,19 @@ class World:
         return type(self.policy).serving is not Policy.serving
 
     def serving(self, place: int, before: int) -> int:
-        """Return who executes for a client at an access point; `before` did, -1 for nobody."""
+        """Return who executes for a client at an access point; `before` did, -1 for nobody.
+
+        Raises:
+            ConfigurationError: the policy names no server of this run.
+        """
         server = self.policy.serving(self.names[place], self.names[before] if before >= 0 else None)
+        if server not in self._access_point_numbers and not (
+            server == CLOUD and self.policy.in_cloud
+        ):
+            raise ConfigurationError(
+                f"{type(self.policy).__name__}: {server!r} serves clients, which is no access point"
+                " of this run"
+            )
         return self.number_of[server]
 
     def step_s(self, step: int) -> float:
@@ -120,23 +135,31 @@ class World:
             ConfigurationError: there is an offer that the simulator does not carry out, or one to
                 a server that is none.
         """
-        policy, known, ends_s = self.policy, self.number_of, situation.ends_s
-        offers = policy.offers(situation)
-        found = {}
-        for offer in offers:
-            if offer.destination not in known or offer.source not in known:
-                raise ConfigurationError(
-                    f"{type(policy).__name__}: offers from {offer.source!r} to"
-                    f" {offer.destination!r}, which are not both access points of this run"
-                )
-            if offer.ends_s != ends_s:
-                raise ConfigurationError(
-                    f"{type(policy).__name__}: an offer ends at {offer.ends_s:g} s; in the"
-                    f" simulator all end with the interval, at {ends_s:g} s"
-                )
-            found[known[offer.destination]] = offer
-        if len(found) < len(offers):
-            raise ConfigurationError(
-                f"{type(policy).__name__}: two offers to one server; offer all at once"
-            )
+        name, found = type(self.policy).__name__, dict[int, Offer]()
+        client, time_s = situation.prediction.client, situation.prediction.time_s
+        known, ends_s, number = self._access_point_numbers, situation.ends_s, 0
+        offers = self.policy.offers(situation)
+        try:
+            for offer in offers:
+                if offer.destination not in known or offer.source not in known:
+                    raise ConfigurationError(
+                        f"{name}: offers from {offer.source!r} to {offer.destination!r}, which are"
+                        " not both access points of this run"
+                    )
+                if offer.ends_s != ends_s:
+                    raise ConfigurationError(
+                        f"{name}: an offer ends at {offer.ends_s} s; in the simulator all end with"
+                        f" the interval, at {ends_s:g} s"
+                    )
+                if not offer.until_s > time_s or offer.client != client:
+                    raise ConfigurationError(
+                        f"{name}: an offer for {offer.client} until {offer.until_s} s, made at"
+                        f" {time_s:g} s for {client}"
+                    )
+                found[known[offer.destination]] = offer
+                number += 1
+        except (TypeError, AttributeError) as error:
+            raise ConfigurationError(f"{name}: these are no offers: {error}") from error
+        if len(found) < number:
+            raise ConfigurationError(f"{name}: two offers to one server; offer all at once")
         return found

@@ -227,8 +227,13 @@ def test_a_query_that_is_not_answered_before_the_end_does_not_count() -> None:
     [
         ({"layers": (1, 0)}, "the layers are no prefix"),
         ({"destination": "nowhere"}, "which are not both access points"),
+        ({"destination": "cloud"}, "which are not both access points"),
         ({"ends_s": 1.0}, "in the simulator all end with the interval"),
-        ({"client": "twice"}, "two offers to one server"),
+        ({"ends_s": None}, "in the simulator all end with the interval"),
+        ({"until_s": float("nan")}, "an offer for walker until nan s, made at 0 s for walker"),
+        ({"until_s": "soon"}, "these are no offers"),
+        ({"client": "another"}, "made at 0 s for walker"),
+        ({"layers": (), "destination": "c"}, "two offers to one server"),
     ],
 )
 def test_offers_that_are_not_simulated_are_refused(changes: dict[str, object], said: str) -> None:
@@ -237,9 +242,19 @@ def test_offers_that_are_not_simulated_are_refused(changes: dict[str, object], s
             plan, ends_s = tuple(situation.plan("b")), situation.ends_s
             plain = Offer("walker", situation.current, "b", plan, ends_s, situation.until_s)
             odd = replace(plain, **changes)
-            return [odd] * (2 if odd.client == "twice" else 1)
+            return [odd] * (2 if odd.destination == "c" else 1)
 
     with pytest.raises(ConfigurationError, match=f"Odd: .*{said}"):
+        walk(Odd(Migration()), [A, A])
+
+
+@pytest.mark.parametrize("server", ["nowhere", "cloud", None])
+def test_nobody_is_served_by_what_is_no_access_point(server: str) -> None:
+    class Odd(Ionn):
+        def serving(self, access_point: str, before: str | None) -> str:
+            return server
+
+    with pytest.raises(ConfigurationError, match="serves clients, which is no access point"):
         walk(Odd(Migration()), [A, A])
 
 
