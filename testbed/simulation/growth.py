@@ -25,6 +25,8 @@ class Growth:
         present_bytes: then.
     """
 
+    __slots__ = ("_bytes", "_times_s", "leapt_bytes")
+
     def __init__(self, time_s: float, present_bytes: float) -> None:
         self._times_s = [time_s]
         self._bytes = [present_bytes]

@@ -59,6 +59,7 @@ class Roaming:
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
         self._reports = details or world.policy.migrates
+        self._may_sleep = world.policy.memoryless and not details
         self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
         self.wakes = 0
@@ -87,9 +88,12 @@ class Roaming:
         row = expected.row(self._number, step)
         if row is None:
             return ()
-        orders = self._report(step, now_s, expected, row)
-        if self._standing is not None:
-            self.wakes = step + expected.lasts[row]
+        sleeps = expected.lasts[row] - 1 if self._may_sleep else 0
+        orders, offers = self._report(step, now_s, expected, row)
+        if sleeps and not orders and self._server == place:
+            self.wakes += sleeps
+            self._standing = [(self._copies[to], offer.until_s) for to, offer in offers.items()]
+            self._reported_s = now_s
         return orders
 
     def end(self, order: Order) -> None:
@@ -230,7 +234,10 @@ class Roaming:
         assert self._session is not None
         return self._session.present_bytes(now_s)
 
-    def _report(self, step: int, now_s: float, expected: Expected, row: int) -> list[Order]:
+    def _report(
+        self, step: int, now_s: float, expected: Expected, row: int
+    ) -> tuple[list[Order], dict[int, Offer]]:
+        """Return what is to be sent, and the offers by the numbers of their destinations."""
         world, (x_m, y_m) = self._world, expected.surroundings.places_m[row]
         situation = Situation(
             current=world.names[self._place],
@@ -255,19 +262,15 @@ class Roaming:
             self._supplied = step, self._constant(self._present_bytes(now_s), now_s)
         memoryless, details = world.policy.memoryless, self.log.details
         orders: list[Order] = []
-        held: list[tuple[_Copy, float]] = []
         for destination, offer in offers.items():
             copy = self._copy(destination, now_s)
             copy.offer(offer.until_s)
-            held.append((copy, offer.until_s))
             if not memoryless:
                 self._holdings.offer(offer.destination, now_s, offer.until_s)
             want_bytes = world.wanted_bytes(offer.layers)
             if copy.present_bytes < want_bytes or details:
                 orders += self._order(offer, want_bytes, step, now_s)
-        if memoryless and not (orders or details) and self._server == self._place:
-            self._standing, self._reported_s = held, now_s
-        return orders
+        return orders, offers
 
     def _order(self, offer: Offer, want_bytes: int, step: int, now_s: float) -> list[Order]:
         """Return what is to be sent for an offer; nothing where all is there."""

@@ -137,11 +137,13 @@ class World:
         """
         name, found = type(self.policy).__name__, dict[int, Offer]()
         client, time_s = situation.prediction.client, situation.prediction.time_s
-        known, ends_s, number = self._access_point_numbers, situation.ends_s, 0
-        offers = self.policy.offers(situation)
+        known, ends_s = self._access_point_numbers, situation.ends_s
+        made = self.policy.offers(situation)
         try:
+            offers = [*made]
             for offer in offers:
-                if offer.destination not in known or offer.source not in known:
+                destination = known.get(offer.destination)
+                if destination is None or offer.source not in known:
                     raise ConfigurationError(
                         f"{name}: offers from {offer.source!r} to {offer.destination!r}, which are"
                         " not both access points of this run"
@@ -156,10 +158,9 @@ class World:
                         f"{name}: an offer for {offer.client} until {offer.until_s} s, made at"
                         f" {time_s:g} s for {client}"
                     )
-                found[known[offer.destination]] = offer
-                number += 1
+                found[destination] = offer
         except (TypeError, AttributeError) as error:
             raise ConfigurationError(f"{name}: these are no offers: {error}") from error
-        if len(found) < number:
+        if len(found) < len(offers):
             raise ConfigurationError(f"{name}: two offers to one server; offer all at once")
         return found

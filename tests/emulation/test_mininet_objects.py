@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.emulation.sandboxed import run_in_sandbox
 
 
@@ -15,3 +17,10 @@ def test_nodes_take_commands_and_reach_each_other() -> None:
     assert found["loss_percent"] == 0
     assert found["ends"] == ["c1-wlan0", "10.1.0.1", "02:00:00:01:00:01"]
     assert not found["shell_after"]
+
+
+def test_a_topology_may_have_hosts_links_and_switches_of_mininets_own() -> None:
+    topology = f"{Path(__file__).with_name('plain_topology.py')}:plain"
+    found = run_in_sandbox("tests.emulation.mininet_objects", topology, timeout_s=120)
+    assert f"{found['expected']}/32" in found["address"]
+    assert found["loss_percent"] == 0
