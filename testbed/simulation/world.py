@@ -135,10 +135,12 @@ class World:
             ConfigurationError: there is an offer that the simulator does not carry out, or one to
                 a server that is none.
         """
-        name, found = type(self.policy).__name__, dict[int, Offer]()
+        made = self.policy.offers(situation)
+        if made == []:
+            return {}
+        name, found = type(self.policy).__name__, {}
         client, time_s = situation.prediction.client, situation.prediction.time_s
         known, ends_s = self._access_point_numbers, situation.ends_s
-        made = self.policy.offers(situation)
         try:
             offers = [*made]
             for offer in offers:
