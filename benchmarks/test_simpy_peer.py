@@ -5,8 +5,8 @@
 All 31 test users of KAIST, each from first to last position, by both simulators in one process on
 one core; without KAIST, as many people of the synthetic campus. Handovers, hits, migrated bytes and
 queries must be equal, client by client. The aim is a hundred times faster. On two shared cores it
-was 270 times with `optimal`, 149 with `ionn`, and 107 and 105 with `perdnn` at 50 and 100 m; from run
-to run it differs by a tenth.
+was 270 times with `optimal`, 149 with `ionn`, and 107 and 105 with `perdnn` at 50 and 100 m; that
+differs by a tenth from run to run.
 
 Both are timed from loaded traces and a fitted predictor to the last count: planning, predictions
 and offers are included. `ratio_with_training` adds the predictor's training, which is the same for
