@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from functools import partial
@@ -28,8 +27,9 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from testbed.commands.output import print_table
-from testbed.config import Experiment, from_dict
+from testbed.config import Experiment
 from testbed.emulation.sandbox import scratch_folder
+from tests.emulation.sandboxed import run_in_sandbox
 from topologies.library import find_topology
 
 SIZES = "25,50,100,357"
@@ -56,7 +56,8 @@ def main() -> None:
         row: dict[str, Any] = {"access_points": size, "clients": given.clients}
         for kind in KINDS:
             sys.stderr.write(f"{size} access points, {given.clients} clients: {kind} ...\n")
-            row |= sandboxed(kind, size, given.clients)
+            inside = ("--inside", kind, f"--sizes={size}", f"--clients={given.clients}")
+            row |= run_in_sandbox("benchmarks.bringup", *inside, timeout_s=LIMIT_S)
         row["ratio"] = row["mininet_s"] / row["network_s"]
         rows.append(row)
     if given.json:
@@ -78,22 +79,6 @@ def main() -> None:
     )
 
 
-def sandboxed(kind: str, access_points: int, clients: int) -> dict[str, float]:
-    """Return what a kind of network takes in a sandbox of its own."""
-    here = [sys.executable, str(Path(__file__).resolve())]
-    arguments = ["--inside", kind, f"--sizes={access_points}", f"--clients={clients}"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "testbed.emulation.sandbox", *here, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=LIMIT_S,
-        cwd=Path(__file__).resolve().parents[1],
-    )
-    found: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
-    return found
-
-
 def testbed(access_points: int, clients: int) -> dict[str, float]:
     """Bring up the testbed's network, then routes and associations; return seconds."""
     from mininet.log import setLogLevel
@@ -103,7 +88,7 @@ def testbed(access_points: int, clients: int) -> dict[str, float]:
     from testbed.emulation.openvswitch import OpenVSwitch
 
     setLogLevel("error")  # clients have no link yet when Mininet looks for one
-    settings = from_dict({"name": "bringup"})
+    settings = Experiment(name="bringup")
     places, stations = names(access_points, clients)
     scratch = scratch_folder()
     with OpenVSwitch(scratch / "ovs"):

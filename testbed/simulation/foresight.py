@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from testbed.coordinator import visits
 from testbed.mobility.neighbourhood import Neighbourhood
 from testbed.mobility.predictor import Candidates, Predictor, histories
-from testbed.simulation.surroundings import Surroundings
+from testbed.simulation.surroundings import Surroundings, neighbourhood_of
 from testbed.values import AccessPoint, Fix, Schedule
 
 FloatArray = npt.NDArray[np.float64]
@@ -89,9 +88,7 @@ class Foresight:
         self._predictor = predictor
         self._access_points = tuple(access_points)
         self._clients = clients
-        servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
-        near = reach_m is not None and 0 < reach_m < inf
-        self._around = Neighbourhood(servers_m, reach_m) if near and reach_m else None
+        self._around = neighbourhood_of(access_points, reach_m)
         n, memory = predictor.n, predictor.memory
         self._told = [histories(client.positions_m, n, memory) for client in clients]
         self.steps_at_once = max(1, _MOST_ROWS // max(1, len(clients)))

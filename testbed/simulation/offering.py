@@ -22,7 +22,7 @@ from testbed.holdings import Holdings
 from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
 from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
 from testbed.policy import Policy, Situation, time_to_live_s
-from testbed.simulation.surroundings import Surroundings
+from testbed.simulation.surroundings import Surroundings, neighbourhood_of
 from testbed.values import AccessPoint, Prediction
 
 _CLIENT = "walker"
@@ -111,8 +111,7 @@ def offer(
     access_points: Sequence[AccessPoint],
 ) -> Offering:
     """Return what comes of a policy's offers to people who walk as foreseen or not."""
-    servers_m = np.array([(each.x_m, each.y_m) for each in access_points])
-    known = None if policy.reach_m is None else Neighbourhood(servers_m, policy.reach_m)
+    known = neighbourhood_of(access_points, policy.reach_m)
     total = Offering()
     for each in foreseen:
         total += _walk(policy, each, access_points, known)

@@ -17,7 +17,7 @@ from testbed.simulation.attachment import Sharing
 from testbed.simulation.growth import Growth, Stored
 from testbed.simulation.offloading import Step
 from testbed.simulation.stream import Execution, Stream
-from testbed.simulation.uplink import NOTHING_BYTES, Uplink, after
+from testbed.simulation.uplink import Uplink, after
 
 
 class Queries(NamedTuple):
@@ -208,9 +208,7 @@ class Session:
                 self.queries.append(_cold_start(first_s, number, period_s, execution))
             raised += number
             last_s, last_missing = first_s + (number - 1) * period_s, missing - (number - 1) * sent
-            next_s, left = last_s + period_s, last_missing - sent
-            if left <= NOTHING_BYTES:
-                left = 0.0
+            next_s, left = last_s + period_s, after(last_missing, sent)
         if not self._keeps:
             self.queries.append(_cold_start(first_s, number, period_s, execution))
         self.raised += raised

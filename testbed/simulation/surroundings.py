@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 
 from testbed.mobility.neighbourhood import NOBODY, FloatArray, Neighbourhood
 from testbed.values import AccessPoint, names_around
+
+
+def neighbourhood_of(
+    access_points: Sequence[AccessPoint], reach_m: float | None
+) -> Neighbourhood | None:
+    """Return the access points up to a reach, to be looked up at once; None where there is none."""
+    if reach_m is None or not 0 < reach_m < inf:
+        return None
+    return Neighbourhood(np.array([(each.x_m, each.y_m) for each in access_points]), reach_m)
 
 
 class Surroundings:

@@ -7,13 +7,13 @@ from math import inf
 from testbed.simulation.growth import Growth
 from testbed.simulation.stream import Stream
 
-NOTHING_BYTES = 1e-6  # bytes that rounding leaves
+_NOTHING = 1e-6  # bytes that rounding leaves
 
 
 def after(missing: float, sent: float) -> float:
     """Return what is missing of an upload after bytes of it have been sent."""
     left = missing - sent
-    return left if left > NOTHING_BYTES else 0.0
+    return left if left > _NOTHING else 0.0
 
 
 class Uplink:
