@@ -326,8 +326,10 @@ def killed(tmp_path: Path) -> RunFolder:
     with (folder.path / "records" / "queries.c1.jsonl").open("a") as file:
         file.write('{"client": "c1", "que')
     folder.pcap.mkdir()
-    backhaul_capture(folder.pcap / "raw.pcap")
-    (folder.pcap / "interfaces.json").write_text('{"5": "ap1", "6": "ap2"}')
+    raw = folder.pcap / "raw"
+    raw.mkdir()
+    backhaul_capture(raw / "0.pcap")
+    (raw / "interfaces.json").write_text('{"0.pcap": {"5": "ap1", "6": "ap2"}}')
     return folder
 
 

@@ -1,18 +1,20 @@
 """A run's capture as a standard pcapng: one named interface an edge server, with directions.
 
-The emulation captures at the switch ports of all servers at once, with Linux cooked headers that
-tell port and direction. The file rewritten here says the same in the terms of any reader:
-interfaces named after the servers, and inbound or outbound as the *server* sees it.
+The emulation captures at the switch ports of all servers, a file for each network namespace that
+holds some, with Linux cooked headers that tell port and direction. The file written here says the
+same in the terms of any reader: interfaces named after the servers, and inbound or outbound as the
+*server* sees it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testbed.analysis.framing import RecordFile, Records
 from testbed.analysis.headers import LINUX_SLL2, link_fields
@@ -22,37 +24,90 @@ from testbed.errors import CaptureError
 _NANOSECONDS = 9  # if_tsresol: ticks of 10**-9 s
 
 
-def to_pcapng(raw: Path, out: Path, interfaces: Mapping[int, str]) -> int:
-    """Rewrite an SLL2 capture of switch ports as a pcapng of servers; return the packets kept.
+@dataclass(frozen=True)
+class _Packets:
+    """Enhanced packet blocks, and when their packets were captured: int64, (n,)."""
 
-    `interfaces` names the server behind each switch port (kernel interface number); packets of
-    other interfaces are left out. The packets keep their SLL2 headers. What leaves the switch
-    enters the server, so its direction becomes inbound, and the reverse.
-    Raises CaptureError if `raw` is no capture or not of link type LINUX_SLL2.
+    time_ns: NDArray[np.int64]
+    blocks: list[bytes]
+
+    def until(self, time_ns: int) -> tuple[_Packets, _Packets]:
+        """Return the packets up to an instant, and the later ones."""
+        early = self.time_ns <= time_ns
+        return self._where(early), self._where(~early)
+
+    def _where(self, chosen: NDArray[np.bool_]) -> _Packets:
+        return _Packets(self.time_ns[chosen], [self.blocks[i] for i in np.flatnonzero(chosen)])
+
+
+def to_pcapng(raws: Mapping[Path, Mapping[int, str]], out: Path) -> int:
+    """Rewrite SLL2 captures of switch ports as one pcapng of servers; return the packets kept.
+
+    `raws` names for each capture the server behind each switch port (kernel interface number);
+    packets of other interfaces are left out. Packets are in the order of their times, and keep
+    their SLL2 headers. What leaves the switch enters the server, so its direction becomes inbound,
+    and the reverse.
+    Raises CaptureError if one is no capture or not of link type LINUX_SLL2; one without any packet
+    is fine.
     """
-    source = RecordFile(raw)
-    ports = np.array(sorted(interfaces), dtype=np.int64)
-    kept = 0
+    streams, known = [], 0
     with out.open("wb") as file:
         file.write(_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
-        for port in ports.tolist():
-            file.write(_interface_block(interfaces[port]))
-        for records in source:
-            if source.interfaces[0].link_type != LINUX_SLL2:
-                raise CaptureError(
-                    f"{raw}: link type {source.interfaces[0].link_type}, expected LINUX_SLL2"
-                    f" ({LINUX_SLL2}); capture with `tcpdump -y LINUX_SLL2`"
-                )
-            kept += _write_packets(file, records, ports)
+        for raw, interfaces in raws.items():
+            ports = sorted(interfaces)
+            for port in ports:
+                file.write(_interface_block(interfaces[port]))
+            streams.append(_packets(raw, np.array(ports, dtype=np.int64), known))
+            known += len(ports)
+        kept = 0
+        for packets in _in_order(streams):
+            file.write(b"".join(packets.blocks))
+            kept += len(packets.blocks)
     return kept
 
 
-def _write_packets(file: BinaryIO, records: Records, ports: np.ndarray) -> int:
+def _in_order(streams: Sequence[Iterator[_Packets]]) -> Iterator[_Packets]:
+    """Merge streams of packets, holding one batch of each."""
+    waiting: dict[int, _Packets] = {}
+    left = set(range(len(streams)))
+    while True:
+        for number in [each for each in left if each not in waiting]:
+            batch = next(streams[number], None)
+            if batch is None:
+                left.discard(number)
+            elif batch.blocks:
+                waiting[number] = batch
+        if left - waiting.keys():  # an empty batch came from one of them
+            continue
+        if not waiting:
+            return
+        until = min(int(batch.time_ns.max()) for batch in waiting.values())
+        split = {number: batch.until(until) for number, batch in waiting.items()}
+        waiting = {number: later for number, (_, later) in split.items() if later.blocks}
+        times = np.concatenate([early.time_ns for early, _ in split.values()])
+        blocks = [block for early, _ in split.values() for block in early.blocks]
+        order = np.argsort(times, kind="stable")
+        yield _Packets(times[order], [blocks[i] for i in order.tolist()])
+
+
+def _packets(raw: Path, ports: NDArray[np.int64], first: int) -> Iterator[_Packets]:
+    """Yield a capture's packets of these ports, which are the interfaces from `first` on."""
+    source = RecordFile(raw)
+    for records in source:
+        if source.interfaces[0].link_type != LINUX_SLL2:
+            raise CaptureError(
+                f"{raw}: link type {source.interfaces[0].link_type}, expected LINUX_SLL2"
+                f" ({LINUX_SLL2}); capture with `tcpdump -y LINUX_SLL2`"
+            )
+        yield _blocks(records, ports, first)
+
+
+def _blocks(records: Records, ports: NDArray[np.int64], first: int) -> _Packets:
     link = link_fields(records.data, LINUX_SLL2, records.start, records.captured)
     rows = np.flatnonzero(np.isin(link.ifindex, ports))
     directions = np.where(link.direction == OUTBOUND, INBOUND, OUTBOUND)
     columns = (
-        np.searchsorted(ports, link.ifindex),
+        first + np.searchsorted(ports, link.ifindex),
         records.time_ns >> 32,
         records.time_ns & 0xFFFFFFFF,
         records.captured,
@@ -67,15 +122,14 @@ def _write_packets(file: BinaryIO, records: Records, ports: np.ndarray) -> int:
     ):
         padding = bytes(-captured % 4)
         length = 32 + captured + len(padding) + 12
-        blocks += (
-            struct.pack("<IIIIIII", 6, length, number, high, low, captured, original),
-            data[start : start + captured],
-            padding,
+        blocks.append(
+            struct.pack("<IIIIIII", 6, length, number, high, low, captured, original)
+            + data[start : start + captured]
+            + padding
             # epb_flags, end of options, and the block's length again
-            struct.pack("<HHIHHI", 2, 4, direction, 0, 0, length),
+            + struct.pack("<HHIHHI", 2, 4, direction, 0, 0, length)
         )
-    file.write(b"".join(blocks))
-    return len(rows)
+    return _Packets(records.time_ns[rows], blocks)
 
 
 def _interface_block(name: str) -> bytes:

@@ -65,7 +65,7 @@ def _analyze(paths: list[Path], interval_s: float) -> dict[str, Any]:
         raise ConfigurationError(f"{missing[0]}: no such run or capture")
     if not folders:
         return analyze_capture(paths, interval_s)
-    if (folders[0] / "pcap" / "raw.pcap").exists():
+    if (folders[0] / "pcap" / "raw").exists():
         raise ConfigurationError(
             f"{folders[0]}: goes on, or was killed; then call `testbed report` on it first"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import pandas as pd
 from testbed.analysis.backhaul import run_backhaul_table
 from testbed.analysis.conclusion import conclude_run
 from testbed.analysis.pcapng import to_pcapng
-from testbed.emulation.capture import interfaces_file
+from testbed.emulation.capture import raw_captures
 from testbed.emulation.fidelity import assess
-from testbed.emulation.run import Outcome, raw_capture
+from testbed.emulation.run import Outcome, raw_folder
 from testbed.errors import TestbedError
 from testbed.records import collect, write_table
 from testbed.runfolder import RunFolder
@@ -64,22 +64,20 @@ def write_results(
 
 
 def name_interfaces(folder: RunFolder) -> None:
-    """Turn the raw capture of a run into a pcapng with named interfaces, unless that is done.
+    """Turn the raw captures of a run into one pcapng with named interfaces, unless that is done.
 
     Raises:
         TestbedError: the names of its interfaces are lost.
     """
-    raw = raw_capture(folder)
+    raw = raw_folder(folder)
     if not raw.exists():
         return
-    names = interfaces_file(raw)
     try:
-        interfaces = {int(i): str(name) for i, name in json.loads(names.read_text()).items()}
+        captures = raw_captures(raw)
     except (OSError, ValueError) as error:
-        raise TestbedError(f"{names}: needed to read {raw.name}: {error}") from error
-    to_pcapng(raw, folder.pcap / "backhaul.pcapng", interfaces)
-    raw.unlink()
-    names.unlink()
+        raise TestbedError(f"{raw}: the names of the ports are lost: {error}") from error
+    to_pcapng(captures, folder.pcap / "backhaul.pcapng")
+    shutil.rmtree(raw)
 
 
 def give_to_user(path: Path) -> None:

@@ -10,7 +10,8 @@ import msgspec
 
 from controllers.library import find_controller
 from controllers.northbound import Northbound
-from testbed.emulation.network import CONTROLLER_ADDRESS, CONTROLLER_PORT, EmulatedNetwork
+from testbed.emulation.addresses import CONTROLLER_ADDRESS
+from testbed.emulation.network import CONTROLLER_PORT, EmulatedNetwork
 
 _READY_S = 60.0
 

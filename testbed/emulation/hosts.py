@@ -1,4 +1,4 @@
-"""Mininet's hosts and switches without a process each.
+"""Mininet's hosts without a process each.
 
 Mininet keeps a shell in every node, which holds its network namespace and takes its commands: 12 ms
 a node before anything is configured. Here a namespace is held by a file (a bind mount, as `ip
@@ -13,15 +13,19 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from mininet.node import Node, OVSSwitch
+from mininet.node import Node
 
 from testbed.emulation import namespaces
 from testbed.emulation.sandbox import scratch_folder
 
 
 class LazyNode(Node):
-    """A node whose shell starts with its first command."""
+    """A node whose shell starts with its first command.
 
+    Where `namespace` is the file of a network namespace, the node is in that.
+    """
+
+    namespace: Path | None = None
     _shell: Popen[bytes] | None = None
     _pid: int | None = None
     _wanted = False  # whether a shell may start; not while Mininet constructs the node
@@ -58,15 +62,26 @@ class LazyNode(Node):
         self._wanted = False
 
     def _start_shell(self) -> None:
+        if self.namespace is None:
+            super().startShell()
+            return
+        inside, self.inNamespace = self.inNamespace, False  # it has a namespace already
         super().startShell()
+        self.inNamespace = inside
+        self.cmd("mount -t sysfs sysfs /sys")  # which shows this namespace's interfaces
+
+    def _popen(self, cmd: list[str], **params: Any) -> Popen[bytes]:
+        if "bash" in cmd and self._shell is None and self.namespace is not None:
+            cmd = ["nsenter", f"--net={self.namespace}", "unshare", "--mount", *cmd]
+        process: Popen[bytes] = super()._popen(cmd, **params)
+        return process
 
 
 class Host(LazyNode):
     """A host; its network namespace is held by the file `namespace`."""
 
     def __init__(self, name: str, inNamespace: bool = True, **params: Any) -> None:  # noqa: N803
-        self.namespace = scratch_folder() / "netns" / name
-        namespaces.add_network(self.namespace)
+        self.namespace = namespaces.new_network(scratch_folder() / "netns" / name)
         super().__init__(name, inNamespace=inNamespace, **params)
 
     def config(
@@ -87,30 +102,10 @@ class Host(LazyNode):
             self.setDefaultRoute(defaultRoute)
         return {}
 
-    def _start_shell(self) -> None:
-        self.inNamespace = False  # it has one already
-        super()._start_shell()
-        self.inNamespace = True
-        self.cmd("mount -t sysfs sysfs /sys")  # which shows this namespace's interfaces
-
-    def _popen(self, cmd: list[str], **params: Any) -> Popen[bytes]:
-        if "bash" in cmd and self._shell is None:
-            cmd = ["nsenter", f"--net={self.namespace}", "unshare", "--mount", *cmd]
-        process: Popen[bytes] = super()._popen(cmd, **params)
-        return process
-
-
-class Switch(LazyNode, OVSSwitch):
-    """A switch of Open vSwitch's userspace datapath; all of a network start with one command."""
-
-    def __init__(self, name: str, **params: Any) -> None:
-        settings = {"datapath": "user", "protocols": "OpenFlow13", "failMode": "secure"}
-        super().__init__(name, **settings | params)
-
 
 def namespace_of(node: Node) -> Path:
     """Return the file of a node's network namespace."""
-    if isinstance(node, Host):
+    if isinstance(node, LazyNode) and node.namespace is not None:
         return node.namespace
     if not node.inNamespace:
         return namespaces.network_of(os.getpid())

@@ -56,14 +56,15 @@ def network_of(pid: int) -> Path:
     return Path(f"/proc/{pid}/ns/net")
 
 
-def add_network(file: Path) -> None:
-    """Make a network namespace that lasts as long as a mount on this new file."""
+def new_network(file: Path) -> Path:
+    """Make a network namespace that lasts as long as a mount on this new file; return the file."""
     file.parent.mkdir(exist_ok=True)
     file.touch(exist_ok=False)
     with _leaving():
         unshare(CLONE_NEWNET)
         source, target = bytes(_THIS_NETWORK), bytes(file)
         _check(_libc.mount(source, target, None, _MS_BIND, None), f"mount --bind on {file}")
+    return file
 
 
 def enter_network(namespace: Path) -> None:

@@ -21,15 +21,22 @@ from controllers.paths import topology_rate_bps
 from nodes.setup import MASTER
 from testbed.config import Experiment
 from testbed.emulation import shaping, veths
-from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC, client_address, client_mac
+from testbed.emulation.addresses import (
+    CONTROLLER_ADDRESS,
+    GATEWAY,
+    GATEWAY_MAC,
+    client_address,
+    client_mac,
+)
 from testbed.emulation.air import Air, netlink_of
-from testbed.emulation.hosts import Host, Switch, namespace_of
+from testbed.emulation.hosts import Host, namespace_of
 from testbed.emulation.namespaces import inside_network, interface_index
+from testbed.emulation.sandbox import scratch_folder
 from testbed.emulation.shaping import Shape
+from testbed.emulation.switches import OpenVSwitches, Switch
 from testbed.emulation.veths import VethIntf, VethLink
 from testbed.errors import EmulationError, TopologyError
 
-CONTROLLER_ADDRESS = "127.0.0.1"
 CONTROLLER_PORT = 6653
 
 _LOOPBACK = 1  # its index in every namespace
@@ -77,6 +84,8 @@ class EmulatedNetwork:
         for client in self.clients:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
+        ours = [each for each in self.mininet.switches if isinstance(each, Switch)]
+        self._openvswitches = OpenVSwitches(scratch_folder() / "switches", ours)
         veths.create(self.mininet.links)
         self.air = Air(settings.wireless, settings.compute.tdf)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
@@ -86,12 +95,14 @@ class EmulatedNetwork:
 
     def start(self) -> None:
         """Start the switches, keep Open vSwitch from undoing rates, and shape the backhaul."""
+        self._openvswitches.start(self.mininet.controllers)
         for switch in self.mininet.switches:
-            switch.start(self.mininet.controllers)
-        Switch.batchStartup([each for each in self.mininet.switches if isinstance(each, Switch)])
-        ports = self.switch_ports()
-        _keep_queues(ports)
-        shaping.apply({name: self._shape(port) for name, port in ports.items()})
+            ports = {each.name: each for each in switch.intfList() if each.name != "lo"}
+            if not isinstance(switch, Switch):  # a topology's own kind
+                switch.start(self.mininet.controllers)
+                _keep_queues(ports)
+            with inside_network(namespace_of(switch)):
+                shaping.apply({name: self._shape(port) for name, port in ports.items()})
         for host in self.mininet.hosts:
             if host.name not in self.clients:
                 interface = host.defaultIntf()
@@ -112,22 +123,18 @@ class EmulatedNetwork:
             return client_address(self.clients.index(name) + 1)
         return str(self.node(name).IP())
 
-    def switch_ports(self) -> dict[str, Intf]:
-        """Return the interfaces of all switches, which stand in the sandbox's main namespace."""
-        return {
-            interface.name: interface
-            for switch in self.mininet.switches
-            for interface in switch.intfList()
-            if interface.name != "lo"
-        }
+    def backhaul_ports(self) -> dict[Path, dict[int, str]]:
+        """Return the switch ports at whose other ends access points stand, for captures.
 
-    def backhaul_ports(self) -> dict[str, str]:
-        """Return switch port -> access point at its other end, for captures."""
-        ports = {}
+        By network namespace, {index of the port: access point}; no index is there twice.
+        """
+        ports: dict[Path, dict[int, str]] = {}
         for access_point in self.access_points:
             link = self.node(access_point).defaultIntf().link
             port = link.intf1 if link.intf2.node.name == access_point else link.intf2
-            ports[port.name] = access_point
+            namespace = namespace_of(port.node)
+            index = interface_index(namespace, port.name)
+            ports.setdefault(namespace, {})[index] = access_point
         return ports
 
     def describe(self) -> routes.Network:
@@ -148,7 +155,8 @@ class EmulatedNetwork:
         return routes.Network(switches, tuple(links), hosts, clients)
 
     def close(self) -> None:
-        """Close sockets; the sandbox removes everything else."""
+        """End the switches and close sockets; the sandbox removes everything else."""
+        self._openvswitches.close()
         self.air.close()
         for netlink in self._netlink.values():
             netlink.close()

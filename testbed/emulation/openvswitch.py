@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -19,37 +20,30 @@ from testbed.errors import EmulationError
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
+#: TCP segments cross unsplit; and one thread each for what this datapath hardly does.
+_OTHER_CONFIG = ("userspace-tso-enable=true", "n-handler-threads=1", "n-revalidator-threads=1")
+_READY_S = 60
+
 
 class OpenVSwitch:
-    """A running Open vSwitch; Mininet's switches find it through OVS_RUNDIR."""
+    """An Open vSwitch: as a context manager, the one that Mininet's own commands find.
 
-    def __init__(self, folder: Path) -> None:
+    `environment` is what makes the commands of Open vSwitch speak to this one. Its switches' ports
+    are in the network namespace that a file holds, or in this one.
+    """
+
+    def __init__(self, folder: Path, namespace: Path | None = None) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._environment = {
+        self._inside = [] if namespace is None else ["nsenter", f"--net={namespace}"]
+        self.environment = {
             f"OVS_{kind}DIR": str(folder) for kind in ("RUN", "DB", "LOG", "SYSCONF")
         }
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> OpenVSwitch:
-        os.environ.update(self._environment)
-        database, socket = self._folder / "conf.db", self._folder / "db.sock"
-        _run("ovsdb-tool", "create", str(database), str(SCHEMA))
-        self._start("ovsdb-server", str(database), f"--remote=punix:{socket}")
-        wait_until(socket.exists, "ovsdb-server to listen", 10)
-        _run("ovs-vsctl", "--no-wait", "init")
-        _run(
-            "ovs-vsctl",
-            "--no-wait",
-            "set",
-            "Open_vSwitch",
-            ".",
-            "other_config:userspace-tso-enable=true",
-        )
-        self._start("ovs-vswitchd", f"unix:{socket}")
-        _run("ovs-vsctl", "--timeout=10", "get-manager")
-        control = self._folder / f"ovs-vswitchd.{self._processes[-1].pid}.ctl"
-        wait_until(control.exists, "ovs-vswitchd to start", 10)
+        os.environ.update(self.environment)
+        self.start()
         return self
 
     def __exit__(
@@ -58,16 +52,41 @@ class OpenVSwitch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def start(self, first: Sequence[str] = ()) -> None:
+        """Start it with what these arguments of `ovs-vsctl` make; return when that is there."""
+        database, socket = self._folder / "conf.db", self._folder / "db.sock"
+        self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
+        self._start("ovsdb-server", str(database), f"--remote=punix:{socket}")
+        wait_until(socket.exists, "ovsdb-server to listen", 10)
+        config = [f"other_config:{each}" for each in _OTHER_CONFIG]
+        self._run("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", *config)
+        if first:
+            self._run("ovs-vsctl", "--no-wait", *first)
+        self._start("ovs-vswitchd", f"unix:{socket}")
+        # Without --no-wait it returns when ovs-vswitchd has done all that the database says
+        waiting = ("ovs-vsctl", f"--timeout={_READY_S}", "set", "Open_vSwitch", ".")
+        self._run(*waiting, "external_ids:started=true")
+
+    def terminate(self) -> None:
+        """Have its processes end, and with them its switches."""
         for process in reversed(self._processes):
             process.terminate()
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self.terminate()
         for process in self._processes:
             process.wait()
+        self._processes.clear()
 
     def _start(self, program: str, *arguments: str) -> None:
         executable = shutil.which(program) or f"/usr/sbin/{program}"
         self._processes.append(
             subprocess.Popen(
                 [
+                    *self._inside,
                     executable,
                     *arguments,
                     "--no-chdir",
@@ -78,13 +97,20 @@ class OpenVSwitch:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env=os.environ | self.environment,
                 start_new_session=True,
             )
         )
 
-
-def _run(*command: str) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    if result.returncode != 0:
-        raise EmulationError(f"{' '.join(command)}: {result.stderr.strip()}")
-    return result.stdout
+    def _run(self, *command: str) -> None:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=2 * _READY_S,
+            env=os.environ | self.environment,
+            check=False,
+        )
+        if result.returncode != 0:
+            shown = " ".join(command[:8])
+            raise EmulationError(f"{shown}: {result.stderr.strip()}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -154,11 +153,7 @@ class EmulatedRun:
         return network
 
     def _capture(self, network: EmulatedNetwork) -> Capture:
-        interfaces = {
-            socket.if_nametoindex(port): access_point
-            for port, access_point in network.backhaul_ports().items()
-        }
-        return Capture(raw_capture(self._folder), interfaces, self._scratch)
+        return Capture(raw_folder(self._folder), network.backhaul_ports(), self._scratch)
 
     async def _start_nodes(
         self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers
@@ -251,10 +246,9 @@ class EmulatedRun:
             self.outcome.unequal += not said.equal
 
 
-def raw_capture(folder: RunFolder) -> Path:
-    """Return where the capture lies until it becomes a pcapng with named interfaces."""
-    folder.pcap.mkdir(exist_ok=True)
-    return folder.pcap / "raw.pcap"
+def raw_folder(folder: RunFolder) -> Path:
+    """Return where captures lie until they become one pcapng with named interfaces."""
+    return folder.pcap / "raw"
 
 
 @contextmanager

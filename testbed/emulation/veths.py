@@ -8,15 +8,17 @@ their hardware addresses.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from mininet.link import Intf, Link
 from mininet.node import Node
 from pyroute2 import IPRoute
 
-from testbed.emulation.hosts import namespace_of
-from testbed.emulation.namespaces import inside_network
+from testbed.emulation.hosts import LazyNode, namespace_of
+from testbed.emulation.namespaces import inside_network, interface_index
 
 
 class VethIntf(Intf):
@@ -47,34 +49,45 @@ class VethLink(Link):
 
 
 def create(links: Iterable[Link]) -> None:
-    """Make the links that are noted, and set them up."""
-    with IPRoute() as here:
+    """Make the links that are noted, and set them up; others only come to where their ends are."""
+    with ExitStack() as stack:
+        netlinks: dict[Path, IPRoute] = {}
+
+        def netlink_in(namespace: Path) -> IPRoute:
+            if namespace not in netlinks:
+                with inside_network(namespace):
+                    netlinks[namespace] = stack.enter_context(IPRoute())
+            return netlinks[namespace]
+
         for link in links:
             if isinstance(link, VethLink):
-                _create(here, link)
+                _create(link, netlink_in)
+            else:
+                _bring_home(link, netlink_in)
 
 
-def _create(here: IPRoute, link: VethLink) -> None:
+def _create(link: VethLink, netlink_in: Callable[[Path], IPRoute]) -> None:
     first, second = link.intf1, link.intf2
-    here.link(
+    home, other = namespace_of(first.node), namespace_of(second.node)
+    netlink_in(home).link(
         "add",
         ifname=first.name,
+        address=first.mac,
         kind="veth",
-        **_at_home(first),
-        peer={"ifname": second.name, **_at_home(second)},
+        peer={"ifname": second.name, "address": second.mac, "net_ns_fd": str(other)},
     )
-    for end in (first, second):
-        if end.node.inNamespace:
-            with inside_network(namespace_of(end.node)), IPRoute() as there:
-                _set_up(there, end)
-        else:
-            _set_up(here, end)
+    for namespace, end in ((home, first), (other, second)):
+        index = interface_index(namespace, end.name)
+        netlink_in(namespace).link("set", index=index, state="up")
 
 
-def _at_home(end: Intf) -> dict[str, Any]:
-    place = {"net_ns_fd": str(namespace_of(end.node))} if end.node.inNamespace else {}
-    return place | {"address": end.mac}
-
-
-def _set_up(netlink: IPRoute, end: Intf) -> None:
-    netlink.link("set", index=socket.if_nametoindex(end.name), state="up")
+def _bring_home(link: Link, netlink_in: Callable[[Path], IPRoute]) -> None:
+    """Move the switch ports of a link that Mininet has made to where their switches are."""
+    for end in (link.intf1, link.intf2):
+        if isinstance(end.node, LazyNode) and not end.node.inNamespace:
+            home = namespace_of(end.node)
+            with IPRoute() as here:
+                index = socket.if_nametoindex(end.name)
+                here.link("set", index=index, net_ns_fd=str(home))
+            index = interface_index(home, end.name)
+            netlink_in(home).link("set", index=index, state="up")

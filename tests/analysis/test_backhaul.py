@@ -28,7 +28,8 @@ LARGE, AGAIN, ACK, QUERY = 20000 + 14 * HEADER, 1000 + HEADER, HEADER, 100 + HEA
 
 @pytest.fixture
 def capture(tmp_path):
-    to_pcapng(backhaul_capture(tmp_path / "raw.pcap"), tmp_path / "a.pcapng", {5: "ap1", 6: "ap2"})
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    to_pcapng({raw: {5: "ap1", 6: "ap2"}}, tmp_path / "a.pcapng")
     return Capture(tmp_path / "a.pcapng")
 
 

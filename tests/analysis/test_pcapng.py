@@ -5,19 +5,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from scapy.layers.l2 import Ether
 
 from testbed.analysis.pcap import INBOUND, OUTBOUND, Capture
 from testbed.analysis.pcapng import to_pcapng
 from testbed.errors import CaptureError
-from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture, segment, write_pcap
+from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture, segment, sll2, write_pcap
 
 SERVERS = {6: "ap2", 5: "ap1"}
 
 
 def test_keeps_the_servers_packets_with_names_and_their_own_directions(tmp_path):
-    kept = to_pcapng(backhaul_capture(tmp_path / "raw.pcap"), tmp_path / "out.pcapng", SERVERS)
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    kept = to_pcapng({raw: SERVERS}, tmp_path / "out.pcapng")
     capture = Capture(tmp_path / "out.pcapng")
     (packets,) = capture
     assert kept == len(packets) == 7
@@ -31,7 +33,8 @@ def test_keeps_the_servers_packets_with_names_and_their_own_directions(tmp_path)
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_reads_it_and_shows_the_names(tmp_path):
-    to_pcapng(backhaul_capture(tmp_path / "raw.pcap"), tmp_path / "out.pcapng", SERVERS)
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    to_pcapng({raw: SERVERS}, tmp_path / "out.pcapng")
     fields = ("frame.interface_name", "frame.packet_flags_direction", "frame.len", "tcp.dstport")
     command = ["tshark", "-r", str(tmp_path / "out.pcapng"), "-T", "fields"]
     for name in fields:
@@ -48,4 +51,25 @@ def test_other_link_types_are_refused(tmp_path):
     frame = bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 3))
     raw = write_pcap(tmp_path / "raw.pcap", [(0, frame)], 1)
     with pytest.raises(CaptureError, match="LINUX_SLL2"):
-        to_pcapng(raw, tmp_path / "out.pcapng", SERVERS)
+        to_pcapng({raw: SERVERS}, tmp_path / "out.pcapng")
+
+
+def test_captures_of_several_namespaces_become_one_in_the_order_of_time(tmp_path):
+    def packet(number: int) -> bytes:
+        return sll2(segment("10.0.0.1", "10.0.0.2", 1, 7003, 100 + number), 5, outgoing=False)
+
+    # The same interface numbers in both; the packets of one lie between those of the other
+    times = {"a": (0.0, 0.2, 0.4), "b": (0.1, 0.3, 0.5), "none": ()}
+    raws = {
+        write_pcap(tmp_path / f"{name}.pcap", [(t, packet(round(10 * t))) for t in when], 276): {
+            5: f"ap-{name}"
+        }
+        for name, when in times.items()
+    }
+    assert to_pcapng(raws, tmp_path / "out.pcapng") == 6
+    capture = Capture(tmp_path / "out.pcapng")
+    (packets,) = capture
+    names = capture.names()[packets.interface].tolist()
+    assert names == ["ap-a", "ap-b"] * 3
+    assert (np.diff(packets.time_ns) > 0).all()
+    assert packets.payload_bytes.tolist() == [100, 101, 102, 103, 104, 105]

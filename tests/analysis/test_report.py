@@ -89,7 +89,7 @@ def test_the_report_escapes_what_it_shows(idle_run):
 def test_a_runs_captures_are_read_with_the_manifests_clock(run):
     run.pcap.mkdir(exist_ok=True)
     raw = backhaul_capture(run.pcap / "raw.pcap")
-    to_pcapng(raw, run.pcap / "backhaul.pcapng", {5: "ap1", 6: "ap2"})
+    to_pcapng({raw: {5: "ap1", 6: "ap2"}}, run.pcap / "backhaul.pcapng")
     manifest = run.read_json("manifest")
     run.write_json("manifest", {**manifest, "origin_unix_s": ORIGIN_UNIX_S - 30, "tdf": 2})
     assert set(run_backhaul_table(run, 15.0)["interval"]) == {1, 2}
