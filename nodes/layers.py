@@ -144,7 +144,6 @@ class LayerReceiver:
         self._presence = presence
         self._is_wanted = is_wanted
         self._on_stored = on_stored
-        self._verifying: set[tuple[str, str]] = set()
 
     def holding(self, client: str, layers: Sequence[LayerRef]) -> Holding:
         """Return how many leading bytes of each layer are here."""
@@ -181,16 +180,14 @@ class LayerReceiver:
             )
         offset = frame.offset_bytes
         async for data in connection.body(frame.body_bytes):
-            if not self._is_settled(client, ref):
+            if not self._is_stored(client, ref):
                 self._check_continues(client, ref, offset)
-                store.write(ref.digest, offset, data)
+                arrived = store.write(ref.digest, offset, data)
                 # The last byte counts only once the layer is verified
-                arrived = min(offset + len(data), ref.size_bytes - 1)
-                self._presence.add(client, ref.digest, arrived)
+                self._presence.add(client, ref.digest, min(arrived, ref.size_bytes - 1))
+                if arrived == ref.size_bytes:
+                    await self._take_in(client, store, ref)
             offset += len(data)
-        if end == ref.size_bytes and not self._is_settled(client, ref):
-            self._check_continues(client, ref, end - 1)
-            await self._verify(client, store, ref)
 
     def _check_continues(self, client: str, ref: LayerRef, offset_bytes: int) -> None:
         """Refuse bytes of a layer whose earlier ones were discarded, or that was replaced."""
@@ -198,22 +195,14 @@ class LayerReceiver:
         if offset_bytes > present or not self._is_wanted(client, ref.digest):
             raise ProtocolError(f"layer {ref.layer} was discarded as it came")
 
-    def _is_settled(self, client: str, ref: LayerRef) -> bool:
-        """Whether another sender's bytes are verified or about to be."""
-        stored = self._presence.present_bytes(client, ref.digest) == ref.size_bytes
-        return stored or (client, ref.digest) in self._verifying
+    def _is_stored(self, client: str, ref: LayerRef) -> bool:
+        return self._presence.present_bytes(client, ref.digest) == ref.size_bytes
 
-    async def _verify(self, client: str, store: LayerStore, ref: LayerRef) -> None:
-        self._verifying.add((client, ref.digest))
+    async def _take_in(self, client: str, store: LayerStore, ref: LayerRef) -> None:
         try:
-            await asyncio.to_thread(store.accept, ref.digest)
+            store.accept(ref.digest)
         except ProtocolError:
             self._presence.forget(client, ref.digest)
             raise
-        finally:
-            self._verifying.discard((client, ref.digest))
-        if not self._is_wanted(client, ref.digest):
-            store.discard(ref.digest)
-            raise ProtocolError(f"layer {ref.layer} was discarded as it was verified")
         self._presence.add(client, ref.digest, ref.size_bytes)
         await self._on_stored(client, ref)

@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -95,9 +94,6 @@ class Nursery:
             os._exit(status)
 
     async def _live(self, request: Fork, channel: socket.socket) -> None:
-        # Layers are verified in threads, which must not delay what has a time to keep
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(2, "verify", lambda: os.nice(20)))
         control = await NodeSide.open(channel)
         try:
             await self._node(request, control).run()

@@ -26,6 +26,7 @@ class LazyNode(Node):
     """
 
     namespace: Path | None = None
+    inNamespace: bool
     _shell: Popen[bytes] | None = None
     _pid: int | None = None
     _wanted = False  # whether a shell may start; not while Mininet constructs the node
@@ -79,6 +80,8 @@ class LazyNode(Node):
 
 class Host(LazyNode):
     """A host; its network namespace is held by the file `namespace`."""
+
+    namespace: Path
 
     def __init__(self, name: str, inNamespace: bool = True, **params: Any) -> None:  # noqa: N803
         self.namespace = namespaces.new_network(scratch_folder() / "netns" / name)

@@ -34,6 +34,7 @@ class Switch(LazyNode, OVSSwitch):
     """A switch of Open vSwitch's userspace datapath, started together with others."""
 
     openvswitch: OpenVSwitch | None = None
+    commands: list[str]
 
     def __init__(self, name: str, **params: Any) -> None:
         settings = {"datapath": "user", "protocols": "OpenFlow13", "failMode": "secure"}

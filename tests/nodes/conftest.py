@@ -20,7 +20,7 @@ def slow_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
     async def slow(address: str, port: int) -> Connection:
         connection = await fast(address, port)
         if port == PORTS["upload"]:
-            tcp: socket.socket = connection._socket
+            tcp: socket.socket = connection._stream.socket
             tcp.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, 500_000)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         return connection

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from io import BytesIO
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 import pytest
 
@@ -43,6 +44,14 @@ async def pair() -> AsyncIterator[tuple[Connection, Connection]]:
         await asyncio.sleep(0)
 
 
+@contextlib.contextmanager
+def file_of(data: bytes) -> Iterator[BinaryIO]:
+    with TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        yield file
+
+
 def between(test: Callable[[Connection, Connection], Awaitable[None]]) -> None:
     async def run() -> None:
         async with pair() as (near, far):
@@ -52,13 +61,13 @@ def between(test: Callable[[Connection, Connection], Awaitable[None]]) -> None:
 
 
 def option(connection: Connection, level: int, name: int) -> int:
-    return connection._socket.getsockopt(level, name)
+    return connection._stream.socket.getsockopt(level, name)
 
 
 def test_both_ends_use_cubic_and_send_small_frames_at_once() -> None:
     async def test(near: Connection, far: Connection) -> None:
         for end in (near, far):
-            algorithm = end._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            algorithm = end._stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
             assert algorithm.rstrip(b"\0") == b"cubic"
             assert option(end, socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
@@ -89,7 +98,7 @@ def test_a_body_longer_than_expected_is_refused_unread() -> None:
 @pytest.mark.parametrize("cut", [1, PREAMBLE.size - 1, PREAMBLE.size, PREAMBLE.size + 5, -1])
 def test_a_frame_that_is_cut_off_is_an_error(cut: int) -> None:
     async def test(near: Connection, far: Connection) -> None:
-        near._writer.write((frame_head(PIECE, 10) + b"x" * 10)[:cut])
+        near._stream.write((frame_head(PIECE, 10) + b"x" * 10)[:cut])
         await near.close()
         with pytest.raises(ProtocolError, match="the peer ended"):
             await far.receive(10)
@@ -99,7 +108,7 @@ def test_a_frame_that_is_cut_off_is_an_error(cut: int) -> None:
 
 def test_bytes_of_another_protocol_are_an_error() -> None:
     async def test(near: Connection, far: Connection) -> None:
-        near._writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        near._stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ProtocolError, match="not a frame"):
             await far.receive_head()
 
@@ -119,9 +128,10 @@ def test_a_reset_connection_is_a_connection_error_for_the_sender() -> None:
 def test_a_piece_of_a_file_is_sent_from_its_offset() -> None:
     async def test(near: Connection, far: Connection) -> None:
         data = bytes(range(256)) * 1000
-        sending = asyncio.create_task(near.send_file(PIECE, BytesIO(data), 100, 200_000))
-        assert await far.receive(200_000) == (PIECE, data[100:200_100])
-        await sending
+        with file_of(data) as file:
+            sending = asyncio.create_task(near.send_file(PIECE, file, 100, 200_000))
+            assert await far.receive(200_000) == (PIECE, data[100:200_100])
+            await sending
         assert near.file_bytes == 200_000
 
     between(test)
@@ -155,9 +165,10 @@ def test_wire_bytes_are_what_was_sent_and_a_little_for_headers() -> None:
 def test_wire_bytes_stay_known_when_the_peer_has_reset_the_connection() -> None:
     async def test(near: Connection, far: Connection) -> None:
         body = bytes(100_000)
-        sending = asyncio.create_task(near.send_file(PIECE, BytesIO(body), 0, len(body)))
-        await far.receive(len(body))
-        await sending
+        with file_of(body) as file:
+            sending = asyncio.create_task(near.send_file(PIECE, file, 0, len(body)))
+            await far.receive(len(body))
+            await sending
         known = near.wire_bytes()
         far.abort()
         with contextlib.suppress(OSError, ProtocolError):
@@ -173,16 +184,19 @@ def test_no_end_of_a_body_waits_for_more_bytes_than_are_left() -> None:
     """The kernel is asked to wake for large pieces; a short rest must still wake the reader."""
 
     async def test(near: Connection, far: Connection) -> None:
-        reader = asyncio.StreamReader()
-        fed = Connection(reader, far._writer)
-        total = 262_144 + 1000 + 5000
-        body = fed.body(total)
+        total, rest = 300_000, 2000
+        body = far.body(total)
+        near._stream.write(bytes(total - rest))
         left = total
-        for arrives in (1000, 262_144, 3000, 2000):
-            reader.feed_data(bytes(arrives))
+        while left > rest:
             left -= len(await body.__anext__())
-            waits_for = option(far, socket.SOL_SOCKET, socket.SO_RCVLOWAT)
-            assert waits_for <= left or not left
+        last = asyncio.create_task(body.__anext__())
+        await asyncio.sleep(0)  # it waits now
+        assert option(far, socket.SOL_SOCKET, socket.SO_RCVLOWAT) <= rest
+        near._stream.write(bytes(rest))
+        while left > len(await last):
+            left -= len(last.result())
+            last = asyncio.create_task(body.__anext__())
         with pytest.raises(StopAsyncIteration):
             await body.__anext__()
         assert option(far, socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
@@ -194,10 +208,10 @@ def test_bodies_of_every_length_arrive_whole_however_they_are_cut() -> None:
     async def test(near: Connection, far: Connection) -> None:
         async def send() -> None:
             for size in (1, 65_535, 65_537, 262_144, 262_145, 1_048_576, 1_300_001):
-                near._writer.write(frame_head(PIECE, size) + bytes(size - 1))
-                await near._writer.drain()
+                near._stream.write(frame_head(PIECE, size) + bytes(size - 1))
+                await near._stream.drain()
                 await asyncio.sleep(0.01)  # the last byte comes alone
-                near._writer.write(b"!")
+                near._stream.write(b"!")
             await near.send(Stored("end"))
 
         sending = asyncio.create_task(send())
@@ -246,7 +260,7 @@ def test_nobody_listening_is_an_error_and_leaves_no_socket() -> None:
 
 def test_the_preamble_is_checked_before_the_header_is_awaited() -> None:
     async def test(near: Connection, far: Connection) -> None:
-        near._writer.write(PREAMBLE.pack(MAGIC, 2**31, 0))
+        near._stream.write(PREAMBLE.pack(MAGIC, 2**31, 0))
         with pytest.raises(ProtocolError, match="exceeds the bounds"):
             await far.receive_head()
 

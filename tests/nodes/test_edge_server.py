@@ -45,8 +45,8 @@ def test_garbage_on_a_port_leaves_the_server_alive(tmp_path: Path, port: str) ->
     async def test(nodes: World, master: Peer) -> None:
         for data in garbage:
             connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS[port])
-            connection._writer.write(data)
-            connection._writer.write_eof()
+            connection._stream.write(data)
+            connection._stream.write_eof()
             assert await hung_up(connection)
 
     in_world(tmp_path, test)
@@ -61,7 +61,7 @@ def test_a_huge_announced_body_is_refused_before_it_comes(
         query = whole_query(nodes, last=0)
         header = frame_head({"query": query}.get(port, Wanted(ALICE, ())))[PREAMBLE.size :]
         connection = await Connection.open(nodes.setup.addresses["ap0"], PORTS[port])
-        connection._writer.write(PREAMBLE.pack(MAGIC, len(header), body_bytes) + header)
+        connection._stream.write(PREAMBLE.pack(MAGIC, len(header), body_bytes) + header)
         assert await hung_up(connection)
 
     in_world(tmp_path, test)
@@ -289,10 +289,10 @@ def test_a_query_under_way_is_answered_though_its_client_moves_on(tmp_path: Path
         await connection.send(query, model.inputs[0])
         assert (await connection.receive(1 << 20) or [None])[0] is not None
         head = frame_head(query, len(model.inputs[0]))
-        connection._writer.write(head + model.inputs[0][:100])
+        connection._stream.write(head + model.inputs[0][:100])
         attached.abort()
         await nodes.clock.sleep_until(nodes.clock.now_s() + 0.2)
-        connection._writer.write(bytes(model.inputs[0][100:]))
+        connection._stream.write(bytes(model.inputs[0][100:]))
         received = await connection.receive(1 << 20)
         assert received is not None and isinstance(received[0], Answer)
         connection.abort()
@@ -313,8 +313,8 @@ def test_garbage_at_the_master_leaves_it_alive(tmp_path: Path) -> None:
                 frame_head(Stored("x")),
             ):
                 connection = await Connection.open(address(1), PORTS["control"])
-                connection._writer.write(data)
-                connection._writer.write_eof()
+                connection._stream.write(data)
+                connection._stream.write_eof()
                 assert await hung_up(connection)
             await nodes.start_edge("ap0")
             nodes.start()

@@ -193,9 +193,10 @@ def test_a_move_amid_an_upload_is_recorded_and_the_layer_goes_on_where_it_was_cu
         setup = make_setup(tmp_path, policy="ionn", retain_uploads=True)
         async with world(setup, "real") as nodes:
             nodes.start()
+            large = max(nodes.models["walker"].weights, key=lambda ref: ref.size_bytes)
+            Path(setup.scratch, "pool", large.digest).unlink()  # so that its bytes are written
             await nodes.move("walker", "ap0")
             store = setup.layer_store("ap0", "walker")
-            large = max(nodes.models["walker"].weights, key=lambda ref: ref.size_bytes)
             partial = store.path(large.digest).with_suffix(".part")
             await until(
                 lambda: partial.exists() and partial.stat().st_size > 50_000, "half a layer"

@@ -33,11 +33,11 @@ def test_a_slow_sender_cannot_change_a_layer_that_another_completed(tmp_path: Pa
         ref = LayerRef(layer, hashlib.sha256(data).hexdigest(), size)
         slow, _ = await announce(nodes, ref)
         quick, _ = await announce(nodes, ref)
-        slow._writer.write(frame_head(LayerPiece(ref.digest, 0), size) + data[:100])
+        slow._stream.write(frame_head(LayerPiece(ref.digest, 0), size) + data[:100])
         await until(lambda: here(nodes) == {f"{ref.digest}.part": 100}, "the first bytes")
         await quick.send(LayerPiece(ref.digest, 0), data)
         assert await quick.receive() == (Stored(ref.digest), b"")
-        slow._writer.write(bytes(size - 100))
+        slow._stream.write(bytes(size - 100))
         await slow.send(LayerPiece("?", 0))  # the server has taken all before when it hangs up
         assert await hung_up(slow)
         assert Path(nodes.setup.scratch, "pool", ref.digest).read_bytes() == data

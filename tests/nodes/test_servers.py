@@ -290,7 +290,7 @@ def test_a_client_that_is_nowhere_is_hung_up_on_and_others_go_on(tmp_path: Path)
         other, client = await on_stage.client("runner"), await on_stage.client()
         report = msgspec.to_builtins(Report(0.0, 1.0, 2.0)) | {"x_m": float("nan")}
         header = msgspec.msgpack.encode(report)
-        client._writer.write(PREAMBLE.pack(MAGIC, len(header), 0) + header)
+        client._stream.write(PREAMBLE.pack(MAGIC, len(header), 0) + header)
         assert await client.receive() is None
         assert (await plan(other, "ap0")).upload
 
