@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 CONGESTION_CONTROL = "cubic"
 
 _WAKE_BYTES = 1 << 16
+_BACKLOG = 1024  # all servers of a run come to the master at once
 _TCP_INFO_BYTES = 216  # up to tcpi_bytes_retrans (linux/tcp.h)
 _SEGMENTS_OUT_AT = 136
 _BYTES_SENT_AT = 200
@@ -194,7 +195,7 @@ async def serve(
     _configure(listener)
     listener.bind((address, port))
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Stream(accept), sock=listener, backlog=128)
+    return await loop.create_server(lambda: Stream(accept), sock=listener, backlog=_BACKLOG)
 
 
 def _configure(sock: socket.socket) -> None:

@@ -51,12 +51,17 @@ class Master:
         self._servers = EdgeServers()
         self._weights: dict[str, dict[int, LayerRef]] = {}
         self._records = setup.record_writer(MASTER)
-        self._coordinator = build_coordinator(setup)
+        self._coordinator: Coordinator
 
     async def run(self) -> None:
-        """Serve until the experiment says stop."""
+        """Serve until the experiment says stop.
+
+        It is ready when it listens: whoever connects is heard when it has learnt what it must.
+        """
         server = await serve(self._setup.addresses[MASTER], PORTS["control"], self._serve)
         self._control.tell(Ready())
+        # Nothing is heard before this is done, since nothing else runs
+        self._coordinator = build_coordinator(self._setup)
         while not isinstance(message := await self._control.receive(), Stop):
             if isinstance(message, Start):
                 self._clock = RunClock(message.origin_s, message.tdf)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 
 from nodes.compute import Computer, Memo
-from nodes.setup import NodeSetup
+from nodes.setup import ComputeMode, NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.crossings import Crossing
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.models import build_model
+from testbed.dnn.models import NETWORKS, build_model
 from testbed.dnn.partition import Costs, Segment
 from testbed.dnn.tensors import joined_bytes
 from testbed.layerstore import LayerStore
@@ -58,33 +58,48 @@ def structure(setup: NodeSetup) -> CapturedModel:
     return capture(module, examples, settings.name)
 
 
-def build_client_model(setup: NodeSetup, client: str, computer: Computer) -> ClientModel:
-    """Build a client's model, store its layers, and in memo mode compute its true outputs."""
+def build_client_model(
+    setup: NodeSetup, client: str, captured: CapturedModel, mode: ComputeMode
+) -> None:
+    """Write a client's layers and inputs where it finds them; for memo mode, its true outputs too.
+
+    `captured` is the model's structure. Whatever needs the whole model in memory happens here, in a
+    process that ends.
+    """
     settings = setup.experiment.model
     seed = setup.client_seed(client)
     module, examples = build_model(settings.name, seed, settings.input_shape)
-    captured = capture(module, examples, settings.name)
-    executor = Executor(captured)
-    store = setup.layer_store(client, client)
-    weights = []
-    for index, size in enumerate(captured.graph.weight_bytes.tolist()):
+    known = settings.name in NETWORKS  # a user's factory may build something else for each seed
+    own = captured.with_weights_of(module) if known else capture(module, examples, settings.name)
+    executor, store, weights = Executor(own), setup.layer_store(client, client), []
+    for index, size in enumerate(own.graph.weight_bytes.tolist()):
         if size:
-            digest = store.put(executor.layer_weights(index))
-            weights.append(LayerRef(index, digest, size))
-            computer.load(client, index, store.read(digest))
+            weights.append(LayerRef(index, store.put(executor.layer_weights(index)), size))
     generator = torch.Generator().manual_seed(seed)
-    inputs = [_input_like(examples, generator) for _ in range(settings.distinct_inputs)]
-    if computer.mode == "memo":
-        memo = Memo(captured.graph, setup.memo_folder)
-        for key, tensors in enumerate(inputs):
+    for key in range(settings.distinct_inputs):
+        tensors = _input_like(examples, generator)
+        setup.input_file(client, key).write_bytes(joined_bytes(tensors))
+        if mode == "memo":
             outputs = executor.run_all(*tensors)
+            memo = Memo(own.graph, setup.memo_folder)
             memo.write(client, key, {p: joined_bytes(values) for p, values in outputs.items()})
     setup.weights_file(client).write_bytes(msgspec.json.encode(tuple(weights)))
+
+
+def load_client_model(setup: NodeSetup, client: str, computer: Computer) -> ClientModel:
+    """Return a client's model, whose layers and inputs are mapped from their files."""
+    settings = setup.experiment.model
+    store = setup.layer_store(client, client)
+    encoded = setup.weights_file(client).read_bytes()
+    weights = msgspec.json.decode(encoded, type=tuple[LayerRef, ...])
+    for ref in weights:
+        computer.load(client, ref.layer, store.read(ref.digest))
+    inputs = (setup.input_file(client, key) for key in range(settings.distinct_inputs))
     return ClientModel(
-        graph=captured.graph,
-        weights=tuple(weights),
-        inputs=tuple(joined_bytes(tensors) for tensors in inputs),
-        layer_s=device_profile(settings.client_device).layer_times(captured.graph),
+        graph=computer.graph,
+        weights=weights,
+        inputs=tuple(memoryview(file.read_bytes()) for file in inputs),
+        layer_s=device_profile(settings.client_device).layer_times(computer.graph),
         store=store,
     )
 

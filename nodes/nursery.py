@@ -33,9 +33,19 @@ from nodes.compute import Computer
 from nodes.control import Failed, NodeSide
 from nodes.edge import EdgeServer
 from nodes.master import Master
-from nodes.model import build_client_model, structure
-from nodes.requests import MAX_REQUEST_BYTES, Fork, Forked, Measured, Reply, Request
-from nodes.setup import NodeSetup
+from nodes.model import build_client_model, load_client_model, structure
+from nodes.requests import (
+    MAX_REQUEST_BYTES,
+    Build,
+    Building,
+    Built,
+    Fork,
+    Forked,
+    Measured,
+    Reply,
+    Request,
+)
+from nodes.setup import ComputeMode, NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
@@ -44,6 +54,7 @@ from testbed.emulation.namespaces import enter_network
 from testbed.errors import EmulationError, TestbedError
 
 _MEASURED_PASSES = 3
+_BUILDERS_YIELD = 15  # in niceness: the network comes up meanwhile
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +77,8 @@ class Nursery:
             reply: Reply
             if isinstance(request, Fork):
                 reply = Forked(self._fork(request, socket.socket(fileno=descriptors[0]), channel))
+            elif isinstance(request, Build):
+                reply = self._build(request, socket.socket(fileno=descriptors[0]), channel)
             else:
                 reply = self._measure()
             channel.sendall(msgspec.json.encode(reply))
@@ -78,13 +91,34 @@ class Nursery:
         control.close()
         return pid
 
+    def _build(self, request: Build, told: socket.socket, channel: socket.socket) -> Building:
+        """Build all models in as many processes as there are processors."""
+        processes = min(len(os.sched_getaffinity(0)), len(self._setup.clients))
+        for number in range(processes):
+            if os.fork() == 0:
+                channel.close()
+                setproctitle.setproctitle("testbed builder")
+                os.nice(_BUILDERS_YIELD)
+                for client in self._setup.clients[number::processes]:
+                    told.sendall(msgspec.json.encode(self._built(client, request.mode)))
+                os._exit(0)
+        told.close()
+        return Building(processes)
+
+    def _built(self, client: str, mode: ComputeMode) -> Built:
+        try:
+            build_client_model(self._setup, client, self._captured, mode)
+        except Exception as error:
+            _log.exception("the model of %s", client)
+            return Built(client, repr(error))
+        return Built(client)
+
     def _become(self, request: Fork, control: socket.socket) -> NoReturn:
         status = 1
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
             enter_network(Path(request.network))
-            os.nice(-10)  # a node sleeps most of the time and must wake at the right one
             asyncio.run(self._live(request, control))
             status = 0
         except BaseException:
@@ -113,7 +147,7 @@ class Nursery:
         computer = Computer(self._captured, layer_s, request.mode, setup.memo_folder)
         if request.role == "edge":
             return EdgeServer(setup, request.name, control, computer)
-        model = build_client_model(setup, request.name, computer)
+        model = load_client_model(setup, request.name, computer)
         return Client(setup, request.name, control, computer, model)
 
     def _measure(self) -> Measured:

@@ -22,6 +22,25 @@ class Measure(msgspec.Struct, frozen=True, tag=True):
     """Measure how long this machine takes for one pass of the model."""
 
 
+class Build(msgspec.Struct, frozen=True, tag=True):
+    """Build all clients' models; each is told of as `Built` over the socket that comes with it."""
+
+    mode: ComputeMode
+
+
+class Built(msgspec.Struct, frozen=True, tag=True):
+    """A client's model is built; `failure` says why it is not."""
+
+    client: str
+    failure: str | None = None
+
+
+class Building(msgspec.Struct, frozen=True, tag=True):
+    """So many processes are building."""
+
+    processes: int
+
+
 class Forked(msgspec.Struct, frozen=True, tag=True):
     """The node runs as process `pid`."""
 
@@ -36,5 +55,5 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
     server_s: float
 
 
-Request = Fork | Measure
-Reply = Forked | Measured
+Request = Build | Fork | Measure
+Reply = Building | Forked | Measured

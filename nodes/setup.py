@@ -40,8 +40,12 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.scratch, "memo")
 
     def weights_file(self, client: str) -> Path:
-        """Where a client tells the digests of its layers, for policies that preload them."""
+        """Where the digests of a client's layers stand."""
         return Path(self.scratch, "layers", client, "weights.json")
+
+    def input_file(self, client: str, key: int) -> Path:
+        """Where one of a client's distinct inputs lies."""
+        return Path(self.scratch, "layers", client, f"input-{key}")
 
     def layer_store(self, node: str, client: str) -> LayerStore:
         """Return the layers of a client that a node holds."""

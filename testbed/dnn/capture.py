@@ -45,6 +45,10 @@ class CapturedModel:
     answer_nodes: tuple[fx.Node, ...]
     build_answer: Callable[[Sequence[Tensor]], Any]
 
+    def with_weights_of(self, module: nn.Module) -> CapturedModel:
+        """Return the same model with the weights of a module that is built alike."""
+        return replace(self, module=_prepared(module))
+
     def without_weights(self) -> CapturedModel:
         """Return the same model, to be filled layer by layer, with no memory spent on weights."""
         return replace(self, module=without_weights(self.module))
@@ -69,10 +73,7 @@ def capture(module: nn.Module, example_inputs: Sequence[Tensor], name: str) -> C
         ModelError: the module fails on the examples, or its answer depends on operations that
             cannot be recorded; the message names the operation.
     """
-    module.eval()
-    for part in module.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # type: ignore[assignment]  # a plain attribute, as of nn.ReLU
+    _prepared(module)
     has_weights = not any(t.is_meta for t in (*module.parameters(), *module.buffers()))
     recorder = Recorder(
         module if has_weights else _copy_with(module, _zeros_without_memory), example_inputs, name
@@ -104,6 +105,14 @@ def capture(module: nn.Module, example_inputs: Sequence[Tensor], name: str) -> C
     if has_weights:
         _check_other_query(captured, example_inputs)
     return captured
+
+
+def _prepared(module: nn.Module) -> nn.Module:
+    module.eval()
+    for part in module.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]  # a plain attribute, as of nn.ReLU
+    return module
 
 
 def _needed_steps(

@@ -14,7 +14,8 @@ from testbed.analysis.summary import lines
 from testbed.config import Experiment, from_dict
 from testbed.emulation.conclude import conclude, give_to_user
 from testbed.emulation.manifest import describe
-from testbed.emulation.run import EmulatedRun, manifest_of
+from testbed.emulation.outcome import manifest_of
+from testbed.emulation.run import EmulatedRun
 from testbed.emulation.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
 from testbed.manifest import now

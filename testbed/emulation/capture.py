@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from testbed.emulation import background
 from testbed.emulation.waiting import wait_until
 from testbed.errors import EmulationError
 
@@ -117,14 +118,9 @@ class _Dump:
         self.dropped = 0
 
     def start(self) -> None:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = background.start(
+            self._command, self._log, niceness=background.SWITCH_NICENESS
+        )
 
     def wait(self) -> None:
         wait_until(self._listening, "tcpdump to listen", 30)

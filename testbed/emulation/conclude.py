@@ -15,7 +15,7 @@ from testbed.analysis.conclusion import conclude_run
 from testbed.analysis.pcapng import to_pcapng
 from testbed.emulation.capture import raw_captures
 from testbed.emulation.fidelity import assess
-from testbed.emulation.run import Outcome, raw_folder
+from testbed.emulation.outcome import Outcome, raw_folder
 from testbed.errors import TestbedError
 from testbed.records import collect, write_table
 from testbed.runfolder import RunFolder

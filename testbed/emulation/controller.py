@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +9,7 @@ import msgspec
 
 from controllers.library import find_controller
 from controllers.northbound import Northbound
+from testbed.emulation import background
 from testbed.emulation.addresses import CONTROLLER_ADDRESS
 from testbed.emulation.network import CONTROLLER_PORT, EmulatedNetwork
 
@@ -23,20 +23,17 @@ class Controller:
         description = scratch / "network.json"
         description.write_bytes(msgspec.json.encode(network.describe()))
         socket = scratch / "northbound.sock"
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    *find_controller(spec),
-                    f"--network={description}",
-                    f"--northbound={socket}",
-                    f"--address={CONTROLLER_ADDRESS}",
-                    f"--port={CONTROLLER_PORT}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = background.start(
+            [
+                *find_controller(spec),
+                f"--network={description}",
+                f"--northbound={socket}",
+                f"--address={CONTROLLER_ADDRESS}",
+                f"--port={CONTROLLER_PORT}",
+            ],
+            log,
+            niceness=background.SWITCH_NICENESS,
+        )
         self.northbound = Northbound(socket)
 
     def __enter__(self) -> Controller:

@@ -26,7 +26,7 @@ class LazyNode(Node):
     """
 
     namespace: Path | None = None
-    inNamespace: bool
+    inNamespace: bool  # noqa: N815
     _shell: Popen[bytes] | None = None
     _pid: int | None = None
     _wanted = False  # whether a shell may start; not while Mininet constructs the node

@@ -53,7 +53,10 @@ _SYSCTL = {
 
 
 class EmulatedNetwork:
-    """The network of one run, built by the constructor and ready once a controller connects."""
+    """The network of one run: Mininet's objects from the constructor on, all else from `start`.
+
+    It forwards nothing before a controller connects.
+    """
 
     def __init__(
         self,
@@ -84,18 +87,19 @@ class EmulatedNetwork:
         for client in self.clients:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
-        ours = [each for each in self.mininet.switches if isinstance(each, Switch)]
-        self._openvswitches = OpenVSwitches(scratch_folder() / "switches", ours)
-        veths.create(self.mininet.links)
         self.air = Air(settings.wireless, settings.compute.tdf)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
+        self._openvswitches: OpenVSwitches | None = None
         self._netlink: dict[str, IPRoute] = {}
-        for host in self.mininet.hosts:
-            self._set_up_host(host)
 
     def start(self) -> None:
-        """Start the switches, keep Open vSwitch from undoing rates, and shape the backhaul."""
-        self._openvswitches.start(self.mininet.controllers)
+        """Make what Mininet's objects stand for: links, addresses, switches, rates."""
+        ours = [each for each in self.mininet.switches if isinstance(each, Switch)]
+        switches = self._openvswitches = OpenVSwitches(scratch_folder() / "switches", ours)
+        veths.create(self.mininet.links)
+        for host in self.mininet.hosts:
+            self._set_up_host(host)
+        switches.start(self.mininet.controllers)
         for switch in self.mininet.switches:
             ports = {each.name: each for each in switch.intfList() if each.name != "lo"}
             if not isinstance(switch, Switch):  # a topology's own kind
@@ -156,7 +160,8 @@ class EmulatedNetwork:
 
     def close(self) -> None:
         """End the switches and close sockets; the sandbox removes everything else."""
-        self._openvswitches.close()
+        if self._openvswitches is not None:
+            self._openvswitches.close()
         self.air.close()
         for netlink in self._netlink.values():
             netlink.close()

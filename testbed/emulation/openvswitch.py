@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from testbed.emulation import background
 from testbed.emulation.waiting import wait_until
 from testbed.errors import EmulationError
 
@@ -83,23 +84,11 @@ class OpenVSwitch:
 
     def _start(self, program: str, *arguments: str) -> None:
         executable = shutil.which(program) or f"/usr/sbin/{program}"
+        command = [*self._inside, executable, *arguments, "--no-chdir"]
+        command += [f"--log-file={self._folder / program}.log", "-vconsole:off", "-vsyslog:off"]
+        niceness = background.SWITCH_NICENESS
         self._processes.append(
-            subprocess.Popen(
-                [
-                    *self._inside,
-                    executable,
-                    *arguments,
-                    "--no-chdir",
-                    f"--log-file={self._folder / program}.log",
-                    "-vconsole:off",
-                    "-vsyslog:off",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | self.environment,
-                start_new_session=True,
-            )
+            background.start(command, niceness=niceness, environment=self.environment)
         )
 
     def _run(self, *command: str) -> None:

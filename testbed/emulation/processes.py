@@ -14,18 +14,27 @@ from typing import Any, TypeVar
 import msgspec
 
 from nodes.control import ExperimentSide, Failed, FromNode, Ready, Stop, Stopped, ToNode
-from nodes.requests import MAX_REQUEST_BYTES, Fork, Forked, Measure, Measured
+from nodes.requests import (
+    MAX_REQUEST_BYTES,
+    Build,
+    Building,
+    Built,
+    Fork,
+    Forked,
+    Measure,
+    Measured,
+)
 from nodes.setup import ComputeMode, NodeSetup, Role
+from testbed.emulation import background
 from testbed.errors import EmulationError
 
 _log = logging.getLogger(__name__)
 
-#: Building a client's model and its true outputs takes 2 s of a core; many share two.
-_READY_S = 300.0
+_READY_S = 120.0
 _STOP_S = 60.0
 _NURSERY_S = 120.0
 
-_Reply = TypeVar("_Reply", Forked, Measured)
+_Reply = TypeVar("_Reply", Building, Forked, Measured)
 Hear = Callable[[FromNode], None]
 
 
@@ -35,15 +44,12 @@ class Nursery:
     def __init__(self, log: Path) -> None:
         # Messages stay messages, as they would not on a stream
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "nodes.nursery", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = background.start(
+            [sys.executable, "-m", "nodes.nursery", str(theirs.fileno())],
+            log,
+            niceness=background.NODE_NICENESS,  # its forks inherit it
+            pass_fds=[theirs.fileno()],
+        )
         theirs.close()
         self._channel.settimeout(_NURSERY_S)
 
@@ -56,6 +62,13 @@ class Nursery:
     def measure(self) -> Measured:
         """Return what one pass of the model takes, here and on the emulated devices."""
         return self._ask(Measure(), Measured)
+
+    def build_models(self, mode: ComputeMode, clients: Iterable[str]) -> Models:
+        """Begin to build all clients' models."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ask(Build(mode), Building, [theirs.fileno()])
+        theirs.close()
+        return Models(ours, clients)
 
     def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
         """Fork a node into a network namespace; return the experiment's end of its channel."""
@@ -75,7 +88,7 @@ class Nursery:
             self._process.wait()
 
     def _ask(
-        self, request: Fork | Measure, reply: type[_Reply], descriptors: Iterable[int] = ()
+        self, request: Build | Fork | Measure, reply: type[_Reply], descriptors: Iterable[int] = ()
     ) -> _Reply:
         try:
             socket.send_fds(self._channel, [msgspec.json.encode(request)], list(descriptors))
@@ -85,6 +98,32 @@ class Nursery:
         if not answer:
             raise EmulationError("the nursery has ended; see log.txt")
         return msgspec.json.decode(answer, type=reply)
+
+
+class Models:
+    """The clients' models, which are being built."""
+
+    def __init__(self, told: socket.socket, clients: Iterable[str]) -> None:
+        self._told = told
+        self._told.setblocking(False)
+        self._waiting = set(clients)
+
+    async def built(self) -> None:
+        """Wait until all are there.
+
+        Raises:
+            EmulationError: one cannot be built.
+        """
+        loop = asyncio.get_running_loop()
+        with self._told:
+            while self._waiting:
+                message = await loop.sock_recv(self._told, MAX_REQUEST_BYTES)
+                if not message:
+                    raise EmulationError("who builds the models has ended; see log.txt")
+                told = msgspec.json.decode(message, type=Built)
+                if told.failure is not None:
+                    raise EmulationError(f"the model of {told.client}: {told.failure}; see log.txt")
+                self._waiting.discard(told.client)
 
 
 class Nodes:

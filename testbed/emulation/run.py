@@ -14,16 +14,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from mininet.log import setLogLevel
 from rich.console import Console
 
-from controllers.northbound import Counters
 from nodes.control import (
     Answered,
     Attached,
@@ -44,7 +40,8 @@ from testbed.emulation.fidelity import CpuMonitor
 from testbed.emulation.handover import Handovers
 from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.openvswitch import OpenVSwitch
-from testbed.emulation.processes import Nodes, Nursery
+from testbed.emulation.outcome import Outcome, manifest_of, raw_folder
+from testbed.emulation.processes import Models, Nodes, Nursery
 from testbed.emulation.progress import Progress
 from testbed.policies import find_policy
 from testbed.policy import CLOUD
@@ -56,21 +53,6 @@ from traces.trace import TraceSet
 
 _SHOW_S = 0.5
 _LEAD_S = 0.5  # from telling all nodes the start to the start
-
-
-@dataclass
-class Outcome:
-    """What only the running process knows of a run."""
-
-    origin_unix_s: float = 0.0
-    compute: compute_mode.Choice | None = None
-    capture: Capture | None = None
-    counters: Counters | None = None  # the switches' own, at the end
-    step_late_s: list[float] = field(default_factory=list)
-    cpu_busy_share: list[float] = field(default_factory=list)
-    compared: int = 0
-    unequal: int = 0
-    bring_up_s: float = 0.0
 
 
 class EmulatedRun:
@@ -93,6 +75,7 @@ class EmulatedRun:
         self._policy = find_policy(settings.migration.policy)
         self._distant = (CLOUD,) if self._policy.in_cloud else ()  # beside the master
         self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
+        self._routed = asyncio.Event()
         self.outcome = Outcome()
 
     async def run(self) -> None:
@@ -107,7 +90,11 @@ class EmulatedRun:
             stack.enter_context(OpenVSwitch(self._scratch / "ovs"))
             # Netlink sockets belong to the thread that made them; this one touches the network.
             thread = stack.enter_context(ThreadPoolExecutor(1, "network"))
-            network = await self._bring_up(stack, thread)
+            network = await self._describe_network(thread)
+            stack.callback(lambda: thread.submit(network.close).result())
+            models = asyncio.create_task(self._build_models(nursery, network))
+            stack.callback(models.cancel)
+            await asyncio.get_running_loop().run_in_executor(thread, network.start)
             controller = stack.enter_context(
                 Controller(
                     self._settings.backhaul.controller, network, self._scratch, self._folder.log
@@ -125,7 +112,8 @@ class EmulatedRun:
             stack.callback(handovers.close)
             await handovers.place_clients()
             self.outcome.capture = stack.enter_context(self._capture(network))
-            nodes = await self._start_nodes(nursery, network, handovers)
+            self._routed.set()
+            nodes = await self._start_nodes(nursery, network, handovers, await models)
             stack.callback(nodes.close)
             self.outcome.bring_up_s = time.monotonic() - started_s
             self._progress.phase(f"ready after {self.outcome.bring_up_s:.1f} s")
@@ -137,30 +125,39 @@ class EmulatedRun:
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
 
-    async def _bring_up(self, stack: ExitStack, thread: Executor) -> EmulatedNetwork:
+    async def _describe_network(self, thread: Executor) -> EmulatedNetwork:
+        """Return the network with everything that has a name and an address, and no link yet."""
         access_points = [ap.name for ap in self._schedule.access_points]
         clients = list(self._schedule.clients)
         self._progress.phase(
             f"bringing up {len(access_points)} access points and {len(clients)} clients ..."
         )
         topology = find_topology(self._settings.backhaul.topology)
-        loop = asyncio.get_running_loop()
-        network = await loop.run_in_executor(
+        return await asyncio.get_running_loop().run_in_executor(
             thread, EmulatedNetwork, topology, access_points, clients, self._settings
         )
-        stack.callback(lambda: thread.submit(network.close).result())
-        await loop.run_in_executor(thread, network.start)
-        return network
 
     def _capture(self, network: EmulatedNetwork) -> Capture:
         return Capture(raw_folder(self._folder), network.backhaul_ports(), self._scratch)
 
-    async def _start_nodes(
-        self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers
-    ) -> Nodes:
-        self._progress.phase("starting master, edge servers and clients ...")
+    async def _build_models(self, nursery: Nursery, network: EmulatedNetwork) -> Models:
+        """Begin to build the clients' models, while the network comes up where that disturbs none.
+
+        What this machine can compute is measured when it has nothing else to do.
+        """
+        setup = self._setup(network)
+        np.savez(setup.training_file, *self._training.positions_m)
+        nursery.set_up(setup)
+        if self._settings.compute.mode == "auto":
+            await self._routed.wait()
+        choice = await asyncio.to_thread(compute_mode.choose, self._settings, nursery.measure)
+        self.outcome.compute = choice
+        self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
+        return await asyncio.to_thread(nursery.build_models, choice.mode, network.clients)
+
+    def _setup(self, network: EmulatedNetwork) -> NodeSetup:
         schedule = self._schedule
-        setup = NodeSetup(
+        return NodeSetup(
             experiment=self._settings,
             run_folder=str(self._folder.path),
             scratch=str(self._scratch),
@@ -175,17 +172,20 @@ class EmulatedRun:
                 for client in schedule.clients
             },
         )
-        np.savez(setup.training_file, *self._training.positions_m)
-        nursery.set_up(setup)
-        choice = await asyncio.to_thread(compute_mode.choose, self._settings, nursery.measure)
-        self.outcome.compute = choice
-        self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
-        nodes = Nodes(nursery, choice.mode, lambda said: self._hear(said, handovers))
+
+    async def _start_nodes(
+        self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers, models: Models
+    ) -> Nodes:
+        self._progress.phase("starting master, edge servers and clients ...")
+        assert self.outcome.compute is not None
+        mode = self.outcome.compute.mode
+        nodes = Nodes(nursery, mode, lambda said: self._hear(said, handovers))
         await nodes.start("master", {MASTER: network.namespace(MASTER)})
         edges = {name: network.namespace(name) for name in network.access_points}
         await nodes.start(
             "edge", edges | {name: network.namespace(MASTER) for name in self._distant}
         )
+        await models.built()
         await nodes.start("client", {c: network.namespace(c) for c in network.clients})
         if self._policy.preloaded:
             await nodes.ready_again("edge", Preload())
@@ -246,11 +246,6 @@ class EmulatedRun:
             self.outcome.unequal += not said.equal
 
 
-def raw_folder(folder: RunFolder) -> Path:
-    """Return where captures lie until they become one pcapng with named interfaces."""
-    return folder.pcap / "raw"
-
-
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Have Ctrl-C and SIGTERM cancel the running task, so that everything is taken down."""
@@ -265,18 +260,3 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def manifest_of(outcome: Outcome) -> dict[str, Any]:
-    """Return what a run adds to its manifest."""
-    choice, counters = outcome.compute, outcome.counters
-    return {
-        "origin_unix_s": outcome.origin_unix_s,
-        "compute": choice.mode if choice else None,
-        "compute_reason": choice.reason if choice else None,
-        "bring_up_s": outcome.bring_up_s,
-        "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
-        "table_misses": {} if counters is None else counters.missed_packets,
-        "packets_captured": outcome.capture.captured if outcome.capture else 0,
-        "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
-    }

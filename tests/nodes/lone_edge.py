@@ -9,7 +9,6 @@ from typing import Any
 
 from nodes.compute import Computer
 from nodes.connection import Connection
-from nodes.model import build_client_model
 from testbed.errors import ProtocolError
 from testbed.protocol import (
     PORTS,
@@ -31,7 +30,7 @@ async def lone_edge(nodes: World, computer: Computer | None = None) -> None:
     await nodes.start_edge("ap0", computer)
     for client in nodes.setup.clients:
         device = nodes.computer("odroid-xu4")
-        nodes.models[client] = build_client_model(nodes.setup, client, device)
+        nodes.build_model(client, device)
     nodes.start()
 
 

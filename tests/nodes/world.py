@@ -39,7 +39,7 @@ from nodes.control import (
 )
 from nodes.edge import EdgeServer
 from nodes.master import Master
-from nodes.model import ClientModel, build_client_model, structure
+from nodes.model import ClientModel, build_client_model, load_client_model, structure
 from nodes.setup import MASTER, ComputeMode, NodeSetup
 from testbed.clock import RunClock
 from testbed.config import Compute, Experiment, Migration, Model, Server, Traces, Wireless
@@ -125,6 +125,11 @@ class World:
         layer_s = device_profile(device).layer_times(self._captured.graph)
         return Computer(self._captured, layer_s, self.mode, self.setup.memo_folder)
 
+    def build_model(self, client: str, computer: Computer) -> ClientModel:
+        build_client_model(self.setup, client, self._captured, self.mode)
+        self.models[client] = load_client_model(self.setup, client, computer)
+        return self.models[client]
+
     async def start_master(self) -> None:
         await self._start(MASTER, lambda control: Master(self.setup, control))
 
@@ -134,7 +139,7 @@ class World:
 
     async def start_client(self, name: str, computer: Computer | None = None) -> None:
         computer = computer or self.computer("odroid-xu4")
-        model = self.models[name] = build_client_model(self.setup, name, computer)
+        model = self.build_model(name, computer)
         await self._start(name, lambda control: Client(self.setup, name, control, computer, model))
 
     def start(self, delay_s: float = 0.0) -> None:

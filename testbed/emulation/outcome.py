@@ -1,0 +1,49 @@
+"""What only the process that runs an emulation knows of it, and what of that its manifest tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from controllers.northbound import Counters
+from testbed.emulation import compute_mode
+from testbed.emulation.capture import Capture
+from testbed.runfolder import RunFolder
+
+
+@dataclass
+class Outcome:
+    """What only the running process knows of a run."""
+
+    origin_unix_s: float = 0.0
+    compute: compute_mode.Choice | None = None
+    capture: Capture | None = None
+    counters: Counters | None = None  # the switches' own, at the end
+    step_late_s: list[float] = field(default_factory=list)
+    cpu_busy_share: list[float] = field(default_factory=list)
+    compared: int = 0
+    unequal: int = 0
+    bring_up_s: float = 0.0
+
+
+def raw_folder(folder: RunFolder) -> Path:
+    """Return where captures lie until they become one pcapng with named interfaces."""
+    return folder.pcap / "raw"
+
+
+def manifest_of(outcome: Outcome) -> dict[str, Any]:
+    """Return what a run adds to its manifest."""
+    choice, counters = outcome.compute, outcome.counters
+    return {
+        "origin_unix_s": outcome.origin_unix_s,
+        "compute": choice.mode if choice else None,
+        "compute_reason": choice.reason if choice else None,
+        "bring_up_s": outcome.bring_up_s,
+        "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
+        "table_misses": {} if counters is None else counters.missed_packets,
+        "packets_captured": outcome.capture.captured if outcome.capture else 0,
+        "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
+    }
