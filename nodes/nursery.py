@@ -50,6 +50,8 @@ from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
 from testbed.dnn.models import build_model
+from testbed.dnn.partition import Costs
+from testbed.dnn.partitioner import best_plan
 from testbed.emulation.namespaces import enter_network
 from testbed.errors import EmulationError, TestbedError
 
@@ -65,6 +67,12 @@ class Nursery:
     def __init__(self, setup: NodeSetup) -> None:
         self._setup = setup
         self._captured: CapturedModel = structure(setup)
+        settings = setup.experiment.model
+        self._layer_s = {
+            "client": device_profile(settings.client_device).layer_times(self._captured.graph),
+            "edge": device_profile(settings.server_device).layer_times(self._captured.graph),
+        }
+        self._warm_up()
 
     def serve(self, channel: socket.socket) -> None:
         """Answer requests until the experiment closes the channel."""
@@ -82,6 +90,17 @@ class Nursery:
             else:
                 reply = self._measure()
             channel.sendall(msgspec.json.encode(reply))
+
+    def _warm_up(self) -> None:
+        """Do once what every node does first: its pages are then shared, not each node's own."""
+        graph = self._captured.graph
+        for role, layer_s in self._layer_s.items():
+            Computer(self._captured, layer_s, "profile", self._setup.memo_folder)
+            _log.info("%s: a pass takes %.3f s", role, layer_s.sum())
+        wireless = self._setup.experiment.wireless
+        costs = Costs(*self._layer_s.values(), wireless.up_bps, wireless.down_bps)
+        best_plan(graph, costs, np.ones(len(graph), dtype=bool))
+        asyncio.run(asyncio.sleep(0))
 
     def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
         pid = os.fork()
@@ -141,9 +160,7 @@ class Nursery:
         setup = self._setup
         if request.role == "master":
             return Master(setup, control)
-        settings = setup.experiment.model
-        device = settings.client_device if request.role == "client" else settings.server_device
-        layer_s = device_profile(device).layer_times(self._captured.graph)
+        layer_s = self._layer_s[request.role]
         computer = Computer(self._captured, layer_s, request.mode, setup.memo_folder)
         if request.role == "edge":
             return EdgeServer(setup, request.name, control, computer)
@@ -166,11 +183,7 @@ class Nursery:
             measured = result.read()
         if not measured:
             raise EmulationError("this machine cannot execute the model; see log.txt")
-        settings, graph = self._setup.experiment.model, self._captured.graph
-        client_s, server_s = (
-            float(device_profile(device).layer_times(graph).sum())
-            for device in (settings.client_device, settings.server_device)
-        )
+        client_s, server_s = (float(layer_s.sum()) for layer_s in self._layer_s.values())
         return Measured(float(measured), client_s, server_s)
 
 

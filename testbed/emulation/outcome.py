@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,13 @@ class Outcome:
     cpu_busy_share: list[float] = field(default_factory=list)
     compared: int = 0
     unequal: int = 0
-    bring_up_s: float = 0.0
+    begun_s: float = field(default_factory=time.monotonic)
+    ready_s: dict[str, float] = field(default_factory=dict)
+
+    def ready(self, what: str) -> float:
+        """Note that a part of the run is ready; return the wall seconds since the run began."""
+        self.ready_s[what] = time.monotonic() - self.begun_s
+        return self.ready_s[what]
 
 
 def raw_folder(folder: RunFolder) -> Path:
@@ -41,7 +48,8 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "origin_unix_s": outcome.origin_unix_s,
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
-        "bring_up_s": outcome.bring_up_s,
+        "bring_up_s": max(outcome.ready_s.values(), default=0.0),
+        "ready_s": outcome.ready_s,
         "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
         "table_misses": {} if counters is None else counters.missed_packets,
         "packets_captured": outcome.capture.captured if outcome.capture else 0,

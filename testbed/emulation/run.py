@@ -80,7 +80,6 @@ class EmulatedRun:
 
     async def run(self) -> None:
         """Bring the network up, replay the schedule, and take everything down."""
-        started_s = time.monotonic()
         setLogLevel("error")
         with ExitStack() as stack:
             stack.enter_context(_ended_by_signals())
@@ -95,12 +94,14 @@ class EmulatedRun:
             models = asyncio.create_task(self._build_models(nursery, network))
             stack.callback(models.cancel)
             await asyncio.get_running_loop().run_in_executor(thread, network.start)
+            self.outcome.ready("network")
             controller = stack.enter_context(
                 Controller(
                     self._settings.backhaul.controller, network, self._scratch, self._folder.log
                 )
             )
             await asyncio.to_thread(controller.wait_ready)
+            self.outcome.ready("routes")
             handovers = Handovers(
                 self._schedule,
                 network,
@@ -112,11 +113,11 @@ class EmulatedRun:
             stack.callback(handovers.close)
             await handovers.place_clients()
             self.outcome.capture = stack.enter_context(self._capture(network))
+            self.outcome.ready("capture")
             self._routed.set()
             nodes = await self._start_nodes(nursery, network, handovers, await models)
             stack.callback(nodes.close)
-            self.outcome.bring_up_s = time.monotonic() - started_s
-            self._progress.phase(f"ready after {self.outcome.bring_up_s:.1f} s")
+            self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
             self.outcome.step_late_s = handovers.late_s
             try:
                 await self._replay(nodes, handovers)
@@ -185,7 +186,9 @@ class EmulatedRun:
         await nodes.start(
             "edge", edges | {name: network.namespace(MASTER) for name in self._distant}
         )
+        self.outcome.ready("edge servers")
         await models.built()
+        self.outcome.ready("models")
         await nodes.start("client", {c: network.namespace(c) for c in network.clients})
         if self._policy.preloaded:
             await nodes.ready_again("edge", Preload())
