@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from nodes.setup import ComputeMode
 from testbed.dnn.capture import CapturedModel
@@ -30,6 +31,9 @@ Outputs = Mapping[int, memoryview]
 """The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
 
 Weights = mmap.mmap | memoryview | bytes
+
+
+_ALWAYS_KEPT_BYTES = 1 << 20  # of one output
 
 
 class Job(NamedTuple):
@@ -103,7 +107,7 @@ class Computer:
 
     async def execute(self, job: Job, inputs: Outputs) -> Outputs:
         """Return the outputs of a job; takes as long as it takes."""
-        if self.mode == "memo":
+        if self.mode == "memo" and self._memo.keeps(self.outputs_of(job)):
             return self._memo.read(job.client, job.input_key, self.outputs_of(job))
         if self.mode == "profile":
             return {p: memoryview(bytes(self.graph.bytes_of(p))) for p in self.outputs_of(job)}
@@ -151,21 +155,34 @@ class Computer:
 
 
 class Memo:
-    """True outputs of every layer, a file for each client and input, shared by all nodes."""
+    """True outputs of layers, a file for each client and input, shared by all nodes.
+
+    Those are kept that may have to travel: a tensor larger than the query's input hardly ever does,
+    and is computed when it does.
+    """
 
     def __init__(self, graph: LayerGraph, folder: Path) -> None:
-        self._graph = graph
         self._folder = folder
         self._maps: dict[Path, mmap.mmap] = {}
-        sizes = [graph.bytes_of(producer) for producer in range(INPUT, len(graph))]
-        self._offsets = np.concatenate(([0], np.cumsum(sizes))).tolist()
+        most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
+        self._places: dict[int, slice] = {}
+        offset = 0
+        for producer in range(INPUT, len(graph)):
+            size = graph.bytes_of(producer)
+            if size <= most_bytes:
+                self._places[producer] = slice(offset, offset + size)
+                offset += size
 
-    def write(self, client: str, input_key: int, outputs: Outputs) -> None:
-        """Keep the query's input and the output of every layer."""
+    def keeps(self, producers: Sequence[int]) -> bool:
+        """Whether the outputs of all these producers are kept."""
+        return all(producer in self._places for producer in producers)
+
+    def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
+        """Keep the query's input and outputs of layers, given those of all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._path(client, input_key).open("wb") as file:
-            for producer in range(INPUT, len(self._graph)):
-                file.write(outputs[producer])
+            for producer in self._places:
+                file.write(joined_bytes(outputs[producer]))
 
     def read(self, client: str, input_key: int, producers: Sequence[int]) -> Outputs:
         """Return the outputs of these producers, mapped, not copied."""
@@ -174,7 +191,7 @@ class Memo:
             with path.open("rb") as file:
                 self._maps[path] = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         whole = memoryview(self._maps[path])
-        return {p: whole[self._offsets[p + 1] : self._offsets[p + 2]] for p in producers}
+        return {producer: whole[self._places[producer]] for producer in producers}
 
     def _path(self, client: str, input_key: int) -> Path:
         return self._folder / f"{client}-{input_key}"

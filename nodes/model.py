@@ -80,9 +80,8 @@ def build_client_model(
         tensors = _input_like(examples, generator)
         setup.input_file(client, key).write_bytes(joined_bytes(tensors))
         if mode == "memo":
-            outputs = executor.run_all(*tensors)
             memo = Memo(own.graph, setup.memo_folder)
-            memo.write(client, key, {p: joined_bytes(values) for p, values in outputs.items()})
+            memo.write(client, key, executor.run_all(*tensors))
     setup.weights_file(client).write_bytes(msgspec.json.encode(tuple(weights)))
 
 

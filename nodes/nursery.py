@@ -20,19 +20,18 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import numpy as np
 import setproctitle
-import sklearn.svm  # noqa: F401  the master's predictor, shared with all forks
 import torch
 
 from nodes.client import Client
 from nodes.compute import Computer
-from nodes.control import Failed, NodeSide
+from nodes.connection import Connection, serve
+from nodes.control import Failed, NodeSide, Ready
 from nodes.edge import EdgeServer
-from nodes.master import Master
 from nodes.model import build_client_model, load_client_model, structure
 from nodes.requests import (
     MAX_REQUEST_BYTES,
@@ -55,7 +54,11 @@ from testbed.dnn.partitioner import best_plan
 from testbed.emulation.namespaces import enter_network
 from testbed.errors import EmulationError, TestbedError
 
+if TYPE_CHECKING:
+    from nodes.master import Master
+
 _MEASURED_PASSES = 3
+_UNTIL_SPECIALISED = 10  # calls after which CPython (3.11 on) has rewritten a function in place
 _BUILDERS_YIELD = 15  # in niceness: the network comes up meanwhile
 
 _log = logging.getLogger(__name__)
@@ -94,13 +97,14 @@ class Nursery:
     def _warm_up(self) -> None:
         """Do once what every node does first: its pages are then shared, not each node's own."""
         graph = self._captured.graph
-        for role, layer_s in self._layer_s.items():
+        for layer_s in self._layer_s.values():
             Computer(self._captured, layer_s, "profile", self._setup.memo_folder)
-            _log.info("%s: a pass takes %.3f s", role, layer_s.sum())
         wireless = self._setup.experiment.wireless
-        costs = Costs(*self._layer_s.values(), wireless.up_bps, wireless.down_bps)
+        client_s, server_s = self._layer_s["client"], self._layer_s["edge"]
+        costs = Costs(client_s, server_s, wireless.up_bps, wireless.down_bps)
         best_plan(graph, costs, np.ones(len(graph), dtype=bool))
-        asyncio.run(asyncio.sleep(0))
+        for _ in range(_UNTIL_SPECIALISED):
+            asyncio.run(_rehearse())
 
     def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
         pid = os.fork()
@@ -159,6 +163,8 @@ class Nursery:
     def _node(self, request: Fork, control: NodeSide) -> Client | EdgeServer | Master:
         setup = self._setup
         if request.role == "master":
+            from nodes.master import Master  # and scikit-learn, which no other node needs
+
             return Master(setup, control)
         layer_s = self._layer_s[request.role]
         computer = Computer(self._captured, layer_s, request.mode, setup.memo_folder)
@@ -185,6 +191,20 @@ class Nursery:
             raise EmulationError("this machine cannot execute the model; see log.txt")
         client_s, server_s = (float(layer_s.sum()) for layer_s in self._layer_s.values())
         return Measured(float(measured), client_s, server_s)
+
+
+async def _rehearse() -> None:
+    """Open a control channel and listen, as a node does."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        control = await NodeSide.open(ours)
+        control.tell(Ready())
+        (await serve("127.0.0.1", 0, _hang_up)).close()
+        await control.close()
+
+
+async def _hang_up(connection: Connection) -> None:
+    connection.abort()
 
 
 def _pass_s(setup: NodeSetup) -> float:

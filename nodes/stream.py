@@ -8,6 +8,7 @@ process for larger pieces only; and files go out by sendfile.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import socket
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self, on_open: Callable[[Stream], None] = lambda stream: None) -> None:
         self._on_open = on_open
-        self._buffer = memoryview(bytearray(_BUFFER_BYTES))  # its pages come with their first use
+        self._buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))  # pages come with their first use
         self._start = self._lent = self._end = 0  # what was read, what is looked at, what came
         self._low_water = 1
         self._reading_paused = self._writing_paused = self._ended = self._lost = False

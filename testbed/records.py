@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.errors import TestbedError
+
+if TYPE_CHECKING:  # nodes only write rows, and do without
+    import pandas as pd
 
 RECORDS_FOLDER = "records"
 
@@ -202,6 +203,8 @@ def collect(run_dir: Path) -> None:
     A last line that was torn by a kill is left out. Every table is written, an empty one with
     its columns; a folder whose rows were collected before is left as it is.
     """
+    import pandas as pd
+
     folder = run_dir / RECORDS_FOLDER
     for table, columns in TABLES.items():
         rows = [row for path in sorted(folder.glob(f"{table}.*.jsonl")) for row in _read_rows(path)]
@@ -230,6 +233,8 @@ def write_table(run_dir: Path, table: str, frame: pd.DataFrame) -> None:
 
 def read_table(run_dir: Path, table: str) -> pd.DataFrame:
     """Return one of a run's tables; TestbedError if the run folder has none."""
+    import pandas as pd
+
     path = _table_path(run_dir, table)
     if not path.is_file():
         raise TestbedError(f"{path}: not found; is {run_dir} the folder of a finished run?")

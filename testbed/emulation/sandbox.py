@@ -29,6 +29,7 @@ from testbed.emulation import namespaces
 #: Folders here are the mount points of runs; only their names are visible outside.
 SCRATCH_ROOT = Path("/run/perdnn-testbed")
 SCRATCH_VARIABLE = "PERDNN_TESTBED_SCRATCH"
+_OUTSIDE_VARIABLE = "PERDNN_TESTBED_OUTSIDE"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -78,6 +79,8 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
     try:
         namespaces.die_with_parent()
         os.setpgid(0, 0)  # Ctrl-C reaches the launcher, which passes it on to this process alone
+        outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+        os.set_inheritable(outside, True)
         namespaces.unshare(
             namespaces.CLONE_NEWNS | namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC
         )
@@ -87,7 +90,8 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each layer held
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
-        os.execve(command[0], command, {**os.environ, SCRATCH_VARIABLE: str(scratch)})
+        ours = {SCRATCH_VARIABLE: str(scratch), _OUTSIDE_VARIABLE: f"/proc/self/fd/{outside}"}
+        os.execve(command[0], command, os.environ | ours)
     except OSError as error:
         print(f"cannot set up the run's namespaces: {error}", file=sys.stderr)  # noqa: T201
     finally:
@@ -97,6 +101,11 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
 def scratch_folder() -> Path:
     """Return the sandbox's temporary file system."""
     return Path(os.environ[SCRATCH_VARIABLE])
+
+
+def outside_network() -> Path:
+    """Return the file of the network namespace around the sandbox; for its first process only."""
+    return Path(os.environ[_OUTSIDE_VARIABLE])
 
 
 if __name__ == "__main__":

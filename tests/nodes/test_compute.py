@@ -34,8 +34,8 @@ class Case:
         self.graph = self.captured.graph
         self.executor = Executor(self.captured)
         self.layers = [i for i, size in enumerate(self.graph.weight_bytes.tolist()) if size]
-        values = self.executor.run_all(*examples)
-        self.outputs: Outputs = {p: joined_bytes(tensors) for p, tensors in values.items()}
+        self.values = self.executor.run_all(*examples)
+        self.outputs: Outputs = {p: joined_bytes(tensors) for p, tensors in self.values.items()}
 
     def computer(self, mode: ComputeMode = "real", *, loaded: bool = True) -> Computer:
         computer = Computer(self.captured, np.full(len(self.graph), 0.5), mode, self.folder)
@@ -64,11 +64,28 @@ def jobs(case: Case) -> list[Job]:
 def test_every_range_of_layers_gives_the_true_outputs(case: Case, mode: ComputeMode) -> None:
     async def run() -> None:
         computer = case.computer(mode)
-        Memo(case.graph, case.folder).write("a", 0, case.outputs)
+        Memo(case.graph, case.folder).write("a", 0, case.values)
         for job in jobs(case):
             found = await computer.execute(job, case.inputs(job))
             assert tuple(found) == computer.outputs_of(job)
             for producer, data in found.items():
+                assert same_tensors(case.graph, producer, data, case.outputs[producer])
+
+    asyncio.run(run())
+
+
+def test_what_is_too_large_to_keep_is_computed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes.compute, "_ALWAYS_KEPT_BYTES", 0)
+    memo = Memo(case.graph, case.folder)
+    memo.write("a", 0, case.values)
+    kept = [p for p in case.outputs if memo.keeps([p])]
+    assert kept == [p for p in case.outputs if len(case.outputs[p]) <= len(case.outputs[INPUT])]
+    assert (case.folder / "a-0").stat().st_size == sum(len(case.outputs[p]) for p in kept)
+
+    async def run() -> None:
+        computer = case.computer("memo")
+        for job in jobs(case):
+            for producer, data in (await computer.execute(job, case.inputs(job))).items():
                 assert same_tensors(case.graph, producer, data, case.outputs[producer])
 
     asyncio.run(run())
