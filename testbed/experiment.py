@@ -210,6 +210,16 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
         )
+    if experiment.engine == "simulate" and experiment.wireless.airtime != "separate":
+        raise ConfigurationError(
+            "wireless.airtime: the simulator gives each client its own rates; emulate, or leave it"
+        )
+    delayed = [name for name in ("wireless", "backhaul") if getattr(experiment, name).delay_s]
+    if experiment.engine == "simulate" and delayed:
+        raise ConfigurationError(
+            f"{delayed[0]}.delay_s: the simulator's links have no propagation delay; emulate, or"
+            " leave it"
+        )
     limited = experiment.simulation.backhaul == "limited"
     if experiment.engine == "simulate" and limited and controller != "shortest_path":
         raise ConfigurationError(

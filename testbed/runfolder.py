@@ -14,7 +14,7 @@ import msgspec
 from testbed.errors import ConfigurationError, TestbedError
 from testbed.values import Schedule
 
-DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule")
+DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "agreement")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,10 @@ class RunFolder:
         """Write one of DOCUMENTS; ValueError for numbers that JSON has not (NaN, infinity)."""
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
         self._write(document, text.encode())
+
+    def has_json(self, document: str) -> bool:
+        """Whether one of DOCUMENTS is there."""
+        return self._document(document).exists()
 
     def read_json(self, document: str) -> dict[str, Any]:
         """Return one of DOCUMENTS; TestbedError if it is not there or no JSON."""

@@ -120,6 +120,13 @@ class Wireless(Section, frozen=True, kw_only=True):
     queue_bytes: Annotated[
         int, Meta(ge=3028, description="limit of each queue; 64 kB is 15 ms at 35 Mbit/s")
     ] = 65536
+    airtime: Annotated[
+        Literal["separate", "shared"],
+        Meta(description="each client has these rates, or all at one access point share them"),
+    ] = "separate"
+    delay_s: Annotated[
+        NotNegative, Meta(description="propagation delay each way, where the kernel has netem")
+    ] = 0.0
     association_delay_s: Annotated[
         NotNegative, Meta(description="time without a link at each handover")
     ] = 0.0
@@ -141,6 +148,13 @@ class Backhaul(Section, frozen=True, kw_only=True):
     )
     link_bps: Annotated[
         Positive | None, Meta(description="rate of every link (none: the topology's own)")
+    ] = None
+    delay_s: Annotated[
+        NotNegative | None,
+        Meta(
+            description="propagation delay of every link each way, where the kernel has netem"
+            " (none: the topology's own)"
+        ),
     ] = None
     queue_bytes: Annotated[
         int, Meta(ge=65536, description="limit of each queue; 1 MB is 8 ms at 1 Gbit/s")
@@ -284,3 +298,7 @@ class Simulation(Section, frozen=True, kw_only=True):
     headers: Annotated[
         bool, Meta(description="links carry Ethernet, IP and TCP headers beside the data")
     ] = True
+    beside: Annotated[
+        bool,
+        Meta(description="an emulated run is simulated too, and its report compares both"),
+    ] = False

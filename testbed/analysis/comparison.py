@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,15 @@ class Comparison:
 
     totals: pd.DataFrame
     stays: pd.DataFrame
+
+    def content(self) -> dict[str, Any]:
+        """Return it ready for JSON; differences are shares of the emulated figure."""
+        return {
+            "totals": json.loads(self.totals.to_json(orient="records")),
+            "agreeing_handovers_share": self.agreeing_share,
+            "disagreements": self.disagreements,
+            "handovers": json.loads(self.stays.to_json(orient="records")),
+        }
 
     @property
     def agreeing_share(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,24 @@ from testbed.records import read_table, read_tables, write_table
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
 
+Tables = Mapping[str, pd.DataFrame]
+
 
 def conclude_run(
-    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]], *, figures: bool = True
+    folder: RunFolder, judge: Callable[[Tables], dict[str, Any]], *, figures: bool = True
 ) -> dict[str, Any]:
     """Write fidelity, summary, figures and report of a run that has its tables; return the summary.
 
     Args:
         folder: of the run.
-        judge: returns fidelity.json from the table of queries.
+        judge: returns fidelity.json from the tables.
         figures: whether figures and report are made, which takes seconds.
     """
     schedule = folder.read_schedule()
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
     write_table(folder.path, "predictions", predictions)
     tables = read_tables(folder.path)
-    fidelity = judge(tables["queries"])
+    fidelity = judge(tables)
     folder.write_json("fidelity", fidelity)
     servers = [access_point.name for access_point in schedule.access_points]
     summary = summarise(tables, servers, fidelity["verdict"])

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
+from testbed.analysis.comparison_figure import NAME as COMPARISON
 from testbed.analysis.figures import CAPTIONS
 from testbed.runfolder import RunFolder
 from testbed.units import format_size
@@ -64,6 +66,7 @@ def write_report(folder: RunFolder) -> Path:
         _table(
             ((label, _figure(summary.get(key), unit)) for key, label, unit in _SUMMARY), "number"
         ),
+        *_agreement(folder),
         "<h2>What was run</h2>",
         _table(_flat(folder.read_json("manifest"))),
         "<h2>Figures</h2>",
@@ -81,6 +84,31 @@ def write_report(folder: RunFolder) -> Path:
     )
     folder.report.write_text(page, encoding="utf-8")
     return folder.report
+
+
+def _agreement(folder: RunFolder) -> Iterable[str]:
+    """Yield how the run agrees with the simulation of the same, where that was made."""
+    if not folder.has_json("agreement"):
+        return
+    found = folder.read_json("agreement")
+    yield "<h2>Beside the simulator</h2>"
+    yield (
+        "<p>The same movement and settings in virtual time:"
+        f" {found['agreeing_handovers_share']:.1%} of the handovers find the same layers, to"
+        f" {HIT_TOLERANCE:.0%} of those wanted.</p>"
+    )
+    meaning = {key: (text, unit) for key, text, unit in TOTALS}
+    yield "<table><tr><th></th><th>Emulated</th><th>Simulated</th><th>Difference</th></tr>"
+    for row in found["totals"]:
+        text, unit = meaning[row["key"]]
+        cells = [_figure(row[engine], unit) for engine in ("emulated", "simulated")]
+        difference = row["difference"]
+        cells.append("" if difference is None else f"{difference:+.1%}")
+        numbers = "".join(f'<td class="number">{_text(cell)}</td>' for cell in cells)
+        yield f'<tr><th scope="row">{_text(text)}</th>{numbers}</tr>'
+    yield "</table>"
+    yield from (f"<p>{_text(line)}</p>" for line in found["disagreements"])
+    yield _image(folder.figures / f"{COMPARISON}.png", "Each stay at a server, in both engines")
 
 
 def _text(value: object) -> str:

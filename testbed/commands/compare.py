@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed.commands.output import add_json, number, print_json, print_table
 from testbed.errors import EXIT_COMPLETE
@@ -38,21 +37,10 @@ def run(given: argparse.Namespace) -> int:
     found = compare_runs(RunFolder(given.emulated), RunFolder(given.simulated))
     figure = draw_comparison(found.stays, given.out or RunFolder(given.simulated).figures)
     if given.json:
-        print_json(content_of(found) | {"figure": str(figure)})
+        print_json(found.content() | {"figure": str(figure)})
     else:
         _print(found, figure)
     return EXIT_COMPLETE
-
-
-def content_of(found: Comparison) -> dict[str, Any]:
-    """Return a comparison ready for JSON; differences are shares of the emulated figure."""
-    stays = json.loads(found.stays.to_json(orient="records"))
-    return {
-        "totals": json.loads(found.totals.to_json(orient="records")),
-        "agreeing_handovers_share": found.agreeing_share,
-        "disagreements": found.disagreements,
-        "handovers": stays,
-    }
 
 
 def _print(found: Comparison, figure: Path) -> None:

@@ -53,7 +53,7 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     if not folder.read_json("manifest").get("origin_unix_s"):
         raise TestbedError(f"{folder.path}: the run ended before its clock started; run it again")
     name_interfaces(folder)
-    summary = write_results(folder, lambda queries: _fidelity(folder, queries))
+    summary = write_results(folder, lambda tables: _fidelity(folder, tables["queries"]))
     give_to_user(folder.path)
     return summary
 
@@ -67,20 +67,17 @@ def _goes_on(folder: RunFolder) -> bool:
 
 
 def _fidelity(folder: RunFolder, queries: Any) -> dict[str, Any]:
-    from testbed.emulation.fidelity import assess
+    from testbed.emulation.fidelity import Evidence, assess
 
     if (folder.path / "fidelity.json").exists():
         return folder.read_json("fidelity")
-    fidelity = assess(
-        step_late_s=[],
+    evidence = Evidence(
         compute_late_s=queries["late_s"].tolist(),
-        cpu_busy_share=[],
-        packets_captured=0,
-        packets_dropped=0,
         compared=int(queries["verified"].notna().sum()),
         unequal=int((queries["verified"] == False).sum()),  # noqa: E712  null is not unequal
         fallbacks=int((queries["outcome"] == "fallback").sum()),
     )
+    fidelity = assess(evidence)
     fidelity["reasons"].append(_CUT_OFF)
     if fidelity["verdict"] == "good":
         fidelity["verdict"] = "degraded"

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from testbed.analysis.summary import lines
 from testbed.config import Experiment, from_dict
+from testbed.emulation.agreement import compare_with_simulator
 from testbed.emulation.conclude import conclude, give_to_user
 from testbed.emulation.manifest import describe
 from testbed.emulation.outcome import manifest_of
@@ -70,17 +71,25 @@ def _run(
     folder.write_json("manifest", described)
     if run.outcome.origin_unix_s:
         try:
-            _report(folder, run, console)
+            _report(folder, run, settings, console)
         except KeyboardInterrupt:
             console.print(f"interrupted; `testbed report {folder.path}` writes the report")
             return EXIT_INTERRUPTED
     return status
 
 
-def _report(folder: RunFolder, run: EmulatedRun, console: Console) -> None:
+def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:
     summary = conclude(folder, run.outcome)
     reasons = folder.read_json("fidelity")["reasons"]
-    for line in lines(summary, reasons, folder.path):
+    agreement = []
+    if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
+        console.print("simulating the same ...", highlight=False)
+        try:
+            agreement = [compare_with_simulator(folder, settings)]
+        except TestbedError as error:
+            agreement = [f"not compared with the simulator: {error}"]
+    *figures, files = lines(summary, reasons, folder.path)
+    for line in (*figures, *agreement, files):
         console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -9,6 +9,8 @@ the link hold through every handover.
     ns ap12                    ns air                        ns c1
     ap12-wlan0 --------- r-ap12 [bss-ap12] r-c1 ---------- c1-wlan0
                                            50 Mbit/s >>    << 35 Mbit/s
+
+Where airtime is shared, the access point's own link has these rates too, for all of its clients.
 """
 
 from __future__ import annotations
@@ -38,9 +40,11 @@ _SCOPE_LINK = 253
 class Air:
     """The radios of all access points and clients, and who is associated with whom."""
 
-    def __init__(self, settings: Wireless, tdf: float) -> None:
+    def __init__(self, settings: Wireless, delay_s: float, tdf: float) -> None:
+        """`delay_s` is what the links get of the delay that is set: all of it, or nothing."""
         self.node = Host("air")
         self._settings = settings
+        self._delay_s = delay_s
         self._tdf = tdf
         self._netlink = netlink_of(self.node)
         self._links: dict[str, IPRoute] = {}
@@ -59,6 +63,8 @@ class Air:
         self._netlink.link("add", ifname=bss, kind="bridge", br_mcast_snooping=0, state="up")
         self._bss[name] = interface_index(self.node.namespace, bss)
         self._join_bss(name, name)
+        if self._settings.airtime == "shared":  # what all clients here have together
+            self._shape_link(node, down_bps=self._settings.up_bps, up_bps=self._settings.down_bps)
 
     def add_client(self, node: Node, netlink: IPRoute, mac: str, address: str) -> int:
         """Give a client its radio, shaped both ways; return the index of its wlan0."""
@@ -66,10 +72,8 @@ class Air:
         index = self._add_radio(node, netlink, mac)
         VethIntf.known(f"{name}-wlan0", node, mac, address)
         self._mac[name], self._address[name] = mac, address
-        with inside_network(namespace_of(node)):
-            shaping.apply({f"{name}-wlan0": self._shape(self._settings.up_bps)})
-        with inside_network(namespace_of(self.node)):
-            shaping.apply({f"r-{name}": self._shape(self._settings.down_bps)})
+        settings, delay_s = self._settings, self._delay_s
+        self._shape_link(node, settings.down_bps, settings.up_bps, delay_s)
         return index
 
     def associate(self, client: str, access_point: str) -> None:
@@ -94,8 +98,22 @@ class Air:
         """Close the netlink sockets."""
         self._netlink.close()
 
-    def _shape(self, rate_bps: float) -> Shape:
-        return Shape(rate_bps / self._tdf, self._settings.queue_bytes, fair_to_queries=True)
+    def _shape_link(self, node: Node, down_bps: float, up_bps: float, delay_s: float = 0.0) -> None:
+        """Give a node's radio its rates, from and to it."""
+        name = node.name
+
+        def shape(rate_bps: float) -> Shape:
+            return Shape(
+                rate_bps / self._tdf,
+                self._settings.queue_bytes,
+                fair_to_queries=True,
+                delay_s=delay_s * self._tdf,
+            )
+
+        with inside_network(namespace_of(node)):
+            shaping.apply({f"{name}-wlan0": shape(up_bps)})
+        with inside_network(namespace_of(self.node)):
+            shaping.apply({f"r-{name}": shape(down_bps)})
 
     def _add_radio(self, node: Node, netlink: IPRoute, mac: str) -> int:
         name = node.name

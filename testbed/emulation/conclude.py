@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from testbed.analysis.backhaul import run_backhaul_table
-from testbed.analysis.conclusion import conclude_run
+from testbed.analysis.conclusion import Tables, conclude_run
 from testbed.analysis.pcapng import to_pcapng
+from testbed.config import from_dict
 from testbed.emulation.capture import raw_captures
-from testbed.emulation.fidelity import assess
+from testbed.emulation.fidelity import Evidence, assess, rate_shares
 from testbed.emulation.outcome import Outcome, raw_folder
 from testbed.errors import TestbedError
 from testbed.records import collect, write_table
@@ -33,29 +32,41 @@ def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
     """
     capture = outcome.capture
     name_interfaces(folder)
+    settings = from_dict(folder.read_json("config"))
 
-    def judge(queries: pd.DataFrame) -> dict[str, Any]:
-        return assess(
+    def judge(tables: Tables) -> dict[str, Any]:
+        queries, transfers = tables["queries"], tables["transfers"]
+        uploads = transfers[transfers["cause"] == "upload"]
+        shared = settings.wireless.airtime == "shared"  # a link's ideal rate depends on the others
+        evidence = Evidence(
             step_late_s=outcome.step_late_s,
             compute_late_s=queries["late_s"].tolist(),
-            cpu_busy_share=outcome.cpu_busy_share,
+            rate_shares=[]
+            if shared
+            else rate_shares(
+                outcome.readings.sent,
+                uploads[["client", "started_s", "ended_s"]].itertuples(index=False),
+                settings.wireless.up_bps,
+            ),
+            readings=outcome.readings,
+            tdf=settings.compute.tdf,
             packets_captured=capture.captured if capture else 0,
             packets_dropped=capture.dropped if capture else 0,
             capture_complete=capture is not None and capture.complete,
             compared=outcome.compared,
             unequal=outcome.unequal,
             fallbacks=int((queries["outcome"] == "fallback").sum()),
+            delay_missing=outcome.delay is not None and outcome.delay.missing,
         )
+        return assess(evidence)
 
     return write_results(folder, judge)
 
 
-def write_results(
-    folder: RunFolder, judge: Callable[[pd.DataFrame], dict[str, Any]]
-) -> dict[str, Any]:
+def write_results(folder: RunFolder, judge: Callable[[Tables], dict[str, Any]]) -> dict[str, Any]:
     """Write tables, fidelity, summary, figures and report of a run; return its summary.
 
-    `judge` returns fidelity.json from the table of queries.
+    `judge` returns fidelity.json from the tables.
     """
     interval_s = folder.read_schedule().interval_s
     collect(folder.path)

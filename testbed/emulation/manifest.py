@@ -11,6 +11,10 @@ from testbed import manifest
 from testbed.config import Experiment
 
 _PACKAGES = ("mininet", "os-ken", "torch", "scikit-learn", "numpy", "pandas", "pyroute2")
+_SHARING = {
+    "separate": "each client has its own rate; layers and the rest share it equally",
+    "shared": "the clients of an access point share its rate; layers and the rest share it equally",
+}
 _ACCELERATORS = {
     "modelled": "modelled: an edge server's clients share it; nothing of it was measured",
     "exclusive": "exclusive: an edge server's clients use it one at a time",
@@ -24,8 +28,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
         "open_vswitch": _first_line("ovs-vswitchd", "--version"),
         "datapath": "Open vSwitch userspace (netdev), TCP segmentation offloaded",
         "congestion_control": CONGESTION_CONTROL,
-        "link_delay": "not emulated: links have rate and queue, no added propagation delay",
-        "wireless_sharing": "each client has its own rate; layers and the rest share it equally",
+        "wireless_sharing": _SHARING[settings.wireless.airtime],
         "accelerator": _ACCELERATORS[settings.server.accelerator],
     }
 

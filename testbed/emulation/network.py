@@ -20,7 +20,7 @@ from controllers import routes
 from controllers.paths import topology_rate_bps
 from nodes.setup import MASTER
 from testbed.config import Experiment
-from testbed.emulation import shaping, veths
+from testbed.emulation import delay, shaping, veths
 from testbed.emulation.addresses import (
     CONTROLLER_ADDRESS,
     GATEWAY,
@@ -87,7 +87,8 @@ class EmulatedNetwork:
         for client in self.clients:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
-        self.air = Air(settings.wireless, settings.compute.tdf)
+        self.delay = delay.find(settings, self.mininet.links)
+        self.air = Air(settings.wireless, self.delay.of_wireless_s, settings.compute.tdf)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
         self._openvswitches: OpenVSwitches | None = None
         self._netlink: dict[str, IPRoute] = {}
@@ -169,7 +170,9 @@ class EmulatedNetwork:
     def _shape(self, interface: Intf) -> Shape:
         backhaul = self._settings.backhaul
         rate_bps = backhaul.link_bps or topology_rate_bps(interface.params)
-        return Shape(rate_bps / self._settings.compute.tdf, backhaul.queue_bytes, gso=True)
+        tdf = self._settings.compute.tdf
+        delay_s = self.delay.of_backhaul_s(interface.params) * tdf
+        return Shape(rate_bps / tdf, backhaul.queue_bytes, gso=True, delay_s=delay_s)
 
     def _set_up_host(self, host: Node) -> None:
         with inside_network(namespace_of(host)):
@@ -211,6 +214,8 @@ def build_topo(topology: type[Topo], access_points: Sequence[str]) -> Topo:
     missing = {*access_points, MASTER} - hosts
     if missing:
         raise TopologyError(f"{topology.__name__} has no host {', '.join(sorted(missing))}")
+    for *_, details in topo.links(withInfo=True):
+        delay.topology_delay_s(details)  # or it is none
     for host in hosts:
         links = sum(host in ends for ends in topo.links())
         if links != 1:

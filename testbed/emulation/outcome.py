@@ -12,6 +12,8 @@ import msgspec
 from controllers.northbound import Counters
 from testbed.emulation import compute_mode
 from testbed.emulation.capture import Capture
+from testbed.emulation.delay import Delay
+from testbed.emulation.monitor import Readings
 from testbed.runfolder import RunFolder
 
 
@@ -24,7 +26,8 @@ class Outcome:
     capture: Capture | None = None
     counters: Counters | None = None  # the switches' own, at the end
     step_late_s: list[float] = field(default_factory=list)
-    cpu_busy_share: list[float] = field(default_factory=list)
+    readings: Readings = field(default_factory=Readings)
+    delay: Delay | None = None
     compared: int = 0
     unequal: int = 0
     begun_s: float = field(default_factory=time.monotonic)
@@ -48,6 +51,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "origin_unix_s": outcome.origin_unix_s,
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
+        "link_delay": outcome.delay.described() if outcome.delay else None,
         "bring_up_s": max(outcome.ready_s.values(), default=0.0),
         "ready_s": outcome.ready_s,
         "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),

@@ -51,6 +51,7 @@ class Nursery:
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
+        self.processes: dict[str, int] = {}  # process number of each node of this machine
         self._channel.settimeout(_NURSERY_S)
 
     def set_up(self, setup: NodeSetup) -> None:
@@ -73,7 +74,8 @@ class Nursery:
     def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
         """Fork a node into a network namespace; return the experiment's end of its channel."""
         ours, theirs = socket.socketpair()
-        self._ask(Fork(name, role, mode, str(network)), Forked, [theirs.fileno()])
+        forked = self._ask(Fork(name, role, mode, str(network)), Forked, [theirs.fileno()])
+        self.processes[name] = forked.pid
         theirs.close()
         ours.setblocking(False)
         return ours

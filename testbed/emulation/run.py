@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -36,8 +36,8 @@ from testbed.config import Experiment
 from testbed.emulation import compute_mode
 from testbed.emulation.capture import Capture
 from testbed.emulation.controller import Controller
-from testbed.emulation.fidelity import CpuMonitor
 from testbed.emulation.handover import Handovers
+from testbed.emulation.monitor import Monitor
 from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.openvswitch import OpenVSwitch
 from testbed.emulation.outcome import Outcome, manifest_of, raw_folder
@@ -91,6 +91,9 @@ class EmulatedRun:
             thread = stack.enter_context(ThreadPoolExecutor(1, "network"))
             network = await self._describe_network(thread)
             stack.callback(lambda: thread.submit(network.close).result())
+            self.outcome.delay = network.delay
+            if network.delay.missing:
+                self._progress.phase(f"warning: link delay {network.delay.described()}")
             models = asyncio.create_task(self._build_models(nursery, network))
             stack.callback(models.cancel)
             await asyncio.get_running_loop().run_in_executor(thread, network.start)
@@ -120,7 +123,7 @@ class EmulatedRun:
             self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
             self.outcome.step_late_s = handovers.late_s
             try:
-                await self._replay(nodes, handovers)
+                await self._replay(nodes, handovers, nursery.processes)
                 self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
             finally:
                 for role in ("client", "edge", "master"):
@@ -194,14 +197,16 @@ class EmulatedRun:
             await nodes.ready_again("edge", Preload())
         return nodes
 
-    async def _replay(self, nodes: Nodes, handovers: Handovers) -> None:
+    async def _replay(
+        self, nodes: Nodes, handovers: Handovers, processes: Mapping[str, int]
+    ) -> None:
         tdf = self._settings.compute.tdf
         clock = RunClock(time.monotonic() + _LEAD_S, tdf)
         self.outcome.origin_unix_s = time.time() + (clock.origin_s - time.monotonic())
         described = self._folder.read_json("manifest")
         self._folder.write_json("manifest", described | manifest_of(self.outcome))
         nodes.tell_all(Start(clock.origin_s, tdf))
-        monitor = CpuMonitor()
+        monitor = Monitor(processes, set(self._schedule.clients), clock)
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(self._show(clock)),
@@ -220,7 +225,7 @@ class EmulatedRun:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            self.outcome.cpu_busy_share = monitor.busy_share
+            self.outcome.readings = monitor.readings
 
     async def _until_end(self, nodes: Nodes, handovers: Handovers, clock: RunClock) -> None:
         def moved() -> None:

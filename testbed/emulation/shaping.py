@@ -5,16 +5,21 @@ included), so TCP's goodput is at most 1448/1514 of it. Wireless queues keep two
 the rate equally and lend each other what they do not use: layers being uploaded, and everything
 else. Linux's Wi-Fi stack treats flows so (FQ-CoDel per station, mac80211 since 4.11); one FIFO
 would put every query behind the upload.
+
+Propagation delay needs netem, which not every kernel has. Without it links have none, and the run
+says so: a delay line in user space would take every packet off the kernel's path.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 from dataclasses import dataclass
 
 from testbed.errors import EmulationError
 from testbed.protocol import PORTS
 
+FRAME_BYTES = 1514
 _MIN_BURST_BYTES = 15_000  # ten frames, as Mininet's TCIntf
 _GSO_BURST_BYTES = 128 << 10  # two segments of 64 kB, which the backhaul carries unsplit
 
@@ -27,6 +32,7 @@ class Shape:
     queue_bytes: int
     fair_to_queries: bool = False  # two classes: layers being uploaded, and the rest
     gso: bool = False  # whether frames arrive as segments of up to 64 kB
+    delay_s: float = 0.0  # of propagation; wall seconds, as the rate is of wall time
 
 
 def tc_commands(interface: str, shape: Shape) -> list[str]:
@@ -44,9 +50,8 @@ def tc_commands(interface: str, shape: Shape) -> list[str]:
         share = rate // len(leaves)
         lines += [
             f"class replace {device} parent 1:1 classid 1:{leaf} "
-            f"htb rate {share}bit ceil {rate}bit {classes} quantum 1514",
-            f"qdisc replace {device} parent 1:{leaf} handle {leaf}: "
-            f"bfifo limit {shape.queue_bytes}",
+            f"htb rate {share}bit ceil {rate}bit {classes} quantum {FRAME_BYTES}",
+            f"qdisc replace {device} parent 1:{leaf} handle {leaf}: {_queue(shape)}",
         ]
     if shape.fair_to_queries:
         lines.append(
@@ -54,6 +59,15 @@ def tc_commands(interface: str, shape: Shape) -> list[str]:
             f"match ip protocol 6 0xff match ip dport {PORTS['upload']} 0xffff flowid 1:20"
         )
     return lines
+
+
+def _queue(shape: Shape) -> str:
+    """Return the queue of a class: of bytes, or of packets that are held for the delay first."""
+    if not shape.delay_s:
+        return f"bfifo limit {shape.queue_bytes}"
+    on_the_way = shape.rate_bps / 8 * shape.delay_s
+    packets = math.ceil((on_the_way + shape.queue_bytes) / FRAME_BYTES)
+    return f"netem delay {round(shape.delay_s * 1e6)}us limit {packets}"
 
 
 def apply(shapes: dict[str, Shape]) -> None:
