@@ -173,6 +173,11 @@ class Memo:
                 self._places[producer] = slice(offset, offset + size)
                 offset += size
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of an input's file."""
+        return max(place.stop for place in self._places.values())
+
     def keeps(self, producers: Sequence[int]) -> bool:
         """Whether the outputs of all these producers are kept."""
         return all(producer in self._places for producer in producers)

@@ -28,7 +28,7 @@ import setproctitle
 import torch
 
 from nodes.client import Client
-from nodes.compute import Computer
+from nodes.compute import Computer, Memo
 from nodes.connection import Connection, serve
 from nodes.control import Failed, NodeSide, Ready
 from nodes.edge import EdgeServer
@@ -91,7 +91,7 @@ class Nursery:
             elif isinstance(request, Build):
                 reply = self._build(request, socket.socket(fileno=descriptors[0]), channel)
             else:
-                reply = self._measure()
+                reply = self._measure(request.executed)
             channel.sendall(msgspec.json.encode(reply))
 
     def _warm_up(self) -> None:
@@ -173,7 +173,17 @@ class Nursery:
         model = load_client_model(setup, request.name, computer)
         return Client(setup, request.name, control, computer, model)
 
-    def _measure(self) -> Measured:
+    def _measure(self, executed: bool) -> Measured:
+        graph = self._captured.graph
+        return Measured(
+            pass_s=self._pass_s() if executed else 0.0,
+            client_s=float(self._layer_s["client"].sum()),
+            server_s=float(self._layer_s["edge"].sum()),
+            weight_bytes=int(graph.weight_bytes.sum()),
+            memo_bytes=Memo(graph, self._setup.memo_folder).kept_bytes,
+        )
+
+    def _pass_s(self) -> float:
         """Measure in a fork, so that this process stays free of tensor operations."""
         reader, writer = os.pipe()
         if os.fork() == 0:
@@ -189,8 +199,7 @@ class Nursery:
             measured = result.read()
         if not measured:
             raise EmulationError("this machine cannot execute the model; see log.txt")
-        client_s, server_s = (float(layer_s.sum()) for layer_s in self._layer_s.values())
-        return Measured(float(measured), client_s, server_s)
+        return float(measured)
 
 
 async def _rehearse() -> None:

@@ -19,7 +19,9 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):
-    """Measure how long this machine takes for one pass of the model."""
+    """Tell how large the model is; where `executed`, also how long a pass of it takes here."""
+
+    executed: bool
 
 
 class Build(msgspec.Struct, frozen=True, tag=True):
@@ -48,11 +50,17 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
-    """Seconds of one pass of the model: here (median, one thread) and on the emulated devices."""
+    """The model that clients query.
+
+    Seconds of one pass: here (median, one thread; 0 if it was not executed) and on the emulated
+    devices. Bytes of its weights, and of the outputs that `memo` keeps of an input.
+    """
 
     pass_s: float
     client_s: float
     server_s: float
+    weight_bytes: int
+    memo_bytes: int
 
 
 Request = Build | Fork | Measure

@@ -21,7 +21,7 @@ from testbed.errors import (
     TestbedError,
     unknown_name,
 )
-from testbed.options import Parser, add_settings, with_options
+from testbed.options import Parser, add_cli, add_settings, with_options
 from testbed.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn:
     """Run an experiment from the command line; ends the process with the documented status."""
-    exit_with(lambda: run(*parse(experiment, arguments)))
+
+    def parse_and_run() -> int:
+        given = parser(experiment).parse_args(arguments)
+        return run(with_options(experiment, given), given.out, cli=given.cli)
+
+    exit_with(parse_and_run)
 
 
 def exit_with(action: Callable[[], int]) -> NoReturn:
@@ -50,16 +55,6 @@ def exit_with(action: Callable[[], int]) -> NoReturn:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def parse(experiment: Experiment, arguments: list[str] | None) -> tuple[Experiment, Path | None]:
-    """Return the experiment with the command line's settings, and the folder for the run.
-
-    Raises:
-        ConfigurationError: an unknown setting, a wrong type or a value out of its bounds.
-    """
-    given = parser(experiment).parse_args(arguments)
-    return with_options(experiment, given), given.out
-
-
 def parser(experiment: Experiment) -> Parser:
     """Return the parser of an experiment's command line, with every setting."""
     made = Parser(
@@ -68,10 +63,11 @@ def parser(experiment: Experiment) -> Parser:
         allow_abbrev=False,
     )
     add_settings(made, experiment)
+    add_cli(made)
     return made
 
 
-def run(experiment: Experiment, out: Path | None) -> int:
+def run(experiment: Experiment, out: Path | None, *, cli: bool = False) -> int:
     """Check the settings, then the machine, and then run the experiment.
 
     Where everything is as it should be, the process becomes the run's launcher and does not return.
@@ -79,10 +75,13 @@ def run(experiment: Experiment, out: Path | None) -> int:
     Args:
         experiment: with all its settings.
         out: folder for the run, or None for one of its own under `results/`.
+        cli: whether Mininet's command line opens when the network is up.
 
     Raises:
         ConfigurationError: something in the settings cannot be used; nothing has been created.
     """
+    if cli and experiment.engine == "simulate":
+        raise ConfigurationError("--cli: only an emulation has a network to look at")
     check(experiment, out)
     movement = _movement(experiment)
     if experiment.engine == "simulate":
@@ -96,7 +95,7 @@ def run(experiment: Experiment, out: Path | None) -> int:
     from testbed.emulation import sandbox
 
     folder = _begin(experiment, out, movement)
-    sandbox.execute("testbed.emulation", [str(folder.path.resolve())])
+    sandbox.execute("testbed.emulation", [str(folder.path.resolve()), *(["--cli"] if cli else [])])
 
 
 def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool) -> None:

@@ -104,6 +104,13 @@ def add_settings(
     parser.epilog = "\n".join([units, "", "further settings, for --set:", *further])
 
 
+def add_cli(parser: argparse.ArgumentParser) -> None:
+    """Add the option that opens Mininet's command line."""
+    parser.add_argument(
+        "--cli", action="store_true", help="open Mininet's command line before the clock starts"
+    )
+
+
 def with_options(experiment: Experiment, given: argparse.Namespace) -> Experiment:
     """Return the experiment with the settings that were given on the command line.
 

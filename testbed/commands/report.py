@@ -62,8 +62,8 @@ def _goes_on(folder: RunFolder) -> bool:
     """Return whether the run's own process, which writes into the folder, is still there."""
     from testbed.emulation.cleanup import observe_processes
 
-    ours = ("testbed.emulation", str(folder.path.resolve()))
-    return any(process.command[-2:] == ours for process in observe_processes())
+    ours = {"testbed.emulation", str(folder.path.resolve())}
+    return any(ours <= set(process.command) for process in observe_processes())
 
 
 def _fidelity(folder: RunFolder, queries: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from testbed.config import Experiment, from_dict
 from testbed.errors import ConfigurationError
-from testbed.options import add_settings, with_options
+from testbed.options import add_cli, add_settings, with_options
 
 HELP = "run an experiment from a config.json, of an earlier run or written by hand"
 
@@ -21,13 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config", type=Path, metavar="CONFIG", help="config.json, or the folder of a run"
     )
     add_settings(parser, None)
+    add_cli(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the experiment; its checks and exit status are those of any experiment."""
     from testbed import experiment
 
-    return experiment.run(with_options(read(given.config), given), given.out)
+    return experiment.run(with_options(read(given.config), given), given.out, cli=given.cli)
 
 
 def read(path: Path) -> Experiment:

@@ -1,4 +1,4 @@
-"""The first process of a sandbox: `python -m testbed.emulation RUN_FOLDER`."""
+"""The first process of a sandbox: `python -m testbed.emulation RUN_FOLDER [--cli]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from testbed.runfolder import RunFolder
 _log = logging.getLogger(__name__)
 
 
-def main(run_folder: str) -> int:
+def main(run_folder: str, *options: str) -> int:
     """Emulate the experiment that a run folder describes; return the exit status."""
     folder = RunFolder(Path(run_folder))
     logging.basicConfig(
@@ -39,20 +39,25 @@ def main(run_folder: str) -> int:
     described = describe(settings)
     folder.write_json("manifest", described)
     try:
-        return _run(settings, described, folder, console)
+        return _run(settings, described, folder, console, cli="--cli" in options)
     finally:
         give_to_user(folder.path)
 
 
 def _run(
-    settings: Experiment, described: dict[str, Any], folder: RunFolder, console: Console
+    settings: Experiment,
+    described: dict[str, Any],
+    folder: RunFolder,
+    console: Console,
+    *,
+    cli: bool,
 ) -> int:
     schedule = folder.read_schedule()
     described["traces"] = schedule.source
     training, _ = load_people(settings).split(settings)
     run = EmulatedRun(settings, schedule, training, folder, scratch_folder(), console)
     try:
-        asyncio.run(run.run())
+        asyncio.run(run.run(cli=cli))
         described["status"], status = "complete", EXIT_COMPLETE
     except (asyncio.CancelledError, KeyboardInterrupt):
         described["status"], status = "interrupted", EXIT_INTERRUPTED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nodes.requests import Measured
@@ -22,16 +21,16 @@ class Choice:
     reason: str
 
 
-def choose(settings: Experiment, measure: Callable[[], Measured]) -> Choice:
+def choose(settings: Experiment, measured: Measured) -> Choice:
     """Return `real` where this machine executes the model within the devices' time, else `memo`.
 
     Args:
         settings: of the run; a mode named there is taken as it is.
-        measure: returns what one pass of the model takes, here and on the devices.
+        measured: what one pass of the model takes, here and on the devices.
     """
     if settings.compute.mode != "auto":
         return Choice(settings.compute.mode, "as set")
-    measured, tdf = measure(), settings.compute.tdf
+    tdf = settings.compute.tdf
     allowed_s = min(measured.client_s, measured.server_s) * tdf
     query_s = (measured.server_s + settings.model.query_gap_s) * tdf
     load = settings.replay.clients * measured.pass_s / query_s / len(os.sched_getaffinity(0))

@@ -28,6 +28,7 @@ class Outcome:
     step_late_s: list[float] = field(default_factory=list)
     readings: Readings = field(default_factory=Readings)
     delay: Delay | None = None
+    estimate: str | None = None  # of what the run needs
     compared: int = 0
     unequal: int = 0
     begun_s: float = field(default_factory=time.monotonic)
@@ -51,6 +52,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "origin_unix_s": outcome.origin_unix_s,
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
+        "estimate": outcome.estimate,
         "link_delay": outcome.delay.described() if outcome.delay else None,
         "bring_up_s": max(outcome.ready_s.values(), default=0.0),
         "ready_s": outcome.ready_s,

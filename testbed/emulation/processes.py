@@ -7,7 +7,7 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,9 +60,9 @@ class Nursery:
         file.write_bytes(msgspec.json.encode(setup))
         self._channel.sendall(str(file).encode())
 
-    def measure(self) -> Measured:
-        """Return what one pass of the model takes, here and on the emulated devices."""
-        return self._ask(Measure(), Measured)
+    def measure(self, *, executed: bool) -> Measured:
+        """Return what the model takes: on the emulated devices and, where `executed`, here."""
+        return self._ask(Measure(executed), Measured)
 
     def build_models(self, mode: ComputeMode, clients: Iterable[str]) -> Models:
         """Begin to build all clients' models."""
@@ -153,9 +153,8 @@ class Nodes:
             self._listening.append(asyncio.create_task(self._listen(name)))
         await self._all(self._ready[name] for name in networks)
 
-    async def ready_again(self, role: Role, message: ToNode) -> None:
-        """Tell all nodes of a role something that they answer with `Ready`."""
-        names = self._names(role)
+    async def ready_again(self, names: Sequence[str], message: ToNode) -> None:
+        """Tell nodes something that they answer with `Ready`; wait until all have."""
         for name in names:
             self._ready[name] = asyncio.get_running_loop().create_future()
             self._sides[name].tell(message)
@@ -172,7 +171,7 @@ class Nodes:
 
     async def stop(self, role: Role) -> None:
         """Have the nodes of a role stop and wait until they have."""
-        names = self._names(role)
+        names = self.names(role)
         for name in names:
             self._sides[name].tell(Stop())
         stopped = [self._stopped[name] for name in names]
@@ -190,7 +189,8 @@ class Nodes:
         for side in self._sides.values():
             side.close()
 
-    def _names(self, role: Role) -> list[str]:
+    def names(self, role: Role) -> list[str]:
+        """Return the nodes of a role."""
         return [name for name, its_role in self._roles.items() if its_role == role]
 
     async def _all(self, futures: Iterable[Awaitable[None]]) -> None:

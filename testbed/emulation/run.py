@@ -9,14 +9,17 @@ recorded is analysed.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 from mininet.log import setLogLevel
 from rich.console import Console
 
@@ -30,11 +33,13 @@ from nodes.control import (
     Start,
     Transferred,
 )
-from nodes.setup import MASTER, NodeSetup
+from nodes.requests import Measured
+from nodes.setup import MASTER, ComputeMode, NodeSetup
 from testbed.clock import RunClock
 from testbed.config import Experiment
-from testbed.emulation import compute_mode
+from testbed.emulation import capacity, compute_mode
 from testbed.emulation.capture import Capture
+from testbed.emulation.console import open_console
 from testbed.emulation.controller import Controller
 from testbed.emulation.handover import Handovers
 from testbed.emulation.monitor import Monitor
@@ -43,6 +48,7 @@ from testbed.emulation.openvswitch import OpenVSwitch
 from testbed.emulation.outcome import Outcome, manifest_of, raw_folder
 from testbed.emulation.processes import Models, Nodes, Nursery
 from testbed.emulation.progress import Progress
+from testbed.errors import MachineError
 from testbed.policies import find_policy
 from testbed.policy import CLOUD
 from testbed.records import RecordWriter
@@ -78,8 +84,11 @@ class EmulatedRun:
         self._routed = asyncio.Event()
         self.outcome = Outcome()
 
-    async def run(self) -> None:
-        """Bring the network up, replay the schedule, and take everything down."""
+    async def run(self, *, cli: bool = False) -> None:
+        """Bring the network up, replay the schedule, and take everything down.
+
+        With `cli` Mininet's command line opens between the first two.
+        """
         setLogLevel("error")
         with ExitStack() as stack:
             stack.enter_context(_ended_by_signals())
@@ -121,6 +130,8 @@ class EmulatedRun:
             nodes = await self._start_nodes(nursery, network, handovers, await models)
             stack.callback(nodes.close)
             self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
+            if cli:
+                open_console(network)
             self.outcome.step_late_s = handovers.late_s
             try:
                 await self._replay(nodes, handovers, nursery.processes)
@@ -152,12 +163,28 @@ class EmulatedRun:
         setup = self._setup(network)
         np.savez(setup.training_file, *self._training.positions_m)
         nursery.set_up(setup)
-        if self._settings.compute.mode == "auto":
+        mode = self._settings.compute.mode
+        if mode == "auto":
             await self._routed.wait()
-        choice = await asyncio.to_thread(compute_mode.choose, self._settings, nursery.measure)
-        self.outcome.compute = choice
+        executed = mode in ("auto", "real")
+        measured = await asyncio.to_thread(partial(nursery.measure, executed=executed))
+        choice = self.outcome.compute = compute_mode.choose(self._settings, measured)
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
+        self._estimate(choice.mode, measured, len(network.access_points))
         return await asyncio.to_thread(nursery.build_models, choice.mode, network.clients)
+
+    def _estimate(self, mode: ComputeMode, measured: Measured, access_points: int) -> None:
+        """Say what the run will need; MachineError where memory would run out."""
+        model = capacity.Model(
+            measured.weight_bytes, measured.memo_bytes, measured.pass_s, measured.server_s
+        )
+        processors = len(os.sched_getaffinity(0))
+        machine = capacity.Machine(processors, psutil.virtual_memory().available)
+        line, _, fits = capacity.advice(self._settings, access_points, mode, model, machine)
+        if not fits:
+            raise MachineError(line)
+        self.outcome.estimate = line
+        self._progress.phase(line)
 
     def _setup(self, network: EmulatedNetwork) -> NodeSetup:
         schedule = self._schedule
@@ -194,7 +221,7 @@ class EmulatedRun:
         self.outcome.ready("models")
         await nodes.start("client", {c: network.namespace(c) for c in network.clients})
         if self._policy.preloaded:
-            await nodes.ready_again("edge", Preload())
+            await nodes.ready_again(nodes.names("edge"), Preload())
         return nodes
 
     async def _replay(

@@ -1,0 +1,89 @@
+"""How many clients this machine carries in each compute mode, by the verdicts of real runs.
+
+    sudo .venv/bin/python benchmarks/capacity.py
+    sudo .venv/bin/python benchmarks/capacity.py --modes memo --most 8 --duration 30
+
+Each run is experiments/kaist_full.py with all access points, a shorter window and fewer clients.
+Numbers of clients are bisected: at the largest one that is printed the verdict was good, at the
+next one that was tried it was not. With 31 clients, three modes and a minute each that takes about
+half an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from testbed.commands.output import print_table
+from testbed.errors import EXIT_COMPLETE, TestbedError
+from testbed.runfolder import RunFolder
+
+MODES = "real,memo,profile"
+EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.py"
+
+
+def main() -> None:
+    """Bisect for each mode, and print."""
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--modes", default=MODES, help="(default: %(default)s)")
+    made.add_argument("--most", type=int, default=31, help="clients (default: %(default)s)")
+    made.add_argument("--duration", default="60", help="emulated (default: %(default)s)")
+    made.add_argument("--tdf", default="1", help="(default: %(default)s)")
+    made.add_argument("--json", action="store_true", help="print rows as JSON")
+    given = made.parse_args()
+    rows = []
+    for mode in given.modes.split(","):
+        options = ("--compute", mode, "--duration", given.duration, "--tdf", given.tdf)
+        rows.append({"mode": mode} | largest(given.most, options))
+    if given.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print_table(
+        ("compute", "most clients", "first not good", "its verdict and reason"),
+        [
+            (row["mode"], row["clients"], row["not_good"] or "-", row["reason"] or "-")
+            for row in rows
+        ],
+    )
+
+
+def largest(most: int, options: tuple[str, ...]) -> dict[str, Any]:
+    """Return the largest number of clients with a good verdict, and why more is not."""
+    good, bad, reason = 0, most + 1, None
+    clients = most
+    while bad - good > 1:
+        verdict, reasons = verdict_of(clients, options)
+        sys.stderr.write(f"{' '.join(options)}: {clients} clients: {verdict}\n")
+        if verdict == "good":
+            good = clients
+        else:
+            bad, reason = clients, "; ".join([verdict, *reasons])
+        clients = (good + bad) // 2
+    return {"clients": good, "not_good": bad if bad <= most else None, "reason": reason}
+
+
+def verdict_of(clients: int, options: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Run once; return the verdict and its reasons."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "run")
+        command = [sys.executable, str(EXPERIMENT), *options, "--clients", str(clients)]
+        command += ["--set", "simulation.beside=false", "--out", str(out)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != EXIT_COMPLETE:
+            raise TestbedError(f"{' '.join(command)}: {result.stderr[-500:]}")
+        fidelity = RunFolder(out).read_json("fidelity")
+    return fidelity["verdict"], fidelity["reasons"]
+
+
+if __name__ == "__main__":
+    main()

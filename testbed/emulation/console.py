@@ -1,0 +1,58 @@
+"""Mininet's command line on the network of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from mininet.cli import CLI
+from mininet.log import setLogLevel
+
+from testbed.emulation.network import EmulatedNetwork
+
+
+def open_console(network: EmulatedNetwork) -> None:
+    """Let the user look at the network with Mininet's commands, until `exit` or the input's end.
+
+    Nothing else happens meanwhile: the run's clock has not started.
+    """
+    setLogLevel("output")
+    with _terminal(), _interrupts():
+        CLI(network.mininet)
+    setLogLevel("error")
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[None]:
+    """Take the terminal, if the input is one, from the launcher, whose process group has it."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before = os.tcgetpgrp(terminal)
+    handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # or to take it would stop us
+    os.tcsetpgrp(terminal, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(terminal, before)
+        signal.signal(signal.SIGTTOU, handler)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C interrupt a command, not the run."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    loop.remove_signal_handler(signal.SIGINT)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        loop.add_signal_handler(signal.SIGINT, task.cancel)

@@ -1,0 +1,50 @@
+"""The same scenario with time stretched: what is reported must be the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.records import read_table
+from testbed.runfolder import RunFolder
+from tests.emulation.runs import emulate
+
+pytestmark = [pytest.mark.emulation, pytest.mark.slow]
+
+TOLERANCE = 0.03
+#: Two people who are handed over at the first step, and upload for the half minute.
+SCENARIO = ("--clients", "2", "--duration", "30", "--compute", "memo", "--policy", "perdnn")
+
+
+def figures(run: RunFolder) -> dict[str, float]:
+    """What a run reports, in emulated time."""
+    queries, transfers = read_table(run.path, "queries"), read_table(run.path, "transfers")
+    uploads = transfers[transfers["cause"] == "upload"]
+    summary = run.read_json("summary")
+    return {
+        "queries": len(queries),
+        "median query, s": queries["latency_s"].median(),
+        "mean query, s": queries["latency_s"].mean(),
+        "uploaded, bytes": float(uploads["bytes"].sum()),
+        "uploading, bit/s": uploads["bytes"].sum()
+        / (uploads["ended_s"] - uploads["started_s"]).sum(),
+        "uploaded on the wire, bytes": float(uploads["wire_bytes"].sum()),
+        "migrated, bytes": summary["migrated_bytes"],
+        "handovers": summary["handovers"],
+        "hits": summary["hits"],
+    }
+
+
+@pytest.mark.timeout(400)
+def test_four_times_slower_is_the_same(tmp_path: Path) -> None:
+    found = {}
+    for tdf in (1, 4):
+        options = (*SCENARIO, "--tdf", str(tdf))
+        run, _ = emulate(tmp_path / str(tdf), *options, timeout_s=90 + 40 * tdf)
+        assert run.read_json("fidelity")["verdict"] == "good", run.read_json("fidelity")["reasons"]
+        found[tdf] = figures(run)
+    assert found[1]["queries"] > 40
+    assert found[4] == {
+        name: pytest.approx(figure, rel=TOLERANCE) for name, figure in found[1].items()
+    }
