@@ -11,9 +11,9 @@ import socket
 import struct
 import threading
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -73,14 +73,14 @@ class UdpProbe:
         for each in (self._out, *self._in.values()):
             each.close()
 
-    def gap_s(self, name: str, since_s: float, until_s: float) -> tuple[float, float] | None:
-        """Return the longest time without a packet between two instants, and when it ended.
+    def around(self, name: str, at_s: float) -> tuple[float, float] | None:
+        """Return when the last packet before an instant came, and the first from then on.
 
-        None if nothing has arrived there.
+        None if one of them never came.
         """
-        times = [at_s for at_s, _ in self.arrivals[name] if since_s <= at_s <= until_s]
-        gaps = [(late - early, late) for early, late in pairwise(times)]
-        return max(gaps, default=None)
+        times = [time_s for time_s, _ in self.arrivals[name]]
+        place = bisect_left(times, at_s)
+        return (times[place - 1], times[place]) if 0 < place < len(times) else None
 
     def _send(self) -> None:
         due_s = time.monotonic()

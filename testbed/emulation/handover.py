@@ -145,8 +145,14 @@ class Handovers:
         await self._in_thread(self._network.air.associate, client, access_point)
         moved_s = time.monotonic()
         # In a thread of its own, while the next client's link is being moved
-        await asyncio.to_thread(self._northbound.move, client, access_point)
+        await asyncio.to_thread(self._route, client, access_point, handover.from_ap)
         return moved_s, time.monotonic()
+
+    def _route(self, client: str, to_ap: str, from_ap: str | None) -> None:
+        """Send a client's packets to its new place; return when none goes to the old one."""
+        self._northbound.move(client, to_ap)
+        if from_ap is not None:
+            self._network.settle((to_ap, from_ap))
 
     def _write(self, number: int) -> None:
         self._records.append("handovers", **self._rows.pop(number))

@@ -142,6 +142,14 @@ class EmulatedNetwork:
             ports.setdefault(namespace, {})[index] = access_point
         return ports
 
+    def settle(self, access_points: Iterable[str]) -> None:
+        """Have the switches of these access points go by their tables as they are now."""
+        for access_point in access_points:
+            link = self.node(access_point).defaultIntf().link
+            for end in (link.intf1, link.intf2):
+                if isinstance(end.node, Switch) and end.node.openvswitch is not None:
+                    end.node.openvswitch.settle()
+
     def describe(self) -> routes.Network:
         """Return what a controller needs to know of the network."""
         switches = {switch.name: int(switch.dpid, 16) for switch in self.mininet.switches}

@@ -8,12 +8,16 @@ two cores.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from testbed.emulation import background
 from testbed.emulation.waiting import wait_until
@@ -41,6 +45,8 @@ class OpenVSwitch:
             f"OVS_{kind}DIR": str(folder) for kind in ("RUN", "DB", "LOG", "SYSCONF")
         }
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._control: socket.socket | None = None
+        self._asking = threading.Lock()
 
     def __enter__(self) -> OpenVSwitch:
         os.environ.update(self.environment)
@@ -57,18 +63,41 @@ class OpenVSwitch:
 
     def start(self, first: Sequence[str] = ()) -> None:
         """Start it with what these arguments of `ovs-vsctl` make; return when that is there."""
-        database, socket = self._folder / "conf.db", self._folder / "db.sock"
+        database, listening = self._folder / "conf.db", self._folder / "db.sock"
         self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
-        self._start("ovsdb-server", str(database), f"--remote=punix:{socket}")
-        wait_until(socket.exists, "ovsdb-server to listen", 10)
+        self._start("ovsdb-server", str(database), f"--remote=punix:{listening}")
+        wait_until(listening.exists, "ovsdb-server to listen", 10)
         config = [f"other_config:{each}" for each in _OTHER_CONFIG]
         self._run("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", *config)
         if first:
             self._run("ovs-vsctl", "--no-wait", *first)
-        self._start("ovs-vswitchd", f"unix:{socket}")
+        self._start("ovs-vswitchd", f"unix:{listening}")
         # Without --no-wait it returns when ovs-vswitchd has done all that the database says
         waiting = ("ovs-vsctl", f"--timeout={_READY_S}", "set", "Open_vSwitch", ".")
         self._run(*waiting, "external_ids:started=true")
+
+    def settle(self) -> None:
+        """Have packets go by the flow tables as they are now, not by what was cached of them.
+
+        A barrier confirms the tables alone; the datapath's cache would follow some milliseconds
+        later. It is emptied instead, and fills with the next packets.
+        """
+        with self._asking:
+            answer = self._ask("revalidator/purge")
+        if answer.get("error"):
+            raise EmulationError(f"ovs-vswitchd: {answer['error']}")
+
+    def _ask(self, method: str) -> dict[str, Any]:
+        """Call a method of ovs-vswitchd's own (JSON-RPC, as `ovs-appctl` does)."""
+        if self._control is None:
+            pid = self._processes[-1].pid
+            self._control = socket.socket(socket.AF_UNIX)
+            self._control.settimeout(_READY_S)
+            self._control.connect(str(self._folder / f"ovs-vswitchd.{pid}.ctl"))
+        request = {"id": 0, "method": method, "params": []}
+        self._control.sendall(json.dumps(request).encode())
+        answer: dict[str, Any] = json.loads(self._control.recv(1 << 16))
+        return answer
 
     def terminate(self) -> None:
         """Have its processes end, and with them its switches."""
@@ -81,10 +110,13 @@ class OpenVSwitch:
         for process in self._processes:
             process.wait()
         self._processes.clear()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     def _start(self, program: str, *arguments: str) -> None:
         executable = shutil.which(program) or f"/usr/sbin/{program}"
-        command = [*self._inside, executable, *arguments, "--no-chdir"]
+        command = [*self._inside, executable, *arguments, "--no-chdir", "--pidfile"]
         command += [f"--log-file={self._folder / program}.log", "-vconsole:off", "-vsyslog:off"]
         niceness = background.SWITCH_NICENESS
         self._processes.append(
