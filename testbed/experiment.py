@@ -180,6 +180,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     """
     from controllers.library import find_controller
     from testbed.dnn.devices import device_profile
+    from testbed.emulation.machines import parse_all
     from testbed.emulation.network import build_topo
     from testbed.policies import build_predictor, find_policy
     from topologies.library import find_topology
@@ -191,6 +192,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     find_policy(experiment.migration.policy)
     build_predictor(experiment.migration)
     find_controller(experiment.backhaul.controller)
+    parse_all(experiment.compute.machines)
     device_profile(experiment.model.client_device)
     device_profile(experiment.model.server_device)
     build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])

@@ -39,6 +39,7 @@ OPTIONS = {
     "--controller": ("backhaul.controller", "CONTROLLER"),
     "--compute": ("compute.mode", "MODE"),
     "--tdf": ("compute.tdf", "FACTOR"),
+    "--machines": ("compute.machines", "HOST,HOST"),
 }
 FLAGS = {"--skip-bad": "traces.skip_bad", "--retain-uploads": "migration.retain_uploads"}
 
@@ -188,6 +189,8 @@ def option_value(option: str, path: str, text: str) -> object:
     Raises:
         ConfigurationError: a quantity or a file that cannot be read.
     """
+    if option == "--machines":
+        return text.split(",")
     if option == "--crowded":
         return _crowded(text)
     if option == "--input-shape":

@@ -279,6 +279,13 @@ class Compute(Section, frozen=True, kw_only=True):
     verify_share: Annotated[
         float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
     ] = 0.01
+    machines: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="machines that access points are spread over: localhost, host, user@host or"
+            " host:/folder (none: this one alone)"
+        ),
+    ] = ()
 
 
 class Simulation(Section, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from testbed.config import Experiment, settings
 from testbed.emulation import doctor, sandbox
 from testbed.emulation.doctor import Finding
 from testbed.errors import ConfigurationError
-from testbed.options import OPTIONS
+from testbed.options import OPTIONS, with_options
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KAIST = REPOSITORY / "experiments" / "kaist_inception.py"
@@ -49,7 +49,7 @@ def traces(tmp_path: Path) -> Path:
 
 
 def parsed(*arguments: str) -> Experiment:
-    return experiment.parse(EXPERIMENT, list(arguments))[0]
+    return with_options(EXPERIMENT, experiment.parser(EXPERIMENT).parse_args(list(arguments)))
 
 
 def status_and_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

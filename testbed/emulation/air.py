@@ -29,7 +29,7 @@ from testbed.emulation.veths import VethIntf
 #: TCP hands so many frames down at once, as Wi-Fi aggregates them: an A-MPDU holds up to 64 kB and
 #: lasts up to 5.5 ms (IEEE 802.11-2016, 9.7 and 10.13); this is 3.5 ms at 35 Mbit/s. With segments
 #: of 64 kB a link would be bursty; frame by frame it costs several times the processor.
-_AGGREGATED_FRAMES = 10
+AGGREGATED_FRAMES = 10
 
 _NUD_PERMANENT = 0x80
 _NUD_NOARP = 0x40
@@ -131,7 +131,7 @@ class Air:
         self._links[name] = netlink
         self._radio[name] = interface_index(self.node.namespace, f"r-{name}")
         index = interface_index(namespace_of(node), f"{name}-wlan0")
-        netlink.link("set", index=index, state="up", gso_max_segs=_AGGREGATED_FRAMES)
+        netlink.link("set", index=index, state="up", gso_max_segs=AGGREGATED_FRAMES)
         return index
 
     def _join_bss(self, name: str, access_point: str) -> None:

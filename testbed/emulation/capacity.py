@@ -8,10 +8,13 @@ a run begins: later a run needs much less.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
+import psutil
 from msgspec.structs import replace
 
+from nodes.requests import Measured
 from nodes.setup import ComputeMode
 from testbed.config import Experiment
 from testbed.units import format_rate, format_size
@@ -32,21 +35,16 @@ _MEMORY_SHARE = 0.95
 
 
 @dataclass(frozen=True)
-class Model:
-    """Of one client's model: bytes of its weights and of its memo, and seconds of a pass here."""
-
-    weight_bytes: int
-    memo_bytes: int
-    pass_s: float
-    server_s: float  # of a pass, on the emulated server
-
-
-@dataclass(frozen=True)
 class Machine:
     """Processors, and bytes of memory that are free."""
 
     processors: int
     memory_bytes: float
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Return what this one has."""
+        return cls(len(os.sched_getaffinity(0)), psutil.virtual_memory().available)
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Need:
     backhaul_bps: float
 
 
-def need(settings: Experiment, access_points: int, mode: ComputeMode, model: Model) -> Need:
+def need(settings: Experiment, access_points: int, mode: ComputeMode, model: Measured) -> Need:
     """Return what a run with these settings needs."""
     clients, tdf = settings.replay.clients, settings.compute.tdf
     wireless_bps = clients * settings.wireless.up_bps / tdf
@@ -83,7 +81,7 @@ def need(settings: Experiment, access_points: int, mode: ComputeMode, model: Mod
 
 
 def advice(
-    settings: Experiment, access_points: int, mode: ComputeMode, model: Model, machine: Machine
+    settings: Experiment, access_points: int, mode: ComputeMode, model: Measured, machine: Machine
 ) -> tuple[str, bool, bool]:
     """Return what people are told: a line, whether processors suffice, and whether memory does."""
     wanted = need(settings, access_points, mode, model)
@@ -110,7 +108,7 @@ def advice(
 
 
 def _most_clients(
-    settings: Experiment, access_points: int, mode: ComputeMode, model: Model, machine: Machine
+    settings: Experiment, access_points: int, mode: ComputeMode, model: Measured, machine: Machine
 ) -> int:
     """Return the largest number of clients that the machine carries."""
     for clients in range(settings.replay.clients - 1, 0, -1):

@@ -68,7 +68,7 @@ class EmulatedNetwork:
         self.access_points = tuple(access_points)
         self.clients = tuple(clients)
         self._settings = settings
-        _set_sysctl()
+        set_sysctl()
         topo = build_topo(topology, self.access_points)
         Mininet.inited = True  # its init() would raise limits of the whole machine
         self.mininet = Mininet(
@@ -184,7 +184,7 @@ class EmulatedNetwork:
 
     def _set_up_host(self, host: Node) -> None:
         with inside_network(namespace_of(host)):
-            _set_sysctl()
+            set_sysctl()
         netlink = self._netlink[host.name] = netlink_of(host)
         netlink.link("set", index=_LOOPBACK, state="up")
         if host.name in self.clients:
@@ -241,7 +241,8 @@ def _keep_queues(ports: Iterable[str]) -> None:
         raise EmulationError(f"ovs-vsctl cannot set linux-noop: {result.stderr.strip()}")
 
 
-def _set_sysctl() -> None:
+def set_sysctl() -> None:
+    """Have this thread's network namespace route, and speak no IPv6."""
     for name, value in _SYSCTL.items():
         path = Path("/proc/sys/net", name)
         if path.exists():  # a kernel without IPv6 has nothing to disable

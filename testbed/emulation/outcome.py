@@ -14,6 +14,7 @@ from testbed.emulation import compute_mode
 from testbed.emulation.capture import Capture
 from testbed.emulation.delay import Delay
 from testbed.emulation.monitor import Readings
+from testbed.emulation.spread import Machines
 from testbed.runfolder import RunFolder
 
 
@@ -28,6 +29,7 @@ class Outcome:
     step_late_s: list[float] = field(default_factory=list)
     readings: Readings = field(default_factory=Readings)
     delay: Delay | None = None
+    machines: Machines | None = None
     estimate: str | None = None  # of what the run needs
     compared: int = 0
     unequal: int = 0
@@ -53,6 +55,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
         "estimate": outcome.estimate,
+        **(outcome.machines.describe() if outcome.machines else {}),
         "link_delay": outcome.delay.described() if outcome.delay else None,
         "bring_up_s": max(outcome.ready_s.values(), default=0.0),
         "ready_s": outcome.ready_s,

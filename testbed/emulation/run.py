@@ -9,7 +9,6 @@ recorded is analysed.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 from mininet.log import setLogLevel
 from rich.console import Console
 
@@ -34,23 +32,27 @@ from nodes.control import (
     Transferred,
 )
 from nodes.requests import Measured
-from nodes.setup import MASTER, ComputeMode, NodeSetup
+from nodes.setup import MASTER, ComputeMode
 from testbed.clock import RunClock
 from testbed.config import Experiment
-from testbed.emulation import capacity, compute_mode
+from testbed.emulation import compute_mode
+from testbed.emulation.briefing import brief, distant_servers
+from testbed.emulation.capacity import Machine, advice
 from testbed.emulation.capture import Capture
 from testbed.emulation.console import open_console
 from testbed.emulation.controller import Controller
 from testbed.emulation.handover import Handovers
+from testbed.emulation.machines import parse_all
 from testbed.emulation.monitor import Monitor
 from testbed.emulation.network import EmulatedNetwork
 from testbed.emulation.openvswitch import OpenVSwitch
 from testbed.emulation.outcome import Outcome, manifest_of, raw_folder
 from testbed.emulation.processes import Models, Nodes, Nursery
 from testbed.emulation.progress import Progress
+from testbed.emulation.sandbox import outside_network
+from testbed.emulation.spread import Machines, SpreadNetwork, SpreadNursery
 from testbed.errors import MachineError
 from testbed.policies import find_policy
-from testbed.policy import CLOUD
 from testbed.records import RecordWriter
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
@@ -79,7 +81,7 @@ class EmulatedRun:
         self._folder = folder
         self._scratch = scratch
         self._policy = find_policy(settings.migration.policy)
-        self._distant = (CLOUD,) if self._policy.in_cloud else ()  # beside the master
+        self._distant = distant_servers(settings)
         self._progress = Progress(console, self._schedule.duration_s, settings.compute.tdf)
         self._routed = asyncio.Event()
         self.outcome = Outcome()
@@ -93,12 +95,13 @@ class EmulatedRun:
         with ExitStack() as stack:
             stack.enter_context(_ended_by_signals())
             records = stack.enter_context(RecordWriter(self._folder.path, "experiment"))
-            nursery = Nursery(self._folder.log)
+            machines = stack.enter_context(self._machines())
+            nursery = SpreadNursery(self._folder.log, machines)
             stack.callback(nursery.close)
             stack.enter_context(OpenVSwitch(self._scratch / "ovs"))
             # Netlink sockets belong to the thread that made them; this one touches the network.
             thread = stack.enter_context(ThreadPoolExecutor(1, "network"))
-            network = await self._describe_network(thread)
+            network = await self._describe_network(thread, machines)
             stack.callback(lambda: thread.submit(network.close).result())
             self.outcome.delay = network.delay
             if network.delay.missing:
@@ -134,13 +137,24 @@ class EmulatedRun:
                 open_console(network)
             self.outcome.step_late_s = handovers.late_s
             try:
-                await self._replay(nodes, handovers, nursery.processes)
+                await self._replay(nodes, handovers, nursery.processes, machines)
                 self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
             finally:
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
 
-    async def _describe_network(self, thread: Executor) -> EmulatedNetwork:
+    def _machines(self) -> Machines:
+        """Return the machines that have access points; entered, they are connected."""
+        self.outcome.machines = Machines(
+            parse_all(self._settings.compute.machines),
+            [access_point.name for access_point in self._schedule.access_points],
+            outside_network(),
+            self._folder.path,
+            self._folder.log,
+        )
+        return self.outcome.machines
+
+    async def _describe_network(self, thread: Executor, machines: Machines) -> SpreadNetwork:
         """Return the network with everything that has a name and an address, and no link yet."""
         access_points = [ap.name for ap in self._schedule.access_points]
         clients = list(self._schedule.clients)
@@ -149,7 +163,7 @@ class EmulatedRun:
         )
         topology = find_topology(self._settings.backhaul.topology)
         return await asyncio.get_running_loop().run_in_executor(
-            thread, EmulatedNetwork, topology, access_points, clients, self._settings
+            thread, SpreadNetwork, topology, access_points, clients, self._settings, machines
         )
 
     def _capture(self, network: EmulatedNetwork) -> Capture:
@@ -160,7 +174,7 @@ class EmulatedRun:
 
         What this machine can compute is measured when it has nothing else to do.
         """
-        setup = self._setup(network)
+        setup = brief(self._settings, self._schedule, network, self._folder, self._scratch)
         np.savez(setup.training_file, *self._training.positions_m)
         nursery.set_up(setup)
         mode = self._settings.compute.mode
@@ -175,34 +189,12 @@ class EmulatedRun:
 
     def _estimate(self, mode: ComputeMode, measured: Measured, access_points: int) -> None:
         """Say what the run will need; MachineError where memory would run out."""
-        model = capacity.Model(
-            measured.weight_bytes, measured.memo_bytes, measured.pass_s, measured.server_s
-        )
-        processors = len(os.sched_getaffinity(0))
-        machine = capacity.Machine(processors, psutil.virtual_memory().available)
-        line, _, fits = capacity.advice(self._settings, access_points, mode, model, machine)
-        if not fits:
+        settings, here = self._settings, Machine.here()
+        line, _, fits = advice(settings, access_points, mode, measured, here)
+        if not fits and not settings.compute.machines:  # those have memory of their own
             raise MachineError(line)
         self.outcome.estimate = line
         self._progress.phase(line)
-
-    def _setup(self, network: EmulatedNetwork) -> NodeSetup:
-        schedule = self._schedule
-        return NodeSetup(
-            experiment=self._settings,
-            run_folder=str(self._folder.path),
-            scratch=str(self._scratch),
-            access_points=schedule.access_points,
-            addresses={
-                name: network.address(MASTER if name == CLOUD else name)
-                for name in (*network.access_points, *self._distant, MASTER)
-            },
-            clients=tuple(schedule.clients),
-            trajectories={
-                client: tuple(f for f in schedule.fixes if f.client == client and f.time_s < 0)
-                for client in schedule.clients
-            },
-        )
 
     async def _start_nodes(
         self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers, models: Models
@@ -225,7 +217,11 @@ class EmulatedRun:
         return nodes
 
     async def _replay(
-        self, nodes: Nodes, handovers: Handovers, processes: Mapping[str, int]
+        self,
+        nodes: Nodes,
+        handovers: Handovers,
+        processes: Mapping[str, int],
+        machines: Machines,
     ) -> None:
         tdf = self._settings.compute.tdf
         clock = RunClock(time.monotonic() + _LEAD_S, tdf)
@@ -233,6 +229,7 @@ class EmulatedRun:
         described = self._folder.read_json("manifest")
         self._folder.write_json("manifest", described | manifest_of(self.outcome))
         nodes.tell_all(Start(clock.origin_s, tdf))
+        machines.watch(clock)
         monitor = Monitor(processes, set(self._schedule.clients), clock)
         background = [
             asyncio.create_task(monitor.run()),
@@ -252,7 +249,7 @@ class EmulatedRun:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            self.outcome.readings = monitor.readings
+            self.outcome.readings = machines.with_readings(monitor.readings)
 
     async def _until_end(self, nodes: Nodes, handovers: Handovers, clock: RunClock) -> None:
         def moved() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from nodes.requests import Measured
 from testbed.config import Compute, Experiment, Replay
-from testbed.emulation.capacity import Machine, Model, advice, need
+from testbed.emulation.capacity import Machine, advice, need
 
-INCEPTION = Model(weight_bytes=135_000_000, memo_bytes=47_000_000, pass_s=0.08, server_s=0.011)
+INCEPTION = Measured(
+    pass_s=0.08, client_s=2.5, server_s=0.011, weight_bytes=135_000_000, memo_bytes=47_000_000
+)
 SMALL = Machine(processors=2, memory_bytes=23e9)
 
 

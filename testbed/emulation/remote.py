@@ -1,0 +1,279 @@
+"""Another machine of a run, as the run sees it: an SSH connection to its outpost.
+
+The connection carries requests, nodes' control channels, and in the end what was recorded. When it
+is closed, or breaks, everything that the run has on that machine ends (`outpost`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoReplyError
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from nodes.control import Start, ToNode
+from nodes.setup import ComputeMode, NodeSetup, Role
+from testbed.clock import RunClock
+from testbed.emulation.background import NODE_NICENESS
+from testbed.emulation.machines import ClockOffset, Exchange, Machine
+from testbed.emulation.monitor import Readings
+from testbed.emulation.namespaces import inside_network
+from testbed.emulation.relay import Relay
+from testbed.emulation.wire import (
+    HEARTBEAT_S,
+    Alive,
+    Answer,
+    Ask,
+    Clock,
+    Collect,
+    Hello,
+    HostPart,
+    Launch,
+    Piece,
+    Prepare,
+    Read,
+    ReadClock,
+    Refused,
+    Reply,
+    Request,
+    Route,
+    Said,
+    Settle,
+    Watch,
+    Watched,
+    Writer,
+    read_here,
+)
+from testbed.errors import EmulationError, ProtocolError
+from testbed.manifest import versions
+from testbed.records import RECORDS_FOLDER
+
+#: A command to be used instead of `ssh`, with options: "ssh -F my_config".
+SSH_VARIABLE = "PERDNN_TESTBED_SSH"
+_SSH_OPTIONS = ("BatchMode=yes", "AddressFamily=inet", "ConnectTimeout=10", "ServerAliveInterval=5")
+_HELLO_S = 60.0
+_REPLY_S = 60.0
+_PREPARE_S = 600.0
+_END_S = 10.0
+_EXCHANGES = 50
+
+
+class RemoteMachine:
+    """A machine's outpost; its methods may be called from any thread.
+
+    Args:
+        machine: which one.
+        outside: the network namespace that reaches it.
+        folder: the run's, for what is brought back.
+        log: what is said there that is no message is appended to it.
+
+    Every method raises EmulationError when the machine refuses, or does not answer.
+    """
+
+    def __init__(self, machine: Machine, outside: Path, folder: Path, log: Path) -> None:
+        self.name = machine.destination
+        self._folder = folder
+        self._log = log
+        self._numbers = count()
+        self._waiting: dict[int, Future[Reply]] = {}
+        self._begun: dict[str, bytes] = {}  # by node, a message to it that is not yet whole
+        self._hello: Future[Hello] = Future()
+        self.clocks: list[ClockOffset] = []  # measured at the beginning and at the end
+        command = ssh_command(machine)
+        try:
+            with inside_network(outside), log.open("ab") as said:
+                self._process = subprocess.Popen(
+                    ["nice", "-n", str(NODE_NICENESS), *command],  # handovers wait for it
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    process_group=0,  # Ctrl-C is for who takes the run down in order
+                )
+        except OSError as error:
+            raise self._error(f"cannot be reached: {command[0]}: {error.strerror}") from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdout = self._process.stdout
+        self._writer = Writer(self._process.stdin)
+        self._relay = Relay(self._say)
+        threads: tuple[Callable[[], None], ...] = (self._listen, self._pass_on)
+        for run in threads:
+            threading.Thread(target=run, name=self.name, daemon=True).start()
+
+    def __enter__(self) -> RemoteMachine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def hello(self) -> Hello:
+        """What the machine is; waits until it has said so, and refuses another version."""
+        try:
+            hello = self._hello.result(_HELLO_S)
+        except NoReplyError as error:
+            raise self._error(f"does not answer within {_HELLO_S:g} s") from error
+        ours = versions(())
+        if (hello.version, hello.git_commit) != (ours["testbed"], ours["git_commit"]):
+            raise self._error(
+                f"has testbed {hello.version} of commit {hello.git_commit}, this machine "
+                f"{ours['testbed']} of {ours['git_commit']}; they have to be the same"
+            )
+        return hello
+
+    def settle(self, hosts: Sequence[HostPart]) -> None:
+        """Make access points there."""
+        self._ask(Settle(tuple(hosts)))
+
+    def prepare(self, setup: NodeSetup, mode: ComputeMode, *, build: bool) -> None:
+        """Get ready to start nodes, with the clients' models if they `build` on them."""
+        self._ask(Prepare(setup, mode, build), _PREPARE_S)
+
+    def launch(self, name: str, role: Role, mode: ComputeMode) -> socket.socket:
+        """Start a node on its access point; return the experiment's end of its channel."""
+        ours, theirs = socket.socketpair()
+        self._relay.add(name, theirs)  # the node may speak before the machine answers
+        self._ask(Launch(name, role, mode))
+        ours.setblocking(False)
+        return ours
+
+    def route(self, access_point: str, action: str, address: str, mac: str) -> None:
+        """Route to a client by an access point's radio ("replace"), or no more ("del")."""
+        self._ask(Route(access_point, action, address, mac))
+
+    def measure_clock(self) -> ClockOffset:
+        """Return what the machine's monotonic clock is ahead, and remember it."""
+        exchanges = []
+        for _ in range(_EXCHANGES):
+            asked_s = time.monotonic()
+            clock = self._ask(ReadClock())
+            assert isinstance(clock, Clock)
+            exchanges.append(Exchange(asked_s, clock.monotonic_s, time.monotonic()))
+        self.clocks.append(ClockOffset.of(exchanges))
+        return self.clocks[-1]
+
+    def watch(self, clock: RunClock) -> None:
+        """Begin to watch the machine; the clock is the run's."""
+        origin_s = clock.origin_s + self.clocks[0].offset_s
+        self._ask(Watch(msgspec.structs.replace(clock, origin_s=origin_s)))
+
+    def readings(self) -> Readings:
+        """Return what was read since `watch`."""
+        watched = self._ask(Read())
+        return watched.readings if isinstance(watched, Watched) else Readings()
+
+    def bring_back(self) -> None:
+        """Bring what was recorded there into the run's folder."""
+        (self._folder / RECORDS_FOLDER).mkdir(exist_ok=True)
+        self.measure_clock()
+        with self._log.open("a") as log:
+            log.write(f"--- on {self.name}:\n")
+        self._ask(Collect())
+
+    def close(self) -> None:
+        """End the connection, and with it everything there."""
+        with contextlib.suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, request: Request, timeout_s: float = _REPLY_S) -> Reply:
+        what = type(request).__name__
+        number = next(self._numbers)
+        future = self._waiting[number] = Future()
+        try:
+            self._writer.write(Ask(number, request))
+            reply = future.result(timeout_s)
+        except (OSError, ValueError) as error:
+            raise self._error("cannot be reached any more; see log.txt") from error
+        except NoReplyError as error:
+            raise self._error(f"does not answer {what} within {timeout_s:g} s") from error
+        finally:
+            self._waiting.pop(number, None)
+        if isinstance(reply, Refused):
+            raise self._error(f"{what}: {reply.reason}")
+        return reply
+
+    def _listen(self) -> None:
+        reason = "has ended the connection; see log.txt"
+        try:
+            while (message := read_here(self._stdout)) is not None:
+                self._take(message)
+        except (OSError, ProtocolError) as error:
+            reason = f"cannot be heard: {error}"
+        waiting: list[Future[Any]] = [self._hello, *list(self._waiting.values())]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(self._error(reason))
+        self._relay.close()
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Said):
+            self._relay.deliver(message.node, message.data)
+        elif isinstance(message, Answer):
+            if future := self._waiting.get(message.number):
+                future.set_result(message.reply)
+        elif isinstance(message, Piece):
+            self._keep(message)
+        elif isinstance(message, Hello):
+            self._hello.set_result(message)
+
+    def _keep(self, piece: Piece) -> None:
+        name = Path(piece.file).name  # no path: it stays in the folder
+        file = self._folder / RECORDS_FOLDER / name if name.endswith(".jsonl") else self._log
+        with file.open("ab") as kept:
+            kept.write(piece.data)
+
+    def _say(self, node: str, data: bytes) -> None:
+        *lines, self._begun[node] = (self._begun.get(node, b"") + data).split(b"\n")
+        if lines or not data:
+            there = b"".join(in_its_time(line, self.clocks[0].offset_s) for line in lines)
+            self._writer.write(Said(node, there))
+
+    def _pass_on(self) -> None:
+        self._relay.run(HEARTBEAT_S, lambda: self._writer.write(Alive()))
+
+    def _error(self, text: str) -> EmulationError:
+        return EmulationError(f"machine {self.name} {text}")
+
+
+def ssh_command(machine: Machine) -> list[str]:
+    """Return the command that starts a machine's outpost, as the user who called sudo.
+
+    That one's keys, agent and ~/.ssh/config are meant where `ssh host` works.
+    """
+    user = os.environ.get("SUDO_USER", "root")
+    as_user = [] if user == "root" else ["sudo", "-u", user, "-H", "--"]
+    ssh = shlex.split(os.environ.get(SSH_VARIABLE, "ssh"))
+    # What ssh is given is read by a shell there
+    command = shlex.join([str(machine.python), "-m", "testbed.emulation.outpost"])
+    options = [word for option in _SSH_OPTIONS for word in ("-o", option)]
+    return [*as_user, *ssh, "-T", *options, machine.destination, command]
+
+
+def in_its_time(line: bytes, offset_s: float) -> bytes:
+    """Return a message to a node as it has to read where the monotonic clock is ahead so much."""
+    message = msgspec.json.decode(line, type=ToNode)
+    if isinstance(message, Start):
+        message = msgspec.structs.replace(message, origin_s=message.origin_s + offset_s)
+    return msgspec.json.encode(message) + b"\n"

@@ -1,0 +1,276 @@
+"""A run with access points on other machines: what is different for its network and its nursery.
+
+Switches, air, clients and master are on the machine where the run was started. The namespace of an
+access point that lives elsewhere is kept there, with its two interfaces at the same switch port and
+BSS, but without addresses: it is the socket in the wall into which two tunnels are plugged.
+
+    switch ---- ap12-eth0  [ns ap12]  tun0 == VXLAN == ap12-eth0  [ns ap12 there: edge server]
+    bss-ap12 -- ap12-wlan0            tun1 == VXLAN == ap12-wlan0
+
+So nothing else of the network knows of other machines: routes, rates, handovers and captures are as
+ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mininet.node import Node
+from mininet.topo import Topo
+from pyroute2 import IPRoute
+
+from nodes.setup import ComputeMode, NodeSetup, Role
+from testbed.clock import RunClock
+from testbed.config import Experiment
+from testbed.emulation.air import netlink_of
+from testbed.emulation.hosts import Host, namespace_of
+from testbed.emulation.machines import HERE, Machine, place
+from testbed.emulation.monitor import Readings
+from testbed.emulation.namespaces import inside_network, interface_index
+from testbed.emulation.network import EmulatedNetwork, set_sysctl
+from testbed.emulation.processes import Models, Nursery
+from testbed.emulation.remote import RemoteMachine
+from testbed.emulation.tunnels import Tunnel, join, open_tunnel, tunnel_number
+from testbed.emulation.wire import HostPart
+from testbed.errors import EmulationError
+from testbed.policies import find_policy
+
+_log = logging.getLogger(__name__)
+
+
+class Machines:
+    """The other machines of a run, and which access points they have; a context manager.
+
+    Entered, all are connected and their clocks measured. Left, what was recorded there is brought
+    back and everything there ends.
+
+    Args:
+        machines: those that take access points, `HERE` among them if this one does.
+        access_points: all of the run, neighbours together.
+        outside: the network namespace that reaches the machines.
+        folder: the run's; `log` is where the machines' own words go.
+    """
+
+    def __init__(
+        self,
+        machines: Iterable[Machine],
+        access_points: Sequence[str],
+        outside: Path,
+        folder: Path,
+        log: Path,
+    ) -> None:
+        self._named = tuple(machines)
+        self._access_points = access_points
+        self.outside = outside
+        self._folder = folder
+        self._log = log
+        self._connected: dict[str, RemoteMachine] = {}
+        self.placed: dict[str, str] = {}
+
+    def __enter__(self) -> Machines:
+        with ExitStack() as stack:
+            for each in self._named:
+                if each.destination != HERE:
+                    remote = RemoteMachine(each, self.outside, self._folder, self._log)
+                    self._connected[each.destination] = stack.enter_context(remote)
+            shares = {each.destination: self._processors(each) for each in self._named}
+            self.placed = place(self._access_points, shares)
+            for remote in self._connected.values():
+                remote.measure_clock()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            for remote in self._connected.values():
+                try:
+                    remote.bring_back()
+                except EmulationError:
+                    if error is None:
+                        raise
+                    _log.exception("records of %s are lost", remote.name)  # a run that failed
+
+    def of(self, access_point: str) -> RemoteMachine | None:
+        """Return the machine of an access point that is not on this one."""
+        return self._connected.get(self.placed.get(access_point, HERE))
+
+    def connected(self) -> tuple[RemoteMachine, ...]:
+        """Return all other machines."""
+        return tuple(self._connected.values())
+
+    def watch(self, clock: RunClock) -> None:
+        """Begin to watch all other machines, as the run's own monitor does this one."""
+        for remote in self._connected.values():
+            remote.watch(clock)
+
+    def with_readings(self, here: Readings) -> Readings:
+        """Return the readings of this machine together with those of all others."""
+        all_of_them = [here]
+        for remote in self._connected.values():
+            try:
+                all_of_them.append(remote.readings())
+            except EmulationError:  # the run has failed, and says so elsewhere
+                _log.exception("what %s read is lost", remote.name)
+        return replace(
+            here,
+            run_queue_delay_s=[s for each in all_of_them for s in each.run_queue_delay_s],
+            cpu_pressure_share=[s for each in all_of_them for s in each.cpu_pressure_share],
+            cpu_busy_share=[s for each in all_of_them for s in each.cpu_busy_share],
+            backlog_drops=sum(each.backlog_drops for each in all_of_them),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest tells of them; clocks as measured so far, in seconds."""
+        described = []
+        for name, remote in self._connected.items():
+            if not remote.clocks:  # it could not be reached
+                continue
+            hello, first, last = remote.hello, remote.clocks[0], remote.clocks[-1]
+            described.append(
+                {
+                    "machine": name,
+                    "access_points": [ap for ap, where in self.placed.items() if where == name],
+                    "kernel": hello.kernel,
+                    "processors": hello.processors,
+                    "memory_bytes": hello.memory_bytes,
+                    "clock_offset_s": first.offset_s,
+                    "clock_uncertainty_s": first.uncertainty_s,
+                    "clock_drift_s": last.offset_s - first.offset_s,
+                    "clock_drift_uncertainty_s": last.uncertainty_s + first.uncertainty_s,
+                }
+            )
+        return {"machines": described}
+
+    def _processors(self, machine: Machine) -> int:
+        if machine.destination == HERE:
+            return len(os.sched_getaffinity(0))
+        return self._connected[machine.destination].hello.processors
+
+
+class SpreadNetwork(EmulatedNetwork):
+    """The network of a run, some of whose access points are elsewhere."""
+
+    def __init__(
+        self,
+        topology: type[Topo],
+        access_points: Sequence[str],
+        clients: Sequence[str],
+        settings: Experiment,
+        machines: Machines,
+    ) -> None:
+        super().__init__(topology, access_points, clients, settings)
+        self._machines = machines
+        self._parts: dict[RemoteMachine, list[HostPart]] = {}
+        self._run = secrets.randbits(24)
+
+    def start(self) -> None:
+        """Make what Mininet's objects stand for, here and there."""
+        super().start()
+        with ThreadPoolExecutor(len(self._parts) or 1, "settle") as threads:
+            for settled in [threads.submit(at.settle, parts) for at, parts in self._parts.items()]:
+                settled.result()
+
+    def _set_up_host(self, host: Node) -> None:
+        machine = self._machines.of(host.name)
+        if machine is None:
+            super()._set_up_host(host)
+            return
+        network, netlink = namespace_of(host), netlink_of(host)
+        self._netlink[host.name] = netlink
+        with inside_network(network):
+            set_sysctl()
+        backhaul = host.defaultIntf()
+        if not isinstance(host, Host):  # a topology's own kind has set its address already
+            netlink.flush_addr(index=interface_index(network, backhaul.name))
+        self.air.add_access_point(host, RadioElsewhere(machine, host.name, netlink))
+        shape = self._shape(backhaul)
+        part = HostPart(
+            name=host.name,
+            address=host.IP(),
+            mac=host.MAC(),
+            backhaul=self._plug_in(machine, host, backhaul.name, 0),
+            radio=self._plug_in(machine, host, f"{host.name}-wlan0", 1),
+            rate_bps=shape.rate_bps,
+            queue_bytes=shape.queue_bytes,
+        )
+        self._parts.setdefault(machine, []).append(part)
+
+    def _plug_in(self, machine: RemoteMachine, host: Node, interface: str, which: int) -> Tunnel:
+        """Join an interface to a tunnel; return the tunnel as the other end has to see it."""
+        number = tunnel_number(self._run, 2 * self.access_points.index(host.name) + which)
+        hello, network = machine.hello, namespace_of(host)
+        open_tunnel(
+            self._machines.outside, network, f"tun{which}", Tunnel(number, hello.here, hello.there)
+        )
+        join(network, interface, f"tun{which}")
+        return Tunnel(number, hello.there, hello.here)
+
+
+class RadioElsewhere:
+    """What `Air` takes for the netlink socket of an access point: its routes are elsewhere."""
+
+    def __init__(self, machine: RemoteMachine, access_point: str, here: IPRoute) -> None:
+        self._machine = machine
+        self._access_point = access_point
+        self._macs: dict[str, str] = {}
+        self.link = here.link  # of the end of the radio's cable that is here
+
+    def neigh(self, action: str, *, dst: str, lladdr: str, **rest: Any) -> None:
+        """Note a client's hardware address, for the route to it."""
+        self._macs[dst] = lladdr
+
+    def route(self, action: str, *, dst: str, **rest: Any) -> None:
+        """Have the route to a client made there, or removed."""
+        address, _, _ = dst.partition("/")
+        self._machine.route(self._access_point, action, address, self._macs[address])
+
+
+class SpreadNursery(Nursery):
+    """Forks nodes here, and has those of other machines' access points forked there."""
+
+    def __init__(self, log: Path, machines: Machines) -> None:
+        super().__init__(log)
+        self._machines = machines
+        self._setup: NodeSetup | None = None
+        self._prepared: dict[RemoteMachine, Future[None]] = {}
+
+    def set_up(self, setup: NodeSetup) -> None:
+        """Give the nurseries what all nodes share."""
+        super().set_up(setup)
+        self._setup = setup
+
+    def build_models(self, mode: ComputeMode, clients: Iterable[str]) -> Models:
+        """Begin to build all clients' models, on every machine whose servers read from them."""
+        assert self._setup is not None
+        policy = find_policy(self._setup.experiment.migration.policy)
+        build = mode == "memo" or policy.preloaded
+        connected = self._machines.connected()
+        threads = ThreadPoolExecutor(len(connected) or 1, "prepare")
+        for machine in connected:
+            prepare = threads.submit(machine.prepare, self._setup, mode, build=build)
+            self._prepared[machine] = prepare
+        threads.shutdown(wait=False)
+        return super().build_models(mode, clients)
+
+    def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
+        """Fork a node on its machine; return the experiment's end of its channel."""
+        machine = self._machines.of(name)
+        if machine is None:
+            return super().fork(name, role, mode, network)
+        self._prepared[machine].result()
+        return machine.launch(name, role, mode)
