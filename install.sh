@@ -12,6 +12,7 @@ readonly PACKAGES=(
     mininet openvswitch-switch openvswitch-testcontroller # the last for plain `mn`
     iproute2 iputils-ping ethtool procps util-linux
     tcpdump tshark wireshark-common iperf3
+    openssh-client dropbear-bin
     sudo python3-venv
     gcc libc6-dev # the tests build a stub of NVIDIA's management library
 )

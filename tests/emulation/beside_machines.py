@@ -23,7 +23,7 @@ from tests.emulation.machine_here import neighbours
 
 MACHINES = ("m1", "m2")
 KILL = "kill me"
-_OWN = {"sshd", "ps", "unshare"}  # what a machine has anyway, and who looks
+_OWN = {"dropbear", "ps", "unshare"}  # what a machine has anyway, and who looks
 
 
 def main(keys: str, *command: str) -> None:

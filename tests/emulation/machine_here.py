@@ -1,12 +1,14 @@
-"""A "machine" on this one: network, mount, PID and IPC namespaces with an sshd of their own.
+"""A "machine" on this one: network, mount, PID and IPC namespaces with an SSH server of their own.
 
 `neighbours` starts some on a common bridge, inside a sandbox. Each is
-`python -m tests.emulation.machine_here SSHD_CONFIG`, behind `unshare`.
+`python -m tests.emulation.machine_here HOST_KEY USER_KEY`, behind `unshare`. The server is
+Dropbear: unlike OpenSSH's, its package installs no service that would listen on the real machine.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,7 @@ from pyroute2 import IPRoute
 from testbed.emulation import namespaces
 from testbed.emulation.waiting import wait_until
 
-SSHD = "/usr/sbin/sshd"
+SERVER = "/usr/sbin/dropbear"
 _LOOPBACK = 1
 _PREFIX = 24
 _UNSHARE = ("unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc")
@@ -30,9 +32,10 @@ def neighbours(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 
     `folder` is where keys and configurations go.
     """
-    for key in ("host", "user"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
-        subprocess.run(command, check=True)
+    of_user = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "user")]
+    of_host = ["dropbearkey", "-t", "ed25519", "-f", str(folder / "host")]
+    for command in (of_user, of_host):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     config = folder / "ssh_config"
     with ExitStack() as stack, IPRoute() as here, config.open("w") as known:
         here.link("set", index=_LOOPBACK, state="up")
@@ -64,29 +67,36 @@ def _plug_in(here: IPRoute, lan: int, name: str, network: Path, address: str) ->
 
 @contextmanager
 def _machine(folder: Path, name: str, network: Path) -> Iterator[None]:
-    config, log = folder / f"{name}.sshd", folder / f"{name}.log"
-    config.write_text(
-        f"HostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\nStrictModes no\n"
-        "PermitRootLogin prohibit-password\nUsePAM no\nUseDNS no\nPermitTunnel yes\nPidFile none\n"
-    )
+    log = folder / f"{name}.log"
     inside = ["nsenter", f"--net={network}", *_UNSHARE]
-    command = [*inside, sys.executable, "-m", "tests.emulation.machine_here", str(config)]
+    command = [*inside, sys.executable, "-m", "tests.emulation.machine_here"]
+    command += [str(folder / "host"), str(folder / "user.pub")]
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     try:
-        wait_until(lambda: b"listening" in log.read_bytes(), f"sshd of {name} to listen", 20)
+        wait_until(lambda: _listens(network), f"the SSH server of {name}", 20)
         yield
     finally:
         process.kill()
         process.wait()
 
 
-def main(sshd_config: str) -> None:
-    """Become the sshd of this machine, with a /run of its own."""
+def _listens(network: Path) -> bool:
+    """Whether somebody listens on the SSH port of a network namespace."""
+    with namespaces.inside_network(network), socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", 22)) == 0
+
+
+def main(host_key: str, user_key: str) -> None:
+    """Become the SSH server of this machine, with a /run and a home of root's of its own."""
     namespaces.make_mounts_private()
     namespaces.mount("tmpfs", Path("/run"), "mode=0755")
-    Path("/run/sshd").mkdir()
-    os.execv(SSHD, [SSHD, "-D", "-e", "-f", sshd_config])
+    keys, users = Path("/run/root/.ssh"), Path("/run/passwd")
+    keys.mkdir(parents=True, mode=0o700)
+    (keys / "authorized_keys").write_text(Path(user_key).read_text())
+    users.write_text("root:x:0:0:root:/run/root:/bin/bash\n")
+    subprocess.run(["mount", "--bind", str(users), "/etc/passwd"], check=True)
+    os.execv(SERVER, [SERVER, "-F", "-E", "-r", host_key, "-p", "22", "-P", "/run/dropbear.pid"])
 
 
 if __name__ == "__main__":

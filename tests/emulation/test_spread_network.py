@@ -1,4 +1,4 @@
-"""Access points on two machines, which are namespaces with an sshd each on this one."""
+"""Access points on two machines, which are namespaces with an SSH server each on this one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from testbed.emulation.machines import Machine
 from testbed.emulation.namespaces import network_of
 from testbed.emulation.remote import SSH_VARIABLE, RemoteMachine
 from testbed.errors import EmulationError
-from tests.emulation.machine_here import SSHD
+from tests.emulation.machine_here import SERVER
 from tests.emulation.sandboxed import run_in_sandbox
 
 pytestmark = [
     pytest.mark.emulation,
     pytest.mark.skipif(
-        not (Path(SSHD).exists() and shutil.which("ssh")), reason="needs openssh-server"
+        not (Path(SERVER).exists() and shutil.which("ssh")), reason="needs dropbear-bin"
     ),
 ]
 _IN_SANDBOX = (sys.executable, "-m", "testbed.emulation.sandbox", sys.executable, "-m")

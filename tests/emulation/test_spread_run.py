@@ -1,4 +1,4 @@
-"""A whole run over two machines, which are namespaces with an sshd each on this one."""
+"""A whole run over two machines, which are namespaces with an SSH server each on this one."""
 
 from __future__ import annotations
 
