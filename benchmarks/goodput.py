@@ -32,7 +32,7 @@ from nodes.control import Preload, Start, Transferred
 from nodes.setup import MASTER, NodeSetup
 from testbed.clock import RunClock
 from testbed.commands.output import print_table
-from testbed.config import from_dict
+from testbed.config import Backhaul, from_dict
 from testbed.emulation.namespaces import inside_network
 from testbed.emulation.network import EmulatedNetwork
 from testbed.protocol import PORTS, EdgeHello, LayerRef, Migrate
@@ -52,13 +52,24 @@ def main() -> None:
     )
     made.add_argument("--at-once", type=int, default=20, help="migrations (default: %(default)s)")
     made.add_argument("--model", default="inception", help="(default: %(default)s)")
+    made.add_argument(
+        "--queue-bytes",
+        type=int,
+        default=Backhaul().queue_bytes,
+        help="limit of each link's queue (default: %(default)s)",
+    )
     made.add_argument("--json", action="store_true", help="print figures as JSON")
     made.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = made.parse_args()
     if given.inside:
-        print(json.dumps(asyncio.run(measure(given.at_once, given.model))))
+        print(json.dumps(measure(given.at_once, given.model, given.queue_bytes)))
         return
-    inside = ("--inside", f"--at-once={given.at_once}", f"--model={given.model}")
+    inside = (
+        "--inside",
+        f"--at-once={given.at_once}",
+        f"--model={given.model}",
+        f"--queue-bytes={given.queue_bytes}",
+    )
     found = run_in_sandbox("benchmarks.goodput", *inside, timeout_s=LIMIT_S)
     if given.json:
         print(json.dumps(found, indent=2))
@@ -83,57 +94,66 @@ def main() -> None:
     )
 
 
-async def measure(at_once: int, model: str) -> dict[str, Any]:
+def measure(at_once: int, model: str, queue_bytes: int) -> dict[str, Any]:
     """Return goodputs in bit/s, medians of some rounds, and Jain's index."""
+    from tests.emulation.small_network import small_network
+
+    with small_network("tree", at_once + 1, at_once, backhaul={"queue_bytes": queue_bytes}) as (
+        network,
+        _,
+    ):
+        return asyncio.run(migrations(network, model))
+
+
+async def migrations(network: EmulatedNetwork, model: str) -> dict[str, Any]:
+    """Have servers send layers over a network; `measure` says what is returned."""
     from testbed.emulation.processes import Nodes, Nursery
     from testbed.emulation.sandbox import scratch_folder
     from tests.emulation.measure_links import goodput_bps
-    from tests.emulation.small_network import small_network
 
     scratch = scratch_folder()
-    with small_network("tree", at_once + 1, at_once) as (network, _):
-        setup = setup_of(network, scratch, model)
-        master = StandIn()
-        with inside_network(network.namespace(MASTER)):
-            server = await serve(setup.addresses[MASTER], PORTS["control"], master.hear)
-        nursery = Nursery(scratch / "nursery.log")
-        nursery.set_up(setup)
-        await nursery.build_models("profile", network.clients).built()
-        done: asyncio.Queue[Transferred] = asyncio.Queue()
-        nodes = Nodes(nursery, "profile", done.put_nowait)
-        await nodes.start("edge", {name: network.namespace(name) for name in network.access_points})
-        await nodes.ready_again([SOURCE], Preload())
-        clock = RunClock(time.monotonic())
-        nodes.tell_all(Start(clock.origin_s, 1.0))
+    setup = setup_of(network, scratch, model)
+    master = StandIn()
+    with inside_network(network.namespace(MASTER)):
+        server = await serve(setup.addresses[MASTER], PORTS["control"], master.hear)
+    nursery = Nursery(scratch / "nursery.log")
+    nursery.set_up(setup)
+    await nursery.build_models("profile", network.clients).built()
+    done: asyncio.Queue[Transferred] = asyncio.Queue()
+    nodes = Nodes(nursery, "profile", done.put_nowait)
+    await nodes.start("edge", {name: network.namespace(name) for name in network.access_points})
+    await nodes.ready_again([SOURCE], Preload())
+    clock = RunClock(time.monotonic())
+    nodes.tell_all(Start(clock.origin_s, 1.0))
 
-        async def migrate(clients: Sequence[str], held_s: float) -> list[dict[str, Any]]:
-            """Have clients' layers sent, each to a server of its own; return the records."""
-            for client in clients:
-                destination = f"ap{network.clients.index(client) + 2}"
-                order = Migrate(
-                    client=client,
-                    destination=destination,
-                    address=setup.addresses[destination],
-                    layers=layers_of(setup, client),
-                    ends_s=1e6,
-                    until_s=clock.now_s() + held_s,
-                )
-                await master.servers[SOURCE].send(order)
-            for _ in clients:
-                await done.get()
-            return records(setup, SOURCE)[-len(clients) :]
+    async def migrate(clients: Sequence[str], held_s: float) -> list[dict[str, Any]]:
+        """Have clients' layers sent, each to a server of its own; return the records."""
+        for client in clients:
+            destination = f"ap{network.clients.index(client) + 2}"
+            order = Migrate(
+                client=client,
+                destination=destination,
+                address=setup.addresses[destination],
+                layers=layers_of(setup, client),
+                ends_s=1e6,
+                until_s=clock.now_s() + held_s,
+            )
+            await master.servers[SOURCE].send(order)
+        for _ in clients:
+            await done.get()
+        return records(setup, SOURCE)[-len(clients) :]
 
-        iperf3, one = [], []
-        for _ in range(ROUNDS):
-            iperf3.append(await asyncio.to_thread(goodput_bps, network, SOURCE, "ap2"))
-            one += goodputs(await migrate(network.clients[:1], HELD_S))
-            await clock.sleep_until(clock.now_s() + HELD_S)  # what it got is discarded
-        many = await migrate(network.clients, 1e6)
+    iperf3, one = [], []
+    for _ in range(ROUNDS):
         iperf3.append(await asyncio.to_thread(goodput_bps, network, SOURCE, "ap2"))
-        await nodes.stop("edge")
-        nodes.close()
-        nursery.close()
-        server.close()
+        one += goodputs(await migrate(network.clients[:1], HELD_S))
+        await clock.sleep_until(clock.now_s() + HELD_S)  # what it got is discarded
+    many = await migrate(network.clients, 1e6)
+    iperf3.append(await asyncio.to_thread(goodput_bps, network, SOURCE, "ap2"))
+    await nodes.stop("edge")
+    nodes.close()
+    nursery.close()
+    server.close()
     each = np.array(goodputs(many))
     started_s, ended_s = min(r["started_s"] for r in many), max(r["ended_s"] for r in many)
     return {

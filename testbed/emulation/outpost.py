@@ -33,7 +33,7 @@ from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC
 from testbed.emulation.air import AGGREGATED_FRAMES
 from testbed.emulation.monitor import Monitor
 from testbed.emulation.namespaces import inside_network, interface_index, new_network
-from testbed.emulation.network import set_sysctl
+from testbed.emulation.network import SEGMENT_FRAMES, set_sysctl
 from testbed.emulation.processes import Nursery
 from testbed.emulation.relay import Relay
 from testbed.emulation.shaping import Shape
@@ -94,6 +94,7 @@ class AccessPoint:
         self._netlink.link("set", index=_LOOPBACK, state="up")
         self._netlink.link("set", index=self._radio, gso_max_segs=AGGREGATED_FRAMES)
         index = interface_index(self.network, backhaul)
+        self._netlink.link("set", index=index, gso_max_segs=SEGMENT_FRAMES)
         self._netlink.addr("add", index=index, address=part.address, prefixlen=32)
         self._neighbour(index, GATEWAY, GATEWAY_MAC)
         self._netlink.route("add", dst="default", gateway=GATEWAY, oif=index, flags=["onlink"])
