@@ -1,7 +1,8 @@
 """Emulated time: seconds since the run's start, slower than wall time by the dilation factor.
 
-Every process of a run holds the same `RunClock`; nothing else reads a clock for emulated time. All
-processes share the kernel's monotonic clock, so no synchronisation is needed.
+Every process of a run holds the same `RunClock`; nothing else reads a clock for emulated time. The
+processes of a machine share the kernel's monotonic clock, so they need no synchronisation; those of
+other machines are told the origin on theirs (`testbed.emulation.machines`).
 """
 
 from __future__ import annotations

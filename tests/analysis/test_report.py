@@ -101,3 +101,21 @@ def test_a_runs_captures_are_read_with_the_manifests_clock(run):
 def test_a_run_without_captures_says_so(idle_run):
     with pytest.raises(CaptureError, match="holds no captures"):
         analyze_run(idle_run, 30.0)
+
+
+def test_the_report_tells_how_the_simulation_of_the_same_agrees(idle_run):
+    assert "Beside the simulator" not in write_report(idle_run).read_text(encoding="utf-8")
+    total = {"key": "queries", "emulated": 200, "simulated": 201, "difference": 0.005}
+    idle_run.write_json(
+        "agreement",
+        {
+            "totals": [total],
+            "agreeing_handovers_share": 0.975,
+            "disagreements": ["uploads: <too much>"],
+            "handovers": [],
+        },
+    )
+    text = write_report(idle_run).read_text(encoding="utf-8")
+    assert "97.5% of the handovers" in text
+    assert "+0.5%" in text and "Queries answered" in text
+    assert "uploads: &lt;too much&gt;" in text

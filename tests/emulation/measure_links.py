@@ -52,17 +52,29 @@ def settled_bps(
     return reading_bps
 
 
-def goodput_bps(network: EmulatedNetwork, client: str, server: str, *options: str) -> float:
+def goodput_bps(
+    network: EmulatedNetwork, client: str, server: str, *options: str, port: int = 5201
+) -> float:
     """Return iperf3's TCP goodput between two nodes, at the receiver."""
     address = network.address(server)
     listening = network.node(server).popen(
-        ["iperf3", "--server", "--one-off", "--bind", address, "--forceflush"],
+        ["iperf3", "--server", "--one-off", "--bind", address, f"--port={port}", "--forceflush"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     wait_until(lambda: "listening" in listening.stdout.readline(), "iperf3 to listen", 10)
-    command = ["iperf3", "--client", address, "--time", SECONDS, "--omit", WARM_UP, "--json"]
+    command = [
+        "iperf3",
+        "--client",
+        address,
+        f"--port={port}",
+        "--time",
+        SECONDS,
+        "--omit",
+        WARM_UP,
+        "--json",
+    ]
     run = network.node(client).popen(
         [*command, "--congestion", "cubic", *options], stdout=subprocess.PIPE, text=True
     )

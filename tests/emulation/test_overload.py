@@ -44,6 +44,6 @@ def test_real_computing_on_a_busy_machine_is_called_invalid(tmp_path: Path) -> N
 @pytest.mark.usefixtures("hogs")
 def test_the_same_in_slow_motion_is_good(tmp_path: Path) -> None:
     run, printed = emulate(
-        tmp_path / "run", *OVERLOAD, "--duration", "8", "--tdf", "20", timeout_s=350
+        tmp_path / "run", *OVERLOAD, "--duration", "5", "--tdf", "20", timeout_s=350
     )
     assert run.read_json("fidelity")["verdict"] == "good", printed

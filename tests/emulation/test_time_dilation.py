@@ -13,8 +13,8 @@ from tests.emulation.runs import emulate
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 
 TOLERANCE = 0.03
-#: Two people who are handed over at the first step, and upload for the half minute.
-SCENARIO = ("--clients", "2", "--duration", "30", "--compute", "memo", "--policy", "perdnn")
+#: Two people who are handed over at the first step, and upload nearly all the while.
+SCENARIO = ("--clients", "2", "--duration", "25", "--compute", "memo", "--policy", "perdnn")
 
 
 def figures(run: RunFolder) -> dict[str, float]:
@@ -44,7 +44,7 @@ def test_four_times_slower_is_the_same(tmp_path: Path) -> None:
         run, _ = emulate(tmp_path / str(tdf), *options, timeout_s=90 + 40 * tdf)
         assert run.read_json("fidelity")["verdict"] == "good", run.read_json("fidelity")["reasons"]
         found[tdf] = figures(run)
-    assert found[1]["queries"] > 40
+    assert found[1]["queries"] > 30
     assert found[4] == {
         name: pytest.approx(figure, rel=TOLERANCE) for name, figure in found[1].items()
     }
