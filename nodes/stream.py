@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from testbed.errors import ProtocolError
 
-_BUFFER_BYTES = 1 << 18
+_BUFFER_BYTES = 1 << 19
 
 
 class Stream(asyncio.BufferedProtocol):

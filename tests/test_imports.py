@@ -58,7 +58,7 @@ MAY_IMPORT = {
 #: Each heavy dependency has few owners; nothing else imports it.
 OWNERS = {
     "torch": ("testbed.dnn", "testbed.gpu", "testbed.mobility", "nodes"),
-    "sklearn": ("testbed.mobility", "testbed.gpu", "nodes.nursery"),
+    "sklearn": ("testbed.mobility", "testbed.gpu"),
     "igraph": ("testbed.dnn.minimum_cut",),
     "mininet": ("topologies", "testbed.emulation"),
     "pyroute2": ("testbed.emulation",),

@@ -188,9 +188,9 @@ def _traffic_control() -> list[Finding]:
         Finding("HTB", "found", "link rates")
         if htb is None
         else Finding("HTB", "missing", htb, "modprobe sch_htb"),
-        Finding("netem", "found", "not used: links have no added delay")
+        Finding("netem", "found", "propagation delay of links, where one is set")
         if netem is None
-        else Finding("netem", "fallback", f"{netem}; links have no added delay"),
+        else Finding("netem", "fallback", f"{netem}; a delay of links cannot be emulated"),
     ]
 
 
