@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,19 @@ class Outcome:
     estimate: str | None = None  # of what the run needs
     compared: int = 0
     unequal: int = 0
+    clean_up_s: float | None = None  # from the end of the replay until all was taken down
     begun_s: float = field(default_factory=time.monotonic)
     ready_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def taking_down(self) -> Iterator[Callable[[], None]]:
+        """Time the clean-up: from the call of what is yielded until the end of the block."""
+        begun_s: list[float] = []
+        try:
+            yield lambda: begun_s.append(time.monotonic())
+        finally:
+            if begun_s:
+                self.clean_up_s = time.monotonic() - begun_s[0]
 
     def ready(self, what: str) -> float:
         """Note that a part of the run is ready; return the wall seconds since the run began."""
@@ -59,6 +72,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "link_delay": outcome.delay.described() if outcome.delay else None,
         "bring_up_s": max(outcome.ready_s.values(), default=0.0),
         "ready_s": outcome.ready_s,
+        "clean_up_s": outcome.clean_up_s,
         "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
         "table_misses": {} if counters is None else counters.missed_packets,
         "packets_captured": outcome.capture.captured if outcome.capture else 0,

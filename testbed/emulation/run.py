@@ -93,6 +93,7 @@ class EmulatedRun:
         """
         setLogLevel("error")
         with ExitStack() as stack:
+            take_down = stack.enter_context(self.outcome.taking_down())
             stack.enter_context(_ended_by_signals())
             records = stack.enter_context(RecordWriter(self._folder.path, "experiment"))
             machines = stack.enter_context(self._machines())
@@ -140,6 +141,7 @@ class EmulatedRun:
                 await self._replay(nodes, handovers, nursery.processes, machines)
                 self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
             finally:
+                take_down()
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
 
