@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from nodes.master import Master
 
 _MEASURED_PASSES = 3
+_MOST_CHARACTERS = 1000  # of a reason, which has to fit a request
 _UNTIL_SPECIALISED = 10  # calls after which CPython (3.11 on) has rewritten a function in place
 _BUILDERS_YIELD = 15  # in niceness: the network comes up meanwhile
 
@@ -133,7 +134,7 @@ class Nursery:
             build_client_model(self._setup, client, self._captured, mode)
         except Exception as error:
             _log.exception("the model of %s", client)
-            return Built(client, repr(error))
+            return Built(client, repr(error)[:_MOST_CHARACTERS])
         return Built(client)
 
     def _become(self, request: Fork, control: socket.socket) -> NoReturn:

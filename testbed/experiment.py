@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +26,8 @@ from testbed.options import Parser, add_cli, add_settings, with_options
 from testbed.runfolder import RunFolder
 
 if TYPE_CHECKING:
+    from mininet.topo import Topo
+
     from testbed.movement import Movement, People
     from testbed.simulation.engine import Links
 
@@ -187,6 +190,8 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     from traces.loading import check_exists
 
     _check_engine(experiment)
+    if experiment.simulation.beside:
+        _check_engine(replace(experiment, engine="simulate"))
     if experiment.traces.path is not None:
         check_exists(Path(experiment.traces.path))
     find_policy(experiment.migration.policy)
@@ -195,7 +200,10 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     parse_all(experiment.compute.machines)
     device_profile(experiment.model.client_device)
     device_profile(experiment.model.server_device)
-    build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])
+    topo = build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])
+    simulated = experiment.engine == "simulate" or experiment.simulation.beside
+    if simulated and experiment.backhaul.delay_s is None:
+        _check_undelayed(topo)
     if out is not None and out.exists():
         RunFolder.at(out)
     _check_model(experiment.model)
@@ -226,6 +234,16 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "backhaul.controller: the simulator knows the paths of shortest_path alone; set"
             " simulation.backhaul=unlimited, or emulate"
+        )
+
+
+def _check_undelayed(topo: Topo) -> None:
+    from testbed.emulation.delay import topology_delay_s
+
+    if any(topology_delay_s(details) for *_, details in topo.links(withInfo=True)):
+        raise ConfigurationError(
+            f"backhaul.topology: {type(topo).__name__} has links with a delay, which the simulator"
+            " does not have; emulate, or set backhaul.delay_s=0"
         )
 
 

@@ -86,16 +86,17 @@ def _run(
 def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:
     summary = conclude(folder, run.outcome)
     reasons = folder.read_json("fidelity")["reasons"]
-    agreement = []
+    for line in lines(summary, reasons, folder.path):
+        console.print(line, highlight=False, soft_wrap=True)
     if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
         console.print("simulating the same ...", highlight=False)
         try:
-            agreement = [compare_with_simulator(folder, settings)]
+            said = compare_with_simulator(folder, settings)
         except TestbedError as error:
-            agreement = [f"not compared with the simulator: {error}"]
-    *figures, files = lines(summary, reasons, folder.path)
-    for line in (*figures, *agreement, files):
-        console.print(line, highlight=False, soft_wrap=True)
+            said = f"not compared with the simulator: {error}"
+        except KeyboardInterrupt:
+            said = "not compared with the simulator: interrupted"
+        console.print(said, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,11 @@ def compare_with_simulator(folder: RunFolder, settings: Experiment) -> str:
     content = to_dict(replace(settings, engine="simulate"))
     config.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     simulated = RunFolder(folder.path / _SIMULATED)
-    _run([sys.executable, "-m", "testbed.cli", "run", str(config), "--out", str(simulated.path)])
-    config.unlink()
+    try:
+        command = ["run", str(config), "--out", str(simulated.path)]
+        _run([sys.executable, "-m", "testbed.cli", *command])
+    finally:
+        config.unlink()
     found = compare_runs(folder, simulated)
     draw_comparison(found.stays, folder.figures)
     folder.write_json("agreement", found.content())

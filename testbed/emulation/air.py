@@ -107,6 +107,7 @@ class Air:
                 rate_bps / self._tdf,
                 self._settings.queue_bytes,
                 fair_to_queries=True,
+                segment_frames=AGGREGATED_FRAMES,
                 delay_s=delay_s * self._tdf,
             )
 

@@ -136,8 +136,8 @@ class _Dump:
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=30)
         said = self._log.read_text()
-        self.captured = _count(said, "packets captured")
-        self.dropped = _count(said, "packets dropped by kernel")
+        self.captured = _count(said, "captured")
+        self.dropped = _count(said, "dropped by kernel")
 
     def _listening(self) -> bool:
         assert self._process is not None
@@ -147,5 +147,5 @@ class _Dump:
 
 
 def _count(said: str, what: str) -> int:
-    match = re.search(rf"(\d+) {what}", said)
+    match = re.search(rf"(\d+) packets? {what}", said)
     return int(match.group(1)) if match else 0

@@ -28,19 +28,18 @@ def open_console(network: EmulatedNetwork) -> None:
 
 @contextlib.contextmanager
 def _terminal() -> Iterator[None]:
-    """Take the terminal, if the input is one, from the launcher, whose process group has it."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    terminal = sys.stdin.fileno()
-    before = os.tcgetpgrp(terminal)
-    handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # or to take it would stop us
-    os.tcsetpgrp(terminal, os.getpgrp())
-    try:
-        yield
-    finally:
-        os.tcsetpgrp(terminal, before)
-        signal.signal(signal.SIGTTOU, handler)
+    """Take the terminal, if the input is one, from the launcher, whose process group has it.
+
+    It is kept: the launcher's group has no number in this PID namespace, by which it could be given
+    back. Ctrl-C then reaches this process directly, not through the launcher.
+    """
+    if sys.stdin.isatty():
+        handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # or to take it would stop us
+        try:
+            os.tcsetpgrp(sys.stdin.fileno(), os.getpgrp())
+        finally:
+            signal.signal(signal.SIGTTOU, handler)
+    yield
 
 
 @contextlib.contextmanager

@@ -145,7 +145,10 @@ def _read(path: Path | str) -> str:
     except OSError:
         return ""
     try:
-        return os.read(descriptor, 1 << 16).decode()
+        pieces = []
+        while piece := os.read(descriptor, 1 << 16):  # at most a page at a time
+            pieces.append(piece)
+        return b"".join(pieces).decode()
     except OSError:
         return ""
     finally:

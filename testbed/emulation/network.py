@@ -184,7 +184,13 @@ class EmulatedNetwork:
         rate_bps = backhaul.link_bps or topology_rate_bps(interface.params)
         tdf = self._settings.compute.tdf
         delay_s = self.delay.of_backhaul_s(interface.params) * tdf
-        return Shape(rate_bps / tdf, backhaul.queue_bytes, gso=True, delay_s=delay_s)
+        return Shape(
+            rate_bps / tdf,
+            backhaul.queue_bytes,
+            gso=True,
+            segment_frames=SEGMENT_FRAMES,
+            delay_s=delay_s,
+        )
 
     def _set_up_host(self, host: Node) -> None:
         with inside_network(namespace_of(host)):

@@ -30,7 +30,8 @@ from testbed.errors import EmulationError
 
 _log = logging.getLogger(__name__)
 
-_READY_S = 120.0
+#: What the master learns before it answers may take minutes (an `rnn`).
+_READY_S = 600.0
 _STOP_S = 60.0
 _NURSERY_S = 120.0
 

@@ -184,7 +184,7 @@ class RemoteMachine:
         self.measure_clock()
         with self._log.open("a") as log:
             log.write(f"--- on {self.name}:\n")
-        self._ask(Collect())
+        self._ask(Collect(), _PREPARE_S)  # a slow link takes its time
 
     def close(self) -> None:
         """End the connection, and with it everything there."""

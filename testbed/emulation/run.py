@@ -35,6 +35,7 @@ from nodes.requests import Measured
 from nodes.setup import MASTER, ComputeMode
 from testbed.clock import RunClock
 from testbed.config import Experiment
+from testbed.emulation import background as background_processes
 from testbed.emulation import compute_mode
 from testbed.emulation.briefing import brief, distant_servers
 from testbed.emulation.capacity import Machine, advice
@@ -232,6 +233,7 @@ class EmulatedRun:
         self._folder.write_json("manifest", described | manifest_of(self.outcome))
         nodes.tell_all(Start(clock.origin_s, tdf))
         machines.watch(clock)
+        background_processes.hurry()
         monitor = Monitor(processes, set(self._schedule.clients), clock)
         background = [
             asyncio.create_task(monitor.run()),

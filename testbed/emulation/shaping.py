@@ -32,6 +32,7 @@ class Shape:
     queue_bytes: int
     fair_to_queries: bool = False  # two classes: layers being uploaded, and the rest
     gso: bool = False  # whether frames arrive as segments of up to 64 kB
+    segment_frames: int = 1  # that come at once, at most
     delay_s: float = 0.0  # of propagation; wall seconds, as the rate is of wall time
 
 
@@ -66,7 +67,8 @@ def _queue(shape: Shape) -> str:
     if not shape.delay_s:
         return f"bfifo limit {shape.queue_bytes}"
     on_the_way = shape.rate_bps / 8 * shape.delay_s
-    packets = math.ceil((on_the_way + shape.queue_bytes) / FRAME_BYTES)
+    segment_bytes = FRAME_BYTES * shape.segment_frames  # what netem counts as a packet
+    packets = math.ceil((on_the_way + shape.queue_bytes) / segment_bytes)
     return f"netem delay {round(shape.delay_s * 1e6)}us limit {packets}"
 
 

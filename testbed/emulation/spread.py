@@ -96,14 +96,16 @@ class Machines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        lost: EmulationError | None = None
         with self._stack:
             for remote in self._connected.values():
                 try:
                     remote.bring_back()
-                except EmulationError:
-                    if error is None:
-                        raise
-                    _log.exception("records of %s are lost", remote.name)  # a run that failed
+                except EmulationError as failure:
+                    _log.exception("records of %s are lost", remote.name)
+                    lost = lost or failure
+        if lost is not None and error is None:  # else the run has failed for another reason
+            raise lost
 
     def of(self, access_point: str) -> RemoteMachine | None:
         """Return the machine of an access point that is not on this one."""

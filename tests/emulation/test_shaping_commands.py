@@ -69,7 +69,9 @@ def test_goodput_is_what_headers_leave_of_a_full_frame() -> None:
 
 
 def test_a_delay_holds_packets_and_leaves_room_for_those_on_the_way() -> None:
-    lines = tc_commands("ap1-eth0", Shape(1e9, 1_000_000, gso=True, delay_s=0.005))
+    lines = tc_commands(
+        "ap1-eth0", Shape(1e9, 1_000_000, gso=True, segment_frames=11, delay_s=0.005)
+    )
     (queue,) = [line for line in lines if "netem" in line]
-    assert "netem delay 5000us limit 1074" in queue  # (625 kB on the way + 1 MB) / 1,514 bytes
+    assert "netem delay 5000us limit 98" in queue  # (625 kB on the way + 1 MB) / 11 frames
     assert not any("bfifo" in line for line in lines)
