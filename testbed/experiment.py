@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -26,8 +26,6 @@ from testbed.options import Parser, add_cli, add_settings, with_options
 from testbed.runfolder import RunFolder
 
 if TYPE_CHECKING:
-    from mininet.topo import Topo
-
     from testbed.movement import Movement, People
     from testbed.simulation.engine import Links
 
@@ -203,7 +201,7 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
     topo = build_topo(find_topology(experiment.backhaul.topology), ["ap1", "ap2"])
     simulated = experiment.engine == "simulate" or experiment.simulation.beside
     if simulated and experiment.backhaul.delay_s is None:
-        _check_undelayed(topo)
+        _check_undelayed(details for *_, details in topo.links(withInfo=True))
     if out is not None and out.exists():
         RunFolder.at(out)
     _check_model(experiment.model)
@@ -237,13 +235,13 @@ def _check_engine(experiment: Experiment) -> None:
         )
 
 
-def _check_undelayed(topo: Topo) -> None:
+def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
     from testbed.emulation.delay import topology_delay_s
 
-    if any(topology_delay_s(details) for *_, details in topo.links(withInfo=True)):
+    if any(topology_delay_s(details) for details in links):
         raise ConfigurationError(
-            f"backhaul.topology: {type(topo).__name__} has links with a delay, which the simulator"
-            " does not have; emulate, or set backhaul.delay_s=0"
+            "backhaul.topology: it has links with a delay, which the simulator does not know;"
+            " emulate, or set backhaul.delay_s=0"
         )
 
 

@@ -396,7 +396,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Experiment, Path | No
     """Experiments that would have been run."""
     runs: list[tuple[Experiment, Path | None]] = []
 
-    def run(chosen: Experiment, out: Path | None) -> int:
+    def run(chosen: Experiment, out: Path | None, *, cli: bool) -> int:
+        assert not cli
         runs.append((chosen, out))
         return 0
 

@@ -21,8 +21,10 @@ def open_console(network: EmulatedNetwork) -> None:
     Nothing else happens meanwhile: the run's clock has not started.
     """
     setLogLevel("output")
+    # What is typed while a command runs goes to the command; a script's next lines must not
+    script = None if sys.stdin.isatty() else "/dev/stdin"
     with _terminal(), _interrupts():
-        CLI(network.mininet)
+        CLI(network.mininet, script=script)
     setLogLevel("error")
 
 

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from testbed.runfolder import RunFolder
 from tests.emulation.runs import emulate
+from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = pytest.mark.emulation
 
+SHORT = ("--clients", "1", "--duration", "3", "--compute", "profile", "--cli")
+SAID = "c1 ip -o -4 addr show\nc1 ping -c 1 -W 5 master\nexit\n"
+
 
 @pytest.mark.timeout(200)
-def test_commands_are_answered_and_then_the_run_begins(tmp_path: Path) -> None:
-    options = ("--clients", "1", "--duration", "3", "--compute", "profile", "--cli")
-    said = "c1 ip -o -4 addr show\nc1 ping -c 1 10.0.0.1\nexit\n"
-    run, printed = emulate(tmp_path / "run", *options, said=said, timeout_s=150)
+def test_a_script_is_carried_out_and_then_the_run_begins(tmp_path: Path) -> None:
+    run, printed = emulate(tmp_path / "run", *SHORT, said=SAID, timeout_s=150)
     assert "10.1.0.1/32" in printed
     assert " 0% packet loss" in printed
     assert run.read_json("manifest")["status"] == "complete"
+
+
+@pytest.mark.timeout(200)
+def test_at_a_terminal_commands_are_answered_and_then_the_run_begins(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = ["setsid", "--ctty", sys.executable, "experiments/kaist_inception.py", *SHORT]
+    run = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")],
+        cwd=REPOSITORY,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    printed = b""
+    lines = iter(SAID.splitlines(keepends=True))
+    try:
+        while True:
+            try:
+                read = os.read(ours, 1 << 16)
+            except OSError:  # nobody has the terminal any more
+                break
+            printed += read
+            if printed.endswith(b"mininet> "):
+                os.write(ours, next(lines).encode())
+        assert run.wait(timeout=30) == 0, printed
+    finally:
+        run.kill()
+        run.wait()
+        os.close(ours)
+    assert b"10.1.0.1/32" in printed
+    assert b" 0% packet loss" in printed
+    assert RunFolder(tmp_path / "run").read_json("manifest")["status"] == "complete"

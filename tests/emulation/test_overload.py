@@ -36,7 +36,8 @@ def test_real_computing_on_a_busy_machine_is_called_invalid(tmp_path: Path) -> N
     assert fidelity["verdict"] == "invalid"
     assert any("computations: 99th percentile" in reason for reason in fidelity["reasons"])
     assert "fidelity: invalid" in printed
-    assert fidelity["cpu_pressure_share"]["p50"] > 0.3
+    assert fidelity["cpu_busy_share"]["p50"] > 0.9
+    assert fidelity["cpu_pressure_share"]["max"] > 0.1
     assert fidelity["monitor_cpu_share"] < 0.02
 
 
