@@ -189,7 +189,12 @@ def check(experiment: Experiment, out: Path | None = None) -> None:
 
     _check_engine(experiment)
     if experiment.simulation.beside:
-        _check_engine(replace(experiment, engine="simulate"))
+        try:
+            _check_engine(replace(experiment, engine="simulate"))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"simulation.beside: the same cannot be simulated: {error}"
+            ) from error
     if experiment.traces.path is not None:
         check_exists(Path(experiment.traces.path))
     find_policy(experiment.migration.policy)

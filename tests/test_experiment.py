@@ -329,3 +329,13 @@ def test_an_experiment_continues_under_the_projects_interpreter(checkout: Path) 
         check=False,
     )
     assert ended.stdout == f"{python} ['--radius', '50']\n"
+
+
+@pytest.mark.parametrize(
+    "setting", ["wireless.airtime=shared", "wireless.delay_s=2ms", "backhaul.delay_s=0.001"]
+)
+def test_what_cannot_be_simulated_cannot_stand_beside_its_simulation(setting: str) -> None:
+    chosen = parsed("--set", "simulation.beside=true", "--set", setting)
+    with pytest.raises(ConfigurationError, match="simulation.beside: the same cannot be simul"):
+        experiment.check(chosen)
+    experiment.check(parsed("--set", setting))
