@@ -24,7 +24,6 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import msgspec
 import numpy as np
 
 from nodes.connection import Connection, serve
@@ -35,7 +34,7 @@ from testbed.commands.output import print_table
 from testbed.config import Backhaul, from_dict
 from testbed.emulation.namespaces import inside_network
 from testbed.emulation.network import EmulatedNetwork
-from testbed.protocol import PORTS, EdgeHello, LayerRef, Migrate
+from testbed.protocol import PORTS, EdgeHello, Migrate
 from testbed.values import AccessPoint
 from tests.emulation.sandboxed import run_in_sandbox
 
@@ -134,7 +133,7 @@ async def migrations(network: EmulatedNetwork, model: str) -> dict[str, Any]:
                 client=client,
                 destination=destination,
                 address=setup.addresses[destination],
-                layers=layers_of(setup, client),
+                layers=setup.weights(client),
                 ends_s=1e6,
                 until_s=clock.now_s() + held_s,
             )
@@ -194,12 +193,6 @@ def setup_of(network: EmulatedNetwork, scratch: Path, model: str) -> NodeSetup:
         clients=network.clients,
         trajectories=dict.fromkeys(network.clients, ()),
     )
-
-
-def layers_of(setup: NodeSetup, client: str) -> tuple[LayerRef, ...]:
-    """Return all layers of a client's model."""
-    encoded = setup.weights_file(client).read_bytes()
-    return msgspec.json.decode(encoded, type=tuple[LayerRef, ...])
 
 
 def records(setup: NodeSetup, server: str) -> list[dict[str, Any]]:

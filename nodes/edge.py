@@ -14,8 +14,6 @@ import math
 from collections import defaultdict
 from collections.abc import Coroutine
 
-import msgspec
-
 from nodes.answering import Answering
 from nodes.compute import Computer
 from nodes.connection import Connection, serve
@@ -276,10 +274,7 @@ class EdgeServer:
         for client in self._setup.clients:
             self._presence.offer(client, math.inf)
             store = self._store(client)
-            refs = msgspec.json.decode(
-                self._setup.weights_file(client).read_bytes(), type=tuple[LayerRef, ...]
-            )
-            for ref in refs:
+            for ref in self._setup.weights(client):
                 store.link(ref.digest)
                 self._presence.add(client, ref.digest, ref.size_bytes)
                 self._load(client, ref)

@@ -89,8 +89,7 @@ def load_client_model(setup: NodeSetup, client: str, computer: Computer) -> Clie
     """Return a client's model, whose layers and inputs are mapped from their files."""
     settings = setup.experiment.model
     store = setup.layer_store(client, client)
-    encoded = setup.weights_file(client).read_bytes()
-    weights = msgspec.json.decode(encoded, type=tuple[LayerRef, ...])
+    weights = setup.weights(client)
     for ref in weights:
         computer.load(client, ref.layer, store.read(ref.digest))
     inputs = (setup.input_file(client, key) for key in range(settings.distinct_inputs))

@@ -9,6 +9,7 @@ import msgspec
 
 from testbed.config import Experiment
 from testbed.layerstore import LayerStore
+from testbed.protocol import LayerRef
 from testbed.records import RecordWriter
 from testbed.values import AccessPoint, Fix, client_seed
 
@@ -42,6 +43,12 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
     def weights_file(self, client: str) -> Path:
         """Where the digests of a client's layers stand."""
         return Path(self.scratch, "layers", client, "weights.json")
+
+    def weights(self, client: str) -> tuple[LayerRef, ...]:
+        """Return a client's layers that have weights, once its model is built."""
+        return msgspec.json.decode(
+            self.weights_file(client).read_bytes(), type=tuple[LayerRef, ...]
+        )
 
     def input_file(self, client: str, key: int) -> Path:
         """Where one of a client's distinct inputs lies."""

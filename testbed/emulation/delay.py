@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +10,9 @@ from typing import Any
 from mininet.link import Link
 
 from testbed.config import Experiment
+from testbed.emulation.doctor import try_qdisc
 from testbed.errors import ConfigurationError, TopologyError
 from testbed.units import parse_time
-
-_TRY_S = 10
 
 
 @dataclass(frozen=True)
@@ -83,17 +81,5 @@ def topology_delay_s(params: Mapping[str, Any]) -> float:
 
 @cache
 def refusal() -> str | None:
-    """Return why this kernel cannot delay packets; None if it can.
-
-    Tried on the loopback link of a network namespace that ends at once.
-    """
-    command = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem"]
-    try:
-        result = subprocess.run(
-            [*command, "delay", "1ms"], capture_output=True, text=True, timeout=_TRY_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if result.returncode == 0:
-        return None
-    return (result.stderr.strip().splitlines() or ["tc failed"])[0]
+    """Return why this kernel cannot delay packets; None if it can."""
+    return try_qdisc("netem", "delay", "1ms")

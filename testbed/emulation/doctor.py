@@ -183,7 +183,7 @@ def _namespaces() -> Finding:
 
 def _traffic_control() -> list[Finding]:
     """Try queueing disciplines on the loopback link of a network namespace that ends at once."""
-    htb, netem = _try_qdisc("htb"), _try_qdisc("netem", "delay", "1ms")
+    htb, netem = try_qdisc("htb"), try_qdisc("netem", "delay", "1ms")
     return [
         Finding("HTB", "found", "link rates")
         if htb is None
@@ -194,7 +194,7 @@ def _traffic_control() -> list[Finding]:
     ]
 
 
-def _try_qdisc(*qdisc: str) -> str | None:
+def try_qdisc(*qdisc: str) -> str | None:
     """Return why the kernel has no such queueing discipline, or None if it has."""
     return _failure(["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", *qdisc])
 

@@ -135,12 +135,11 @@ class EmulatedNetwork:
     def backhaul_ports(self) -> dict[Path, dict[int, str]]:
         """Return the switch ports at whose other ends access points stand, for captures.
 
-        By network namespace, {index of the port: access point}; no index is there twice.
+        By network namespace, {index of the port: access point}.
         """
         ports: dict[Path, dict[int, str]] = {}
         for access_point in self.access_points:
-            link = self.node(access_point).defaultIntf().link
-            port = link.intf1 if link.intf2.node.name == access_point else link.intf2
+            port = self._switch_port(access_point)
             namespace = namespace_of(port.node)
             index = interface_index(namespace, port.name)
             ports.setdefault(namespace, {})[index] = access_point
@@ -149,10 +148,9 @@ class EmulatedNetwork:
     def settle(self, access_points: Iterable[str]) -> None:
         """Have the switches of these access points go by their tables as they are now."""
         for access_point in access_points:
-            link = self.node(access_point).defaultIntf().link
-            for end in (link.intf1, link.intf2):
-                if isinstance(end.node, Switch) and end.node.openvswitch is not None:
-                    end.node.openvswitch.settle()
+            switch = self._switch_port(access_point).node
+            if isinstance(switch, Switch) and switch.openvswitch is not None:
+                switch.openvswitch.settle()
 
     def describe(self) -> routes.Network:
         """Return what a controller needs to know of the network."""
@@ -178,6 +176,11 @@ class EmulatedNetwork:
         self.air.close()
         for netlink in self._netlink.values():
             netlink.close()
+
+    def _switch_port(self, host: str) -> Intf:
+        """Return the other end of a host's link."""
+        link = self.node(host).defaultIntf().link
+        return link.intf1 if link.intf2.node.name == host else link.intf2
 
     def _shape(self, interface: Intf) -> Shape:
         backhaul = self._settings.backhaul
@@ -209,11 +212,7 @@ class EmulatedNetwork:
                 netlink.flush_addr(index=index)
             if host.name in self.access_points:
                 self.air.add_access_point(host, netlink)
-        netlink.addr("add", index=index, address=address, prefixlen=32)
-        netlink.neigh(
-            "replace", dst=GATEWAY, lladdr=GATEWAY_MAC, ifindex=index, state=_NUD_PERMANENT
-        )
-        netlink.route("replace", dst="default", gateway=GATEWAY, oif=index, flags=["onlink"])
+        give_address(netlink, index, address)
 
 
 def build_topo(topology: type[Topo], access_points: Sequence[str]) -> Topo:
@@ -250,6 +249,13 @@ def _keep_queues(ports: Iterable[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if result.returncode != 0:
         raise EmulationError(f"ovs-vsctl cannot set linux-noop: {result.stderr.strip()}")
+
+
+def give_address(netlink: IPRoute, index: int, address: str) -> None:
+    """Give an interface a host's address, with everything else behind the gateway."""
+    netlink.addr("add", index=index, address=address, prefixlen=32)
+    netlink.neigh("replace", dst=GATEWAY, lladdr=GATEWAY_MAC, ifindex=index, state=_NUD_PERMANENT)
+    netlink.route("replace", dst="default", gateway=GATEWAY, oif=index, flags=["onlink"])
 
 
 def set_sysctl() -> None:

@@ -29,11 +29,11 @@ import psutil
 from pyroute2 import IPRoute
 
 from testbed.emulation import sandbox, shaping
-from testbed.emulation.addresses import GATEWAY, GATEWAY_MAC
+from testbed.emulation.addresses import GATEWAY_MAC
 from testbed.emulation.air import AGGREGATED_FRAMES
 from testbed.emulation.monitor import Monitor
 from testbed.emulation.namespaces import inside_network, interface_index, new_network
-from testbed.emulation.network import SEGMENT_FRAMES, set_sysctl
+from testbed.emulation.network import SEGMENT_FRAMES, give_address, set_sysctl
 from testbed.emulation.processes import Nursery
 from testbed.emulation.relay import Relay
 from testbed.emulation.shaping import Shape
@@ -95,19 +95,20 @@ class AccessPoint:
         self._netlink.link("set", index=self._radio, gso_max_segs=AGGREGATED_FRAMES)
         index = interface_index(self.network, backhaul)
         self._netlink.link("set", index=index, gso_max_segs=SEGMENT_FRAMES)
-        self._netlink.addr("add", index=index, address=part.address, prefixlen=32)
-        self._neighbour(index, GATEWAY, GATEWAY_MAC)
-        self._netlink.route("add", dst="default", gateway=GATEWAY, oif=index, flags=["onlink"])
+        give_address(self._netlink, index, part.address)
 
     def route(self, route: Route) -> None:
         """Route to a client by the radio, or no more."""
         if route.action == "replace":
-            self._neighbour(self._radio, route.address, route.mac)
+            self._netlink.neigh(
+                "replace",
+                dst=route.address,
+                lladdr=route.mac,
+                ifindex=self._radio,
+                state=_NUD_PERMANENT,
+            )
         destination = f"{route.address}/32"
         self._netlink.route(route.action, dst=destination, oif=self._radio, scope=_SCOPE_LINK)
-
-    def _neighbour(self, index: int, address: str, mac: str) -> None:
-        self._netlink.neigh("replace", dst=address, lladdr=mac, ifindex=index, state=_NUD_PERMANENT)
 
 
 class Outpost:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ MAX_FRAME_BYTES = 1 << 24
 SILENCE_S = 30.0
 HEARTBEAT_S = 5.0
 PIECE_BYTES = 1 << 20  # of a recorded file, in a message
+
+M = TypeVar("M")
 
 _LENGTH = struct.Struct(">I")
 
@@ -191,11 +193,7 @@ def read_there(stream: IO[bytes]) -> There | None:
     Raises:
         ProtocolError: what comes is none.
     """
-    body = _frame(stream)
-    try:
-        return None if body is None else _there.decode(body)
-    except msgspec.DecodeError as error:
-        raise ProtocolError(f"not understood: {error}") from error
+    return _read(stream, _there)
 
 
 def read_here(stream: IO[bytes]) -> Here | None:
@@ -204,9 +202,13 @@ def read_here(stream: IO[bytes]) -> Here | None:
     Raises:
         ProtocolError: what comes is none.
     """
+    return _read(stream, _here)
+
+
+def _read(stream: IO[bytes], decoder: msgspec.msgpack.Decoder[M]) -> M | None:
     body = _frame(stream)
     try:
-        return None if body is None else _here.decode(body)
+        return None if body is None else decoder.decode(body)
     except msgspec.DecodeError as error:
         raise ProtocolError(f"not understood: {error}") from error
 
