@@ -8,7 +8,7 @@ import pytest
 
 from testbed.records import read_table
 from testbed.runfolder import RunFolder
-from tests.emulation.runs import emulate
+from tests.emulation.runs import emulate_in_time
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 
@@ -36,13 +36,12 @@ def figures(run: RunFolder) -> dict[str, float]:
     }
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_four_times_slower_is_the_same(tmp_path: Path) -> None:
     found = {}
     for tdf in (1, 4):
         options = (*SCENARIO, "--tdf", str(tdf))
-        run, _ = emulate(tmp_path / str(tdf), *options, timeout_s=90 + 40 * tdf)
-        assert run.read_json("fidelity")["verdict"] == "good", run.read_json("fidelity")["reasons"]
+        run, _ = emulate_in_time(tmp_path / str(tdf), *options, timeout_s=90 + 40 * tdf)
         found[tdf] = figures(run)
     assert found[1]["queries"] > 30
     assert found[4] == {
