@@ -11,16 +11,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from nodes.compute import Computer, Job, Outputs
+from nodes.compute import Computer, Job
 from nodes.connection import Connection
 from nodes.control import Compared, NodeSide
 from nodes.gpu import EmulatedGpu
+from nodes.memo import Outputs
 from testbed.errors import ProtocolError
 from testbed.protocol import Answer, Query, Refused
 
 _log = logging.getLogger(__name__)
-
-_MOST_COMPARISONS = 16  # under way at a time; each holds a segment's inputs and outputs
 
 
 class _Kept(NamedTuple):
@@ -61,7 +60,6 @@ class Answering:
         self._has_layer = has_layer
         self._spawn = spawn
         self._kept: dict[str, _Kept] = {}
-        self._comparing = 0
         self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
 
     async def answer(self, connection: Connection, query: Query, body: bytes) -> None:
@@ -93,8 +91,7 @@ class Answering:
             self._kept[query.client] = _Kept(query.query, copies)
         answer = b"".join(values[producer] for producer in query.returns)
         await connection.send(Answer(query.query, late_s), answer)
-        if query.verify and self._comparing < _MOST_COMPARISONS:
-            self._comparing += 1
+        if query.verify:
             self._spawn(self._compare(job, inputs, outputs))
 
     def forget(self, client: str) -> None:
@@ -132,10 +129,9 @@ class Answering:
         return None
 
     async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
-        try:
-            equal = await self._computer.repeat_and_compare(job, inputs, outputs)
-        finally:
-            self._comparing -= 1
+        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
+        if equal is None:
+            return
         if not equal:
             _log.error("%s: %s differs when repeated", self._server, job)
         self._control.tell(Compared(equal))

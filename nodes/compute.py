@@ -8,10 +8,7 @@ In each, the caller waits until the device profile's time is over, so the timing
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import mmap
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,22 +17,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from nodes.apart import Apart
+from nodes.memo import Memo, Outputs
+from nodes.repetition import Repetitions
 from nodes.setup import ComputeMode
 from testbed.dnn.capture import CapturedModel
 from testbed.dnn.execute import Executor
-from testbed.dnn.graph import INPUT, LayerGraph
+from testbed.dnn.graph import LayerGraph
 from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
-Outputs = Mapping[int, memoryview]
-"""The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
-
 Weights = mmap.mmap | memoryview | bytes
-
-
-_ALWAYS_KEPT_BYTES = 1 << 20  # of one output
 
 
 class Job(NamedTuple):
@@ -54,7 +47,7 @@ class Computer:
         captured: the model's structure, without weights.
         layer_s: the device's time for each layer, (n,) seconds.
         mode: how outputs come about.
-        memo_folder: where `memo` finds them.
+        memo_folder: where `memo` finds them; all who name it take turns at repeating executions.
     """
 
     def __init__(
@@ -72,7 +65,7 @@ class Computer:
         self._weights: dict[str, dict[int, Weights]] = {}
         self._executors: dict[str, Executor] = {}
         self._pool = ThreadPoolExecutor(1, "compute")
-        self._background = ThreadPoolExecutor(1, "repeat", _only_when_idle)
+        self.repetitions = Repetitions(memo_folder / "repeating", self._pool)
 
     def duration_s(self, job: Job) -> float:
         """Return the device's time for a job."""
@@ -109,37 +102,50 @@ class Computer:
 
     async def execute(self, job: Job, inputs: Outputs) -> Outputs:
         """Return the outputs of a job; takes as long as it takes."""
-        if self.mode == "memo" and self._memo.keeps(self.outputs_of(job)):
-            return self._memo.read(job.client, job.input_key, self.outputs_of(job))
+        outputs = self.outputs_of(job)
+        if self.mode == "memo" and self._memo.keeps(outputs):
+            return self._memo.read(job.client, job.input_key, outputs)
         if self.mode == "profile":
-            return {p: memoryview(bytes(self.graph.bytes_of(p))) for p in self.outputs_of(job)}
+            return {p: memoryview(bytes(self.graph.bytes_of(p))) for p in outputs}
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._compute, job, inputs)
+        computed = self._compute if self.mode == "real" else self._compute_apart
+        return await loop.run_in_executor(self._pool, computed, job, inputs)
 
-    async def repeat_and_compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> bool:
-        """Execute a job for real, in the background, and say whether it gives these outputs.
+    async def repeat_and_compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> bool | None:
+        """Execute a job once more and say whether it gives these outputs; None if not repeated.
 
         It uses the weights that are here at the call, also if they are discarded meanwhile.
         """
+        weights = self._weights_for(job)
+
+        def compare() -> bool:
+            again = self._run_afresh(job, inputs, weights)
+            return all(same_tensors(self.graph, p, again[p], outputs[p]) for p in again)
+
+        return await self.repetitions.make(compare)
+
+    def _compute_apart(self, job: Job, inputs: Outputs) -> Outputs:
+        weights = self._weights_for(job)
+        outputs = self.outputs_of(job)
+
+        def compute() -> bytes:
+            found = self._run_afresh(job, inputs, weights)
+            return b"".join(found[producer] for producer in outputs)
+
+        return split(self.graph, outputs, Apart(compute).returned())
+
+    def _weights_for(self, job: Job) -> dict[int, Weights]:
+        """Return the weights that are here of those that a job reads."""
         executed = range(job.first, job.last + 1)
         needed = set(executed).union(*(self.graph.layers[i].weights_of for i in executed))
-        weights = {
-            layer: data
-            for layer, data in self._weights.get(job.client, {}).items()
-            if layer in needed
-        }
-        loop = asyncio.get_running_loop()
-        again = await loop.run_in_executor(self._background, self._repeat, job, inputs, weights)
-        return all(same_tensors(self.graph, p, again[p], outputs[p]) for p in again)
+        held = self._weights.get(job.client, {})
+        return {layer: data for layer, data in list(held.items()) if layer in needed}
 
-    def _repeat(self, job: Job, inputs: Outputs, weights: Mapping[int, Weights]) -> Outputs:
+    def _run_afresh(self, job: Job, inputs: Outputs, weights: Mapping[int, Weights]) -> Outputs:
         executor = Executor(self._captured.without_weights())
         for layer, data in weights.items():
             executor.load_layer(layer, memoryview(data))
-        try:
-            return self._run(executor, job, inputs)
-        finally:
-            _give_memory_back()
+        return self._run(executor, job, inputs)
 
     def _compute(self, job: Job, inputs: Outputs) -> Outputs:
         executor = self._executors.get(job.client)
@@ -157,54 +163,6 @@ class Computer:
         }
         values = executor.run(job.first, job.last, live)
         return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
-
-
-class Memo:
-    """True outputs of layers, a file for each client and input, shared by all nodes.
-
-    Those are kept that may have to travel: a tensor larger than the query's input hardly ever does,
-    and is computed when it does.
-    """
-
-    def __init__(self, graph: LayerGraph, folder: Path) -> None:
-        self._folder = folder
-        self._maps: dict[Path, mmap.mmap] = {}
-        most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
-        self._places: dict[int, slice] = {}
-        offset = 0
-        for producer in range(INPUT, len(graph)):
-            size = graph.bytes_of(producer)
-            if size <= most_bytes:
-                self._places[producer] = slice(offset, offset + size)
-                offset += size
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes of an input's file."""
-        return max(place.stop for place in self._places.values())
-
-    def keeps(self, producers: Sequence[int]) -> bool:
-        """Whether the outputs of all these producers are kept."""
-        return all(producer in self._places for producer in producers)
-
-    def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
-        """Keep the query's input and outputs of layers, given those of all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._path(client, input_key).open("wb") as file:
-            for producer in self._places:
-                file.write(joined_bytes(outputs[producer]))
-
-    def read(self, client: str, input_key: int, producers: Sequence[int]) -> Outputs:
-        """Return the outputs of these producers, mapped, not copied."""
-        path = self._path(client, input_key)
-        if path not in self._maps:
-            with path.open("rb") as file:
-                self._maps[path] = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        whole = memoryview(self._maps[path])
-        return {producer: whole[self._places[producer]] for producer in producers}
-
-    def _path(self, client: str, input_key: int) -> Path:
-        return self._folder / f"{client}-{input_key}"
 
 
 def split(graph: LayerGraph, producers: Sequence[int], body: bytes) -> dict[int, memoryview]:
@@ -233,14 +191,3 @@ def same_tensors(
     except (AssertionError, ProtocolError):
         return False
     return True
-
-
-def _give_memory_back() -> None:
-    """Return to the kernel what was freed: a pass that is made once a minute leaves 150 MB else."""
-    with contextlib.suppress(AttributeError):  # a C library that has no such call
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _only_when_idle() -> None:
-    """Let this thread run only when nothing else wants the processor."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

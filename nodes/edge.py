@@ -101,6 +101,7 @@ class EdgeServer:
             elif isinstance(message, Preload):
                 self._preload()
                 self._control.tell(Ready())
+        self._computer.repetitions.give_up()
         for server in servers:
             server.close()
         for task in self._tasks:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nodes.compute import Computer, Memo
+from nodes.compute import Computer
+from nodes.memo import Memo
 from nodes.setup import ComputeMode, NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.crossings import Crossing

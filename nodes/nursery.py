@@ -12,6 +12,8 @@ its control channel as a file descriptor.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -28,10 +30,11 @@ import setproctitle
 import torch
 
 from nodes.client import Client
-from nodes.compute import Computer, Memo
+from nodes.compute import Computer, same_tensors
 from nodes.connection import Connection, serve
 from nodes.control import Failed, NodeSide, Ready
 from nodes.edge import EdgeServer
+from nodes.memo import Memo
 from nodes.model import build_client_model, load_client_model, structure
 from nodes.requests import (
     MAX_REQUEST_BYTES,
@@ -48,6 +51,7 @@ from nodes.setup import ComputeMode, NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
+from testbed.dnn.graph import INPUT
 from testbed.dnn.models import build_model
 from testbed.dnn.partition import Costs
 from testbed.dnn.partitioner import best_plan
@@ -104,8 +108,12 @@ class Nursery:
         client_s, server_s = self._layer_s["client"], self._layer_s["edge"]
         costs = Costs(client_s, server_s, wireless.up_bps, wireless.down_bps)
         best_plan(graph, costs, np.ones(len(graph), dtype=bool))
+        nothing = bytes(graph.bytes_of(INPUT))
+        same_tensors(graph, INPUT, nothing, nothing)
         for _ in range(_UNTIL_SPECIALISED):
             asyncio.run(_rehearse())
+        with contextlib.suppress(AttributeError):  # a C library that has no such call
+            ctypes.CDLL(None).malloc_trim(0)  # 90 MB that capturing the model took
 
     def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
         pid = os.fork()

@@ -200,6 +200,7 @@ def _validate(table: str, row: Mapping[str, Any]) -> None:
 def collect(run_dir: Path) -> None:
     """Turn the rows of all processes into the run's tables and remove the rows.
 
+    Queries stand in their order, client by client; other rows as each process wrote them.
     A last line that was torn by a kill is left out. Every table is written, an empty one with
     its columns; a folder whose rows were collected before is left as it is.
     """
@@ -210,7 +211,10 @@ def collect(run_dir: Path) -> None:
         rows = [row for path in sorted(folder.glob(f"{table}.*.jsonl")) for row in _read_rows(path)]
         if rows or not _table_path(run_dir, table).exists():
             names = [column.name for column in columns]
-            write_table(run_dir, table, pd.DataFrame(rows, columns=names))
+            frame = pd.DataFrame(rows, columns=names)
+            if table == "queries":  # one that is executed again is written when that is done
+                frame = frame.sort_values(["client", "query"], kind="stable")
+            write_table(run_dir, table, frame)
     shutil.rmtree(folder, ignore_errors=True)
 
 

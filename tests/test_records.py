@@ -98,8 +98,9 @@ def test_a_nullable_flag_keeps_its_three_values(tmp_path):
     query = {column.name: 0 for column in TABLES["queries"]}
     query |= {"client": "c", "edge": None, "cold_start": True, "outcome": "local"}
     with RecordWriter(tmp_path, "c") as writer:
-        for verified in (True, False, None):
-            writer.append("queries", **{**query, "compute": "memo", "verified": verified})
+        for number, verified in ((1, False), (2, None), (0, True)):  # as they were compared
+            row = {**query, "query": number, "compute": "memo", "verified": verified}
+            writer.append("queries", **row)
     collect(tmp_path)
     verified = read_table(tmp_path, "queries")["verified"]
     assert verified.tolist() == [True, False, pd.NA]

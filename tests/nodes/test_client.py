@@ -27,7 +27,7 @@ from testbed.protocol import (
     Report,
     Wanted,
 )
-from tests.nodes.world import Peer, World, make_setup, until, world
+from tests.nodes.world import Peer, World, compared, make_setup, until, verified, world
 
 ALICE = "walker"
 Reaction = Callable[[Connection, AnyMessage], Awaitable[None]]
@@ -143,13 +143,14 @@ def test_a_server_that_dies_amid_a_query_leaves_the_answer_right(tmp_path: Path)
             assert attached.hit
             await until(lambda: len(edges["ap0"].heard) >= 1, "a query at the server")
             await nodes.says(ALICE, Answered, lambda said: said.outcome == "fallback")
+            await compared(nodes, ALICE)
             await nodes.move(ALICE, "ap0")  # the broken attachment can be ended
         return nodes
 
     queries = asyncio.run(run()).tables()["queries"]
     failed = queries[queries["outcome"] == "fallback"]
     assert len(failed)
-    assert failed["verified"].all()
+    assert verified(failed)
     assert (failed["executed_layers_server"] == 0).all()
     assert failed["edge"].isna().all()
 
@@ -162,10 +163,11 @@ def test_a_server_that_answers_nonsense_leaves_the_answer_right(tmp_path: Path) 
         async with client_of(tmp_path, {"ap0": (holding(), lie)}) as (nodes, _, _edges):
             await nodes.move(ALICE, "ap0")
             await nodes.says(ALICE, Answered, lambda said: said.outcome == "fallback")
+            await compared(nodes, ALICE)
         return nodes
 
     queries = asyncio.run(run()).tables()["queries"]
-    assert queries["verified"].all()
+    assert verified(queries)
 
 
 def test_a_server_that_refuses_the_attachment_leaves_the_client_local(tmp_path: Path) -> None:
@@ -181,12 +183,13 @@ def test_a_server_that_refuses_the_attachment_leaves_the_client_local(tmp_path: 
             nodes.associate(ALICE, "ap2")  # nobody listens there
             await until(lambda: Attach("ap2", "ap2") in master.heard, "the attachment")
             await answered(nodes, 6)
+            await compared(nodes, ALICE)
             assert not any(isinstance(said, Failed) for said in nodes.heard[ALICE])
         return nodes
 
     queries = asyncio.run(run()).tables()["queries"]
     assert set(queries["outcome"]) == {"local"}
-    assert queries["verified"].all()
+    assert verified(queries)
 
 
 def test_a_client_that_moves_on_before_it_offloads_finishes_the_query_itself(

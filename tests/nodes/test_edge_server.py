@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.compute import Computer, Job, Outputs
 from nodes.connection import Connection
-from nodes.control import Compared
 from testbed.protocol import (
     MAGIC,
     MAX_BODY_BYTES,
@@ -133,40 +131,6 @@ def test_a_digest_that_is_a_path_is_refused(tmp_path: Path) -> None:
         assert not list(tmp_path.rglob("outside*"))
 
     in_world(tmp_path, test)
-
-
-def test_comparisons_do_not_queue_up_without_bound(tmp_path: Path) -> None:
-    waiting: list[Job] = []
-    free = asyncio.Event()
-
-    def busy(nodes: World) -> Computer:
-        """A computer whose comparisons wait until they are let go."""
-        computer = nodes.computer("titan-xp")
-        compare = computer.repeat_and_compare
-
-        async def wait_and_compare(job: Job, inputs: Outputs, outputs: Outputs) -> bool:
-            waiting.append(job)
-            await free.wait()
-            return await compare(job, inputs, outputs)
-
-        computer.repeat_and_compare = wait_and_compare  # type: ignore[method-assign]
-        return computer
-
-    def compared(nodes: World) -> int:
-        return sum(isinstance(said, Compared) and said.equal for said in nodes.heard["ap0"])
-
-    async def test(nodes: World, master: Peer) -> None:
-        attached = await upload(nodes)
-        for number in range(40):
-            assert isinstance(await ask(nodes, query=number, verify=True), Answer)
-        assert len(waiting) == 16
-        free.set()
-        await until(lambda: compared(nodes) == 16, "the comparisons")
-        assert isinstance(await ask(nodes, query=40, verify=True), Answer)
-        await until(lambda: compared(nodes) == 17, "one more comparison")
-        attached.abort()
-
-    in_world(tmp_path, test, computer=busy)
 
 
 def test_a_query_that_cannot_be_executed_is_refused_with_its_reason(tmp_path: Path) -> None:

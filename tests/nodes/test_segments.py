@@ -31,7 +31,7 @@ from testbed.protocol import (
     Registered,
 )
 from tests.nodes.lone_edge import ALICE, in_world, upload, whole_query
-from tests.nodes.world import Peer, World, make_setup, until, world
+from tests.nodes.world import Peer, World, compared, make_setup, until, verified, world
 
 #: The client executes the normalisations; the second one stands beside the residual connection.
 AT_CLIENT = (1, 4)
@@ -233,6 +233,8 @@ def test_bytes_of_queries_are_those_of_the_cost_model(tmp_path: Path, mode: Comp
             await nodes.move(ALICE, "ap0")
             await uploaded(nodes, "ap0")
             await answered(nodes, 5)
+            if mode != "profile":
+                await compared(nodes, ALICE)
         return nodes
 
     nodes = asyncio.run(run())
@@ -245,7 +247,7 @@ def test_bytes_of_queries_are_those_of_the_cost_model(tmp_path: Path, mode: Comp
     assert last["bytes_up"] == latency(graph, Costs(nothing_s, nothing_s, 8.0, np.inf), mask)
     assert last["bytes_down"] == latency(graph, Costs(nothing_s, nothing_s, np.inf, 8.0), mask)
     if mode != "profile":
-        assert last["verified"]
+        assert verified(nodes.tables()["queries"])
 
 
 @pytest.mark.parametrize("mode", ["real", "memo"])
@@ -263,12 +265,13 @@ def test_a_client_that_moves_on_computes_itself_what_its_server_kept(
             await nodes.clock.sleep_until(nodes.clock.now_s() + 0.2)
             await nodes.move(ALICE, "ap1")
             await answered(nodes, 1)
+            await compared(nodes, ALICE)
         return nodes
 
     nodes = asyncio.run(run())
     queries = nodes.tables()["queries"]
     assert "fallback" not in set(queries["outcome"])
-    assert queries["verified"].all()
+    assert verified(queries)
     executed = queries["executed_layers_client"] + queries["executed_layers_server"]
     layers = len(nodes.models[ALICE].graph)
     (moved,) = queries[executed > layers].to_dict("records")

@@ -25,6 +25,7 @@ from nodes.connection import Connection, serve
 from nodes.control import (
     Associated,
     Attached,
+    Compared,
     Control,
     ExperimentSide,
     FromNode,
@@ -50,6 +51,7 @@ from testbed.values import AccessPoint
 
 MODEL = "tests.nodes.tiny_model:factory"
 DEADLINE_S = 10.0
+IDLE_DEADLINE_S = 60.0  # for what is done only when nothing else wants the processor
 INTERVAL_S = 0.4
 FAST = Wireless(up_bps=1e9, down_bps=1e9)
 SHARED = Server()
@@ -98,11 +100,27 @@ def make_setup(
     return setup
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
+async def compared(nodes: World, client: str, count: int = 1) -> None:
+    """Wait until a client has repeated as many queries, and all came out as before."""
+
+    def equal() -> list[bool]:
+        return [said.equal for said in nodes.heard[client] if isinstance(said, Compared)]
+
+    await until(lambda: len(equal()) >= count, f"{count} comparisons", IDLE_DEADLINE_S)
+    assert all(equal())
+
+
+def verified(queries: pd.DataFrame) -> bool:
+    """Whether some queries were repeated, and all of those came out as before."""
+    repeated = queries["verified"].dropna()
+    return len(repeated) > 0 and bool(repeated.all())
+
+
+async def until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
     """Wait for something that can only be looked at."""
-    end_s = time.monotonic() + DEADLINE_S
+    end_s = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < end_s, f"waited {DEADLINE_S:g} s in vain for {what}"
+        assert time.monotonic() < end_s, f"waited {deadline_s:g} s in vain for {what}"
         await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,66 @@
+"""What layers give for a client's inputs, computed before the run and shared by all nodes."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from testbed.dnn.graph import INPUT, LayerGraph
+from testbed.dnn.tensors import joined_bytes
+
+Outputs = Mapping[int, memoryview]
+"""The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
+
+_ALWAYS_KEPT_BYTES = 1 << 20  # of one cut
+
+
+class Memo:
+    """True outputs of layers, a file for each client and input, shared by all nodes.
+
+    Those are kept that may have to travel: a cut whose tensors are together larger than the query's
+    input (or 1 MB) hardly ever pays, and is computed when it does.
+    """
+
+    def __init__(self, graph: LayerGraph, folder: Path) -> None:
+        self._folder = folder
+        self._maps: dict[Path, mmap.mmap] = {}
+        most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
+        cuts = (graph.live(before) for before in range(len(graph) + 1))
+        kept = {p for live in cuts if sum(map(graph.bytes_of, live)) <= most_bytes for p in live}
+        self._places: dict[int, slice] = {}
+        offset = 0
+        for producer in sorted(kept):
+            size = graph.bytes_of(producer)
+            self._places[producer] = slice(offset, offset + size)
+            offset += size
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of an input's file."""
+        return max(place.stop for place in self._places.values())
+
+    def keeps(self, producers: Sequence[int]) -> bool:
+        """Whether the outputs of all these producers are kept."""
+        return all(producer in self._places for producer in producers)
+
+    def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
+        """Keep the query's input and outputs of layers, given those of all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(client, input_key).open("wb") as file:
+            for producer in self._places:
+                file.write(joined_bytes(outputs[producer]))
+
+    def read(self, client: str, input_key: int, producers: Sequence[int]) -> Outputs:
+        """Return the outputs of these producers, mapped, not copied."""
+        path = self._path(client, input_key)
+        if path not in self._maps:
+            with path.open("rb") as file:
+                self._maps[path] = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        whole = memoryview(self._maps[path])
+        return {producer: whole[self._places[producer]] for producer in producers}
+
+    def _path(self, client: str, input_key: int) -> Path:
+        return self._folder / f"{client}-{input_key}"
