@@ -11,7 +11,6 @@ import asyncio
 import mmap
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +46,7 @@ class Computer:
         captured: the model's structure, without weights.
         layer_s: the device's time for each layer, (n,) seconds.
         mode: how outputs come about.
-        memo_folder: where `memo` finds them; all who name it take turns at repeating executions.
+        memo: where `memo` finds them; all who have its folder take turns at repeating executions.
     """
 
     def __init__(
@@ -55,17 +54,17 @@ class Computer:
         captured: CapturedModel,
         layer_s: npt.NDArray[np.float64],
         mode: ComputeMode,
-        memo_folder: Path,
+        memo: Memo,
     ) -> None:
         self.graph = captured.graph
         self.mode = mode
         self._captured = captured
         self._elapsed_s = np.concatenate(([0.0], np.cumsum(layer_s)))
-        self._memo = Memo(captured.graph, memo_folder)
+        self._memo = memo
         self._weights: dict[str, dict[int, Weights]] = {}
         self._executors: dict[str, Executor] = {}
         self._pool = ThreadPoolExecutor(1, "compute")
-        self.repetitions = Repetitions(memo_folder / "repeating", self._pool)
+        self.repetitions = Repetitions(memo.folder / "repeating", self._pool)
 
     def duration_s(self, job: Job) -> float:
         """Return the device's time for a job."""

@@ -25,7 +25,7 @@ class Memo:
     """
 
     def __init__(self, graph: LayerGraph, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._maps: dict[Path, mmap.mmap] = {}
         most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
         cuts = (graph.live(before) for before in range(len(graph) + 1))
@@ -48,7 +48,7 @@ class Memo:
 
     def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
         """Keep the query's input and outputs of layers, given those of all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._path(client, input_key).open("wb") as file:
             for producer in self._places:
                 file.write(joined_bytes(outputs[producer]))
@@ -63,4 +63,4 @@ class Memo:
         return {producer: whole[self._places[producer]] for producer in producers}
 
     def _path(self, client: str, input_key: int) -> Path:
-        return self._folder / f"{client}-{input_key}"
+        return self.folder / f"{client}-{input_key}"

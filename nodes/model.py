@@ -12,7 +12,7 @@ import torch
 
 from nodes.compute import Computer
 from nodes.memo import Memo
-from nodes.setup import ComputeMode, NodeSetup
+from nodes.setup import NodeSetup
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.crossings import Crossing
 from testbed.dnn.devices import device_profile
@@ -60,9 +60,9 @@ def structure(setup: NodeSetup) -> CapturedModel:
 
 
 def build_client_model(
-    setup: NodeSetup, client: str, captured: CapturedModel, mode: ComputeMode
+    setup: NodeSetup, client: str, captured: CapturedModel, memo: Memo | None = None
 ) -> None:
-    """Write a client's layers and inputs where it finds them; for memo mode, its true outputs too.
+    """Write a client's layers and inputs where it finds them; its true outputs into a memo.
 
     `captured` is the model's structure. Whatever needs the whole model in memory happens here, in a
     process that ends.
@@ -80,8 +80,7 @@ def build_client_model(
     for key in range(settings.distinct_inputs):
         tensors = _input_like(examples, generator)
         setup.input_file(client, key).write_bytes(joined_bytes(tensors))
-        if mode == "memo":
-            memo = Memo(own.graph, setup.memo_folder)
+        if memo is not None:
             memo.write(client, key, executor.run_all(*tensors))
     setup.weights_file(client).write_bytes(msgspec.json.encode(tuple(weights)))
 

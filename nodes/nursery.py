@@ -47,7 +47,7 @@ from nodes.requests import (
     Reply,
     Request,
 )
-from nodes.setup import ComputeMode, NodeSetup
+from nodes.setup import ComputeMode, NodeSetup, Role
 from testbed.dnn.capture import CapturedModel, capture
 from testbed.dnn.devices import device_profile
 from testbed.dnn.execute import Executor
@@ -80,6 +80,8 @@ class Nursery:
             "client": device_profile(settings.client_device).layer_times(self._captured.graph),
             "edge": device_profile(settings.server_device).layer_times(self._captured.graph),
         }
+        self._memo = Memo(self._captured.graph, setup.memo_folder)
+        self._computers: dict[tuple[Role, ComputeMode], Computer] = {}
         self._warm_up()
 
     def serve(self, channel: socket.socket) -> None:
@@ -102,12 +104,11 @@ class Nursery:
     def _warm_up(self) -> None:
         """Do once what every node does first: its pages are then shared, not each node's own."""
         graph = self._captured.graph
-        for layer_s in self._layer_s.values():
-            Computer(self._captured, layer_s, "profile", self._setup.memo_folder)
         wireless = self._setup.experiment.wireless
         client_s, server_s = self._layer_s["client"], self._layer_s["edge"]
         costs = Costs(client_s, server_s, wireless.up_bps, wireless.down_bps)
         best_plan(graph, costs, np.ones(len(graph), dtype=bool))
+        assert len(graph.live_bytes) > len(graph)  # which is computed once
         nothing = bytes(graph.bytes_of(INPUT))
         same_tensors(graph, INPUT, nothing, nothing)
         for _ in range(_UNTIL_SPECIALISED):
@@ -116,6 +117,8 @@ class Nursery:
             ctypes.CDLL(None).malloc_trim(0)  # 90 MB that capturing the model took
 
     def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
+        if request.role != "master":
+            self._computer(request.role, request.mode)  # forks of a role share what it begins with
         pid = os.fork()
         if pid == 0:
             channel.close()
@@ -139,7 +142,9 @@ class Nursery:
 
     def _built(self, client: str, mode: ComputeMode) -> Built:
         try:
-            build_client_model(self._setup, client, self._captured, mode)
+            build_client_model(
+                self._setup, client, self._captured, self._memo if mode == "memo" else None
+            )
         except Exception as error:
             _log.exception("the model of %s", client)
             return Built(client, repr(error)[:_MOST_CHARACTERS])
@@ -175,12 +180,18 @@ class Nursery:
             from nodes.master import Master  # and scikit-learn, which no other node needs
 
             return Master(setup, control)
-        layer_s = self._layer_s[request.role]
-        computer = Computer(self._captured, layer_s, request.mode, setup.memo_folder)
+        computer = self._computer(request.role, request.mode)
         if request.role == "edge":
             return EdgeServer(setup, request.name, control, computer)
         model = load_client_model(setup, request.name, computer)
         return Client(setup, request.name, control, computer, model)
+
+    def _computer(self, role: Role, mode: ComputeMode) -> Computer:
+        if (role, mode) not in self._computers:
+            self._computers[role, mode] = Computer(
+                self._captured, self._layer_s[role], mode, self._memo
+            )
+        return self._computers[role, mode]
 
     def _measure(self, executed: bool) -> Measured:
         graph = self._captured.graph
@@ -189,7 +200,7 @@ class Nursery:
             client_s=float(self._layer_s["client"].sum()),
             server_s=float(self._layer_s["edge"].sum()),
             weight_bytes=int(graph.weight_bytes.sum()),
-            memo_bytes=Memo(graph, self._setup.memo_folder).kept_bytes,
+            memo_bytes=self._memo.kept_bytes,
         )
 
     def _pass_s(self) -> float:

@@ -201,7 +201,7 @@ def test_a_client_that_moves_on_before_it_offloads_finishes_the_query_itself(
         device = nodes.computer("odroid-xu4")
         times = np.zeros(len(device.graph))
         times[0] = 0.5
-        return Computer(nodes._captured, times, "real", nodes.setup.memo_folder)
+        return Computer(nodes._captured, times, "real", nodes.memo)
 
     async def run() -> tuple[World, list[AnyMessage]]:
         last = (9, 11)
@@ -229,7 +229,7 @@ def test_a_client_that_cannot_compute_tells_the_experiment(tmp_path: Path) -> No
 
     def broken(nodes: World) -> Computer:
         layer_s = np.zeros(len(nodes._captured.graph))
-        return Broken(nodes._captured, layer_s, "real", nodes.setup.memo_folder)
+        return Broken(nodes._captured, layer_s, "real", nodes.memo)
 
     async def run() -> None:
         async with client_of(tmp_path, {}, broken) as (nodes, _, _edges):

@@ -34,13 +34,14 @@ class Case:
         module, examples = build_model(name, 1)
         self.captured: CapturedModel = capture(module, examples, name)
         self.graph = self.captured.graph
+        self.memo = Memo(self.graph, folder)
         self.executor = Executor(self.captured)
         self.layers = [i for i, size in enumerate(self.graph.weight_bytes.tolist()) if size]
         self.values = self.executor.run_all(*examples)
         self.outputs: Outputs = {p: joined_bytes(tensors) for p, tensors in self.values.items()}
 
     def computer(self, mode: ComputeMode = "real", *, loaded: bool = True) -> Computer:
-        computer = Computer(self.captured, np.full(len(self.graph), 0.5), mode, self.folder)
+        computer = Computer(self.captured, np.full(len(self.graph), 0.5), mode, self.memo)
         for layer in self.layers if loaded else ():
             computer.load("a", layer, bytes(self.executor.layer_weights(layer)))
         return computer
@@ -66,7 +67,7 @@ def jobs(case: Case) -> list[Job]:
 def test_every_range_of_layers_gives_the_true_outputs(case: Case, mode: ComputeMode) -> None:
     async def run() -> None:
         computer = case.computer(mode)
-        Memo(case.graph, case.folder).write("a", 0, case.values)
+        case.memo.write("a", 0, case.values)
         for job in jobs(case):
             found = await computer.execute(job, case.inputs(job))
             assert tuple(found) == computer.outputs_of(job)
@@ -78,7 +79,7 @@ def test_every_range_of_layers_gives_the_true_outputs(case: Case, mode: ComputeM
 
 def test_what_is_too_large_to_keep_is_computed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes.memo, "_ALWAYS_KEPT_BYTES", 0)
-    memo = Memo(case.graph, case.folder)
+    memo = case.memo = Memo(case.graph, case.folder)
     memo.write("a", 0, case.values)
     small = [
         live

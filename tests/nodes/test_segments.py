@@ -74,7 +74,7 @@ async def walker(
         if client_s is not None:
             times = np.zeros(len(nodes._captured.graph))
             times[list(client_s)] = list(client_s.values())
-            computer = Computer(nodes._captured, times, mode, setup.memo_folder)
+            computer = Computer(nodes._captured, times, mode, nodes.memo)
         await nodes.start_client(ALICE, computer)
         nodes.start()
         yield nodes

@@ -26,7 +26,7 @@ MODEL = AcceleratorParameters()
 def slow_server(nodes: World) -> Computer:
     """A server that takes 0.2 s for the whole model."""
     layer_s = np.full(len(nodes._captured.graph), WORK_S / len(nodes._captured.graph))
-    return Computer(nodes._captured, layer_s, "profile", nodes.setup.memo_folder)
+    return Computer(nodes._captured, layer_s, "profile", nodes.memo)
 
 
 async def query_s(nodes: World, client: str) -> float:

@@ -40,6 +40,7 @@ from nodes.control import (
 )
 from nodes.edge import EdgeServer
 from nodes.master import Master
+from nodes.memo import Memo
 from nodes.model import ClientModel, build_client_model, load_client_model, structure
 from nodes.setup import MASTER, ComputeMode, NodeSetup
 from testbed.clock import RunClock
@@ -134,6 +135,7 @@ class World:
         self.clock = RunClock(time.monotonic())
         self.models: dict[str, ClientModel] = {}
         self._captured = structure(setup)
+        self.memo = Memo(self._captured.graph, setup.memo_folder)
         self._sides: dict[str, ExperimentSide] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._listening: list[asyncio.Task[None]] = []
@@ -141,10 +143,12 @@ class World:
 
     def computer(self, device: str) -> Computer:
         layer_s = device_profile(device).layer_times(self._captured.graph)
-        return Computer(self._captured, layer_s, self.mode, self.setup.memo_folder)
+        return Computer(self._captured, layer_s, self.mode, self.memo)
 
     def build_model(self, client: str, computer: Computer) -> ClientModel:
-        build_client_model(self.setup, client, self._captured, self.mode)
+        build_client_model(
+            self.setup, client, self._captured, self.memo if self.mode == "memo" else None
+        )
         self.models[client] = load_client_model(self.setup, client, computer)
         return self.models[client]
 
