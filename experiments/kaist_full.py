@@ -6,8 +6,8 @@
 The 31 test people walk through their busiest ten minutes; an access point with an edge server
 stands in each of the 351 cells that anyone ever visits, and all of them are up. Answers are
 computed before the clock starts (`--compute memo`) and replayed with the devices' timing. The
-report compares the run with the simulation of the same. Few executions are repeated: each leaves
-some 70 MB in the process that makes it.
+report compares the run with the simulation of the same. Few executions are repeated: each takes a
+second or more of a processor that has little time left.
 
 The seed is one that splits the people so that the 31 are in the window throughout; with most others
 one of them leaves it.

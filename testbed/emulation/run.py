@@ -98,6 +98,7 @@ class EmulatedRun:
             stack.enter_context(_ended_by_signals())
             records = stack.enter_context(RecordWriter(self._folder.path, "experiment"))
             machines = stack.enter_context(self._machines())
+            await asyncio.to_thread(machines.connect)
             nursery = SpreadNursery(self._folder.log, machines)
             stack.callback(nursery.close)
             stack.enter_context(OpenVSwitch(self._scratch / "ovs"))
@@ -147,7 +148,7 @@ class EmulatedRun:
                     await nodes.stop(role)
 
     def _machines(self) -> Machines:
-        """Return the machines that have access points; entered, they are connected."""
+        """Return the machines that have access points."""
         self.outcome.machines = Machines(
             parse_all(self._settings.compute.machines),
             [access_point.name for access_point in self._schedule.access_points],
@@ -200,13 +201,14 @@ class EmulatedRun:
         self._progress.phase(line)
 
     async def _start_nodes(
-        self, nursery: Nursery, network: EmulatedNetwork, handovers: Handovers, models: Models
+        self, nursery: SpreadNursery, network: EmulatedNetwork, handovers: Handovers, models: Models
     ) -> Nodes:
         self._progress.phase("starting master, edge servers and clients ...")
         assert self.outcome.compute is not None
         mode = self.outcome.compute.mode
         nodes = Nodes(nursery, mode, lambda said: self._hear(said, handovers))
         await nodes.start("master", {MASTER: network.namespace(MASTER)})
+        await asyncio.to_thread(nursery.prepared)
         edges = {name: network.namespace(name) for name in network.access_points}
         await nodes.start(
             "edge", edges | {name: network.namespace(MASTER) for name in self._distant}

@@ -22,6 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -51,8 +52,8 @@ _log = logging.getLogger(__name__)
 class Machines:
     """The other machines of a run, and which access points they have; a context manager.
 
-    Entered, all are connected and their clocks measured. Left, what was recorded there is brought
-    back and everything there ends.
+    Left, what was recorded there is brought back and everything there ends, also what another
+    thread still waits for.
 
     Args:
         machines: those that take access points, `HERE` among them if this one does.
@@ -76,19 +77,28 @@ class Machines:
         self._log = log
         self._connected: dict[str, RemoteMachine] = {}
         self.placed: dict[str, str] = {}
+        self._closing = ExitStack()
+        self._left = False
+        self._lock = Lock()
 
     def __enter__(self) -> Machines:
-        with ExitStack() as stack:
-            for each in self._named:
-                if each.destination != HERE:
-                    remote = RemoteMachine(each, self.outside, self._folder, self._log)
-                    self._connected[each.destination] = stack.enter_context(remote)
-            shares = {each.destination: self._processors(each) for each in self._named}
-            self.placed = place(self._access_points, shares)
-            for remote in self._connected.values():
-                remote.measure_clock()
-            self._stack = stack.pop_all()
         return self
+
+    def connect(self) -> None:
+        """Connect to all machines, measure their clocks, and give each its access points.
+
+        Raises:
+            EmulationError: one cannot be reached, or is of another version.
+        """
+        for each in self._named:
+            with self._lock:
+                if each.destination != HERE and not self._left:
+                    remote = RemoteMachine(each, self.outside, self._folder, self._log)
+                    self._connected[each.destination] = self._closing.enter_context(remote)
+        shares = {each.destination: self._processors(each) for each in self._named}
+        self.placed = place(self._access_points, shares)
+        for remote in self._connected.values():
+            remote.measure_clock()
 
     def __exit__(
         self,
@@ -97,8 +107,10 @@ class Machines:
         trace: TracebackType | None,
     ) -> None:
         lost: EmulationError | None = None
-        with self._stack:
-            for remote in self._connected.values():
+        with self._lock:
+            self._left = True
+        with self._closing:
+            for remote in self._connected.values() if self.placed else ():
                 try:
                     remote.bring_back()
                 except EmulationError as failure:
@@ -269,10 +281,14 @@ class SpreadNursery(Nursery):
         threads.shutdown(wait=False)
         return super().build_models(mode, clients)
 
+    def prepared(self) -> None:
+        """Wait until nodes can be forked on all machines."""
+        for prepared in self._prepared.values():
+            prepared.result()
+
     def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
         """Fork a node on its machine; return the experiment's end of its channel."""
         machine = self._machines.of(name)
         if machine is None:
             return super().fork(name, role, mode, network)
-        self._prepared[machine].result()
         return machine.launch(name, role, mode)

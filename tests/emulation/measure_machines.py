@@ -40,6 +40,7 @@ def main(cut: str = "") -> None:
     named = parse_all([HERE, *MACHINES])
     machines = Machines(named, ACCESS_POINTS, outside_network(), folder, log)
     with machines, OpenVSwitch(scratch / "ovs"):
+        machines.connect()
         network = SpreadNetwork(find_topology("tree"), ACCESS_POINTS, ("c1",), settings, machines)
         network.start()
         with Controller("shortest_path", network, scratch, log) as controller:

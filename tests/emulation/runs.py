@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from testbed.runfolder import RunFolder
 from tests.emulation.sandboxed import REPOSITORY
@@ -50,3 +52,12 @@ def emulate_in_time(
             return run, printed
         found[attempt] = fidelity["reasons"]
     raise AssertionError(f"late in each of {attempts} runs: {found}")
+
+
+def wait_for(condition: Callable[[], Any], what: str, deadline_s: float) -> Any:
+    """Return the first value of a condition that holds."""
+    end_s = time.monotonic() + deadline_s
+    while not (value := condition()):
+        assert time.monotonic() < end_s, f"waited {deadline_s:g} s in vain for {what}"
+        time.sleep(0.02)
+    return value

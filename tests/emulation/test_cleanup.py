@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from testbed.emulation.sandbox import SCRATCH_ROOT, SCRATCH_VARIABLE
 from testbed.records import read_tables
 from testbed.runfolder import RunFolder
 from tests.emulation.decoys import Decoys
+from tests.emulation.runs import wait_for
 from tests.emulation.sandboxed import REPOSITORY
 
 PYTHON = "/opt/project/.venv/bin/python"
@@ -243,15 +244,6 @@ def test_ctrl_c_keeps_what_was_recorded_and_leaves_nothing(run: Run, decoys: Dec
 
 def call_clean() -> Any:
     return json.loads(_output(sys.executable, "-m", "testbed.cli", "clean", "--json"))
-
-
-def wait_for(condition: Callable[[], Any], what: str, deadline_s: float) -> Any:
-    """Return the first value of a condition that holds."""
-    end_s = time.monotonic() + deadline_s
-    while not (value := condition()):
-        assert time.monotonic() < end_s, f"waited {deadline_s:g} s in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def _first_child(parent: int) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ import pytest
 from testbed.emulation.machines import Machine
 from testbed.emulation.namespaces import network_of
 from testbed.emulation.remote import SSH_VARIABLE, RemoteMachine
-from testbed.errors import EmulationError
+from testbed.errors import EXIT_INTERRUPTED, EmulationError
+from testbed.runfolder import RunFolder
 from tests.emulation.machine_here import SERVER
-from tests.emulation.sandboxed import run_in_sandbox
+from tests.emulation.runs import wait_for
+from tests.emulation.sandboxed import REPOSITORY, run_in_sandbox
 
 pytestmark = [
     pytest.mark.emulation,
@@ -62,3 +66,24 @@ def test_nothing_stays_on_the_machines_when_the_run_is_killed(tmp_path: Path) ->
     found = beside_machines(tmp_path, *_IN_SANDBOX, "tests.emulation.measure_machines", "cut")
     assert found["status"] == -9
     assert found["left"] == {}
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_is_heard_while_a_machine_is_waited_for(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    silent = f"sh -c 'touch {asked}; cat > /dev/null'"
+    environment = {name: value for name, value in os.environ.items() if name != "SUDO_USER"}
+    command = ["experiments/kaist_inception.py", "--machines", "localhost,m9"]
+    run = subprocess.Popen(
+        [sys.executable, *command, "--clients", "1", "--out", str(tmp_path / "run")],
+        cwd=REPOSITORY,
+        env=environment | {SSH_VARIABLE: silent},
+    )
+    try:
+        wait_for(asked.exists, "the run to call the machine", 60)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=30) == EXIT_INTERRUPTED
+    finally:
+        run.kill()
+        run.wait()
+    assert RunFolder(tmp_path / "run").read_json("manifest")["status"] == "interrupted"
