@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+_NAME_CHARACTERS = 100
+
+
 class Experiment(Section, frozen=True, kw_only=True):
     """One run: its settings by section, and the seed that makes it repeatable."""
 
@@ -79,6 +82,7 @@ def from_dict(values: dict[str, Any]) -> Experiment:
     except msgspec.ValidationError as error:
         raise ConfigurationError(_readable(error, values)) from error
     _check_numbers(to_dict(experiment), "")
+    _check_name(experiment.name)
     _check_window(experiment.traces)
     if experiment.migration.keep_probability > experiment.migration.offer_probability:
         raise ConfigurationError(
@@ -87,6 +91,11 @@ def from_dict(values: dict[str, Any]) -> Experiment:
             " offered would be dropped at once"
         )
     return experiment
+
+
+def _check_name(name: str) -> None:
+    if not name or name.startswith(".") or set(name) & set("/\\\0") or len(name) > _NAME_CHARACTERS:
+        raise ConfigurationError(f"name: {name[:_NAME_CHARACTERS]!r} cannot be a folder's name")
 
 
 def _check_window(traces: Traces) -> None:

@@ -99,7 +99,7 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads(path.read_bytes())
         except FileNotFoundError as error:
-            raise TestbedError(f"{path}: not found; is this the folder of a run?") from error
+            raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except ValueError as error:
             raise TestbedError(f"{path}: is no JSON: {error}") from error
         return content
@@ -114,7 +114,7 @@ class RunFolder:
         try:
             return msgspec.json.decode(path.read_bytes(), type=Schedule)
         except FileNotFoundError as error:
-            raise TestbedError(f"{path}: not found; is this the folder of a run?") from error
+            raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except msgspec.DecodeError as error:
             raise TestbedError(f"{path}: is no schedule: {error}") from error
 

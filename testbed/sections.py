@@ -17,6 +17,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
+Distance = Annotated[float, Meta(gt=0, le=1e7)]  # metres on Earth
 
 
 class Traces(Section, frozen=True, kw_only=True):
@@ -213,7 +214,7 @@ class Migration(Section, frozen=True, kw_only=True):
         ),
     ] = "perdnn"
     radius_m: Annotated[
-        Positive, Meta(description="servers this near to the predicted position get layers")
+        Distance, Meta(description="servers this near to the predicted position get layers")
     ] = 50.0
     ttl_intervals: Annotated[int, Meta(ge=1, description="how long offered layers are held")] = 5
     fraction_mb: Annotated[
