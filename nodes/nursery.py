@@ -12,8 +12,6 @@ its control channel as a file descriptor.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -29,6 +27,7 @@ import numpy as np
 import setproctitle
 import torch
 
+from nodes import heap
 from nodes.client import Client
 from nodes.compute import Computer, same_tensors
 from nodes.connection import Connection, serve
@@ -113,8 +112,7 @@ class Nursery:
         same_tensors(graph, INPUT, nothing, nothing)
         for _ in range(_UNTIL_SPECIALISED):
             asyncio.run(_rehearse())
-        with contextlib.suppress(AttributeError):  # a C library that has no such call
-            ctypes.CDLL(None).malloc_trim(0)  # 90 MB that capturing the model took
+        heap.give_back()  # 90 MB that capturing the model took
 
     def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
         if request.role != "master":
@@ -156,6 +154,8 @@ class Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
             enter_network(Path(request.network))
+            if request.mode != "real":
+                heap.keep_no_large_blocks()
             asyncio.run(self._live(request, control))
             status = 0
         except BaseException:
