@@ -154,8 +154,6 @@ class Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
             enter_network(Path(request.network))
-            if request.mode != "real":
-                heap.keep_no_large_blocks()
             asyncio.run(self._live(request, control))
             status = 0
         except BaseException:
@@ -187,6 +185,8 @@ class Nursery:
         return Client(setup, request.name, control, computer, model)
 
     def _computer(self, role: Role, mode: ComputeMode) -> Computer:
+        if mode != "real" and not self._computers:
+            heap.large_blocks_apart()
         if (role, mode) not in self._computers:
             self._computers[role, mode] = Computer(
                 self._captured, self._layer_s[role], mode, self._memo
