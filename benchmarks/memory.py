@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ _LOOK_S = 2.0
 
 def main() -> None:
     """Run, sample, and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and end the run
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -83,4 +83,7 @@ def _turn(file: Path) -> Iterator[None]:
     """Wait until nobody else who names the same file is within; blocks the thread."""
     with file.open("ab") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(opened, fcntl.LOCK_UN)  # a fork may have the file still
