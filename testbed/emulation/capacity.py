@@ -27,8 +27,9 @@ _BACKHAUL_CORES_PER_GBPS = 1.3
 _SENT_ON_SHARE = 0.25
 #: Processor seconds of a query beyond its computing: frames, plans, records, timers.
 _QUERY_CORES = 0.004
-#: Bytes of each kind of node before it holds a model, of each switch port, and of all the rest.
-_EDGE_BYTES, _CLIENT_BYTES, _PORT_BYTES, _REST_BYTES = 9e6, 20e6, 1.5e6, 1.5e9
+#: Bytes of each kind of node beside models, of each switch port, and of all the rest
+#: (`benchmarks/memory.py`).
+_EDGE_BYTES, _CLIENT_BYTES, _PORT_BYTES, _REST_BYTES = 8e6, 20e6, 1.2e6, 0.8e9
 #: What a run may take: times must be kept at the worst moment, and memory must not run out.
 _PROCESSOR_SHARE = 0.85
 _MEMORY_SHARE = 0.95
