@@ -6,13 +6,15 @@
 Each run is experiments/kaist_full.py with all access points, a shorter window and fewer clients.
 Numbers of clients are bisected: at the largest one that is printed the verdict was good, at the
 next one that was tried it was not. With 31 clients, three modes and a minute each that takes about
-half an hour.
+half an hour. The first minute, in which all clients upload at once, is the hardest one: a longer run
+carries more.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.p
 
 def main() -> None:
     """Bisect for each mode, and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,11 +66,12 @@ def largest(most: int, options: tuple[str, ...]) -> dict[str, Any]:
     clients = most
     while bad - good > 1:
         verdict, reasons = verdict_of(clients, options)
-        sys.stderr.write(f"{' '.join(options)}: {clients} clients: {verdict}\n")
+        told = "; ".join([verdict, *reasons])
+        sys.stderr.write(f"{' '.join(options)}: {clients} clients: {told}\n")
         if verdict == "good":
             good = clients
         else:
-            bad, reason = clients, "; ".join([verdict, *reasons])
+            bad, reason = clients, told
         clients = (good + bad) // 2
     return {"clients": good, "not_good": bad if bad <= most else None, "reason": reason}
 
