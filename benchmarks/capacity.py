@@ -6,8 +6,8 @@
 Each run is experiments/kaist_full.py with all access points, a shorter window and fewer clients.
 Numbers of clients are bisected: at the largest one that is printed the verdict was good, at the
 next one that was tried it was not. With 31 clients, three modes and a minute each that takes about
-half an hour. The first minute, in which all clients upload at once, is the hardest one: a longer run
-carries more.
+half an hour. The first minute, in which all clients upload at once, is the hardest one: longer runs
+carry more.
 """
 
 from __future__ import annotations
