@@ -17,7 +17,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
-Distance = Annotated[float, Meta(gt=0, le=1e7)]  # metres on Earth
+Distance = Annotated[float, Meta(gt=0, le=10_000_000)]  # metres on Earth
 
 
 class Traces(Section, frozen=True, kw_only=True):
