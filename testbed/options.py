@@ -244,7 +244,7 @@ def _kind(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.VarTupleType):
         return f"list of {_kind(kind.item_type)}s"
     bounds = [
-        f"{word} {getattr(kind, name):g}"
+        f"{word} {getattr(kind, name):.12g}"
         for name, word in _BOUNDS.items()
         if getattr(kind, name, None) is not None
     ]
