@@ -14,14 +14,14 @@ from testbed.dnn.tensors import joined_bytes
 Outputs = Mapping[int, memoryview]
 """The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
 
-_ALWAYS_KEPT_BYTES = 1 << 20  # of one cut
+_ALWAYS_KEPT_BYTES = 4 << 20  # of one cut; computed during the run, it would be 150 ms late
 
 
 class Memo:
     """True outputs of layers, a file for each client and input, shared by all nodes.
 
     Those are kept that may have to travel: a cut whose tensors are together larger than the query's
-    input (or 1 MB) hardly ever pays, and is computed when it does.
+    input (or 4 MB) hardly ever pays, and is computed when it does.
     """
 
     def __init__(self, graph: LayerGraph, folder: Path) -> None:
