@@ -31,7 +31,7 @@ import psutil
 from testbed.commands.output import print_table
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.py"
-ROLES = ("edge", "client", "master", "nursery", "builder", "verifier")  # of "testbed edge ap12"
+ROLES = ("edge", "client", "master", "nursery", "builder")  # of "testbed edge ap12"
 _LOOK_S = 2.0
 
 
@@ -71,8 +71,11 @@ def sampled(options: list[str], every_s: float) -> Iterator[dict[str, Any]]:
     before_bytes = psutil.virtual_memory().available
     most_bytes = 0
 
+    def taken_bytes() -> int:
+        return before_bytes - psutil.virtual_memory().available
+
     def sample(when: str) -> dict[str, Any]:
-        whole_bytes = before_bytes - psutil.virtual_memory().available
+        whole_bytes = taken_bytes()
         sys.stderr.write(f"{when}: {whole_bytes / 1e6:,.0f} MB\n")
         return {
             "when": when,
@@ -94,8 +97,7 @@ def sampled(options: list[str], every_s: float) -> Iterator[dict[str, Any]]:
                     ready_s = time.monotonic()
                     yield sample("ready")
                     due_s = every_s
-                taken_bytes = before_bytes - psutil.virtual_memory().available
-                most_bytes = max(most_bytes, taken_bytes)
+                most_bytes = max(most_bytes, taken_bytes())
                 if ready_s is not None and time.monotonic() - ready_s >= due_s:
                     yield sample(f"after {due_s:g} s")
                     due_s += every_s

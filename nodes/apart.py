@@ -61,8 +61,9 @@ class Apart:
         """
         with os.fdopen(self._reader, "rb") as reader:
             told = reader.read()
-        _, status = os.waitpid(self._pid, 0)
-        if status:
+        with contextlib.suppress(ChildProcessError):  # this process has its children reaped for it
+            os.waitpid(self._pid, 0)
+        if not told:
             raise EmulationError("what was executed apart has failed; see log.txt")
         outcome = msgspec.msgpack.decode(told, type=Done | Refused)
         if isinstance(outcome, Refused):

@@ -26,6 +26,7 @@ class Memo:
 
     def __init__(self, graph: LayerGraph, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._maps: dict[Path, mmap.mmap] = {}
         most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
         cuts = (graph.live(before) for before in range(len(graph) + 1))
@@ -48,7 +49,6 @@ class Memo:
 
     def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
         """Keep the query's input and outputs of layers, given those of all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self._path(client, input_key).open("wb") as file:
             for producer in self._places:
                 file.write(joined_bytes(outputs[producer]))

@@ -28,6 +28,7 @@ import setproctitle
 import torch
 
 from nodes import heap
+from nodes.apart import Apart
 from nodes.client import Client
 from nodes.compute import Computer, same_tensors
 from nodes.connection import Connection, serve
@@ -204,22 +205,11 @@ class Nursery:
         )
 
     def _pass_s(self) -> float:
-        """Measure in a fork, so that this process stays free of tensor operations."""
-        reader, writer = os.pipe()
-        if os.fork() == 0:
-            try:
-                os.write(writer, str(_pass_s(self._setup)).encode())
-            except BaseException:
-                _log.exception("measuring failed")
-            finally:
-                logging.shutdown()
-                os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as result:
-            measured = result.read()
-        if not measured:
-            raise EmulationError("this machine cannot execute the model; see log.txt")
-        return float(measured)
+        """Measure apart, so that this process stays free of tensor operations."""
+        try:
+            return float(Apart(lambda: str(_pass_s(self._setup)).encode()).returned())
+        except TestbedError as error:
+            raise EmulationError("this machine cannot execute the model; see log.txt") from error
 
 
 async def _rehearse() -> None:

@@ -60,7 +60,6 @@ class Repetitions:
         self._given_up.set()
 
     def _make(self, compare: Callable[[], bool]) -> bool | None:
-        self._turn.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self._turn):
             if self._given_up.is_set():
                 return None
