@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from testbed.dnn.graph import INPUT, LayerGraph
+from testbed.dnn.graph import LayerGraph
 from testbed.dnn.tensors import joined_bytes
 
 Outputs = Mapping[int, memoryview]
 """The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
 
-_ALWAYS_KEPT_BYTES = 4 << 20  # of one cut; computed during the run, it would be 150 ms late
-
 
 class Memo:
     """True outputs of layers, a file for each client and input, shared by all nodes.
 
-    Those are kept that may have to travel: a cut whose tensors are together larger than the query's
-    input (or 4 MB) hardly ever pays, and is computed when it does.
+    Args:
+        graph: the model.
+        folder: of the files; it is made.
+        kept: the layers whose outputs are kept. Others are computed when a query needs them.
     """
 
-    def __init__(self, graph: LayerGraph, folder: Path) -> None:
+    def __init__(self, graph: LayerGraph, folder: Path, kept: Collection[int]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._maps: dict[Path, mmap.mmap] = {}
-        most_bytes = max(graph.bytes_of(INPUT), _ALWAYS_KEPT_BYTES)
-        cuts = (graph.live(before) for before in range(len(graph) + 1))
-        kept = {p for live in cuts if sum(map(graph.bytes_of, live)) <= most_bytes for p in live}
         self._places: dict[int, slice] = {}
         offset = 0
         for producer in sorted(kept):
@@ -48,7 +45,7 @@ class Memo:
         return all(producer in self._places for producer in producers)
 
     def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
-        """Keep the query's input and outputs of layers, given those of all."""
+        """Keep those of a query's outputs that are kept, given those of all layers."""
         with self._path(client, input_key).open("wb") as file:
             for producer in self._places:
                 file.write(joined_bytes(outputs[producer]))

@@ -55,6 +55,7 @@ from testbed.dnn.graph import INPUT
 from testbed.dnn.models import build_model
 from testbed.dnn.partition import Costs
 from testbed.dnn.partitioner import best_plan
+from testbed.dnn.upload_stages import handed_on, upload_stages
 from testbed.emulation.namespaces import enter_network
 from testbed.errors import EmulationError, TestbedError
 
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from nodes.master import Master
 
 _MEASURED_PASSES = 3
+_SLOWDOWNS = (1, 4, 16)  # of servers: plans differ little between
+_MET_SHARE = 0.999  # of an upload's time: 25 MB of outputs of Inception, where all are 42
 _MOST_CHARACTERS = 1000  # of a reason, which has to fit a request
 _UNTIL_SPECIALISED = 10  # calls after which CPython (3.11 on) has rewritten a function in place
 _BUILDERS_YIELD = 15  # in niceness: the network comes up meanwhile
@@ -80,7 +83,7 @@ class Nursery:
             "client": device_profile(settings.client_device).layer_times(self._captured.graph),
             "edge": device_profile(settings.server_device).layer_times(self._captured.graph),
         }
-        self._memo = Memo(self._captured.graph, setup.memo_folder)
+        self._memo = Memo(self._captured.graph, setup.memo_folder, self._met())
         self._computers: dict[tuple[Role, ComputeMode], Computer] = {}
         self._warm_up()
 
@@ -101,13 +104,25 @@ class Nursery:
                 reply = self._measure(request.executed)
             channel.sendall(msgspec.json.encode(reply))
 
+    def _costs(self, slowdown: float = 1.0) -> Costs:
+        wireless = self._setup.experiment.wireless
+        client_s, server_s = self._layer_s["client"], slowdown * self._layer_s["edge"]
+        return Costs(client_s, server_s, wireless.up_bps, wireless.down_bps)
+
+    def _met(self) -> frozenset[int]:
+        """Return the layers whose outputs nearly all queries of an upload, and after it, need."""
+        graph = self._captured.graph
+        met = (
+            stage
+            for slowdown in _SLOWDOWNS
+            for stage in upload_stages(graph, self._costs(slowdown))
+        )
+        return handed_on(graph, met, _MET_SHARE)
+
     def _warm_up(self) -> None:
         """Do once what every node does first: its pages are then shared, not each node's own."""
         graph = self._captured.graph
-        wireless = self._setup.experiment.wireless
-        client_s, server_s = self._layer_s["client"], self._layer_s["edge"]
-        costs = Costs(client_s, server_s, wireless.up_bps, wireless.down_bps)
-        best_plan(graph, costs, np.ones(len(graph), dtype=bool))
+        best_plan(graph, self._costs(), np.ones(len(graph), dtype=bool))
         _ = graph.live_bytes  # computed once
         nothing = bytes(graph.bytes_of(INPUT))
         same_tensors(graph, INPUT, nothing, nothing)

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partition import Costs, Mask
-from testbed.dnn.partitioner import best_plan
-from testbed.dnn.upload_order import available_layers
+from testbed.dnn.upload_stages import stages
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,10 +66,7 @@ def cold_start(
     order = [layer for group in sent for layer in group]
     weights = np.array([0, *(graph.weight_bytes[layer] for layer in order)], dtype=float).cumsum()
     ends_bytes = weights[list(counts)]
-    latency_s = [
-        best_plan(graph, costs, available_layers(graph, order[:count], on_server)).latency_s
-        for count in counts
-    ]
+    latency_s = [stage.plan.latency_s for stage in stages(graph, costs, on_server, sent)]
     queries_s = 1 / (np.array(latency_s) + gap_s)  # in a second, while so much is there
     begins_s = 8 * (ends_bytes - ends_bytes[:, np.newaxis]) / costs.up_bps  # (present, later)
     begins_s = begins_s.clip(0.0, within_s)

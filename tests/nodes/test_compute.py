@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import nodes.compute
-import nodes.memo
 from nodes.compute import Computer, Job, same_tensors, split
 from nodes.memo import Memo, Outputs
 from nodes.setup import ComputeMode
@@ -34,7 +33,7 @@ class Case:
         module, examples = build_model(name, 1)
         self.captured: CapturedModel = capture(module, examples, name)
         self.graph = self.captured.graph
-        self.memo = Memo(self.graph, folder)
+        self.memo = Memo(self.graph, folder, range(len(self.graph)))
         self.executor = Executor(self.captured)
         self.layers = [i for i, size in enumerate(self.graph.weight_bytes.tolist()) if size]
         self.values = self.executor.run_all(*examples)
@@ -77,18 +76,13 @@ def test_every_range_of_layers_gives_the_true_outputs(case: Case, mode: ComputeM
     asyncio.run(run())
 
 
-def test_what_is_too_large_to_keep_is_computed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes.memo, "_ALWAYS_KEPT_BYTES", 0)
-    memo = case.memo = Memo(case.graph, case.folder)
+def test_what_is_not_kept_is_computed(case: Case) -> None:
+    odd = range(1, len(case.graph), 2)
+    memo = case.memo = Memo(case.graph, case.folder, odd)
     memo.write("a", 0, case.values)
-    small = [
-        live
-        for live in (case.graph.live(before) for before in range(len(case.graph) + 1))
-        if sum(len(case.outputs[p]) for p in live) <= len(case.outputs[INPUT])
-    ]
-    kept = [p for p in case.outputs if memo.keeps([p])]
-    assert kept == sorted(set().union(*small)) and len(kept) < len(case.outputs)
-    assert (case.folder / "a-0").stat().st_size == sum(len(case.outputs[p]) for p in kept)
+    assert memo.keeps(odd) and not memo.keeps([0, 1])
+    assert memo.kept_bytes == sum(len(case.outputs[p]) for p in odd)
+    assert (case.folder / "a-0").stat().st_size == memo.kept_bytes
 
     async def run() -> None:
         computer = case.computer("memo")

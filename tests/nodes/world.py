@@ -135,7 +135,8 @@ class World:
         self.clock = RunClock(time.monotonic())
         self.models: dict[str, ClientModel] = {}
         self._captured = structure(setup)
-        self.memo = Memo(self._captured.graph, setup.memo_folder)
+        graph = self._captured.graph
+        self.memo = Memo(graph, setup.memo_folder, range(len(graph)))
         self._sides: dict[str, ExperimentSide] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._listening: list[asyncio.Task[None]] = []
