@@ -72,11 +72,12 @@ def handed_on(graph: LayerGraph, met: Iterable[Stage], share: float) -> frozense
     lacking = {needed: bytes_ for needed, bytes_ in last.items() if bytes_ != inf}
     most_left = (1 - share) * sum(lacking.values())
 
-    def worth(needed: frozenset[int]) -> float:
-        return lacking[needed] / sum(map(graph.bytes_of, needed - taken))
+    def worth(item: tuple[frozenset[int], float]) -> float:
+        needed, bytes_ = item
+        return bytes_ / sum(map(graph.bytes_of, needed - taken))
 
     while True:
         lacking = {needed: bytes_ for needed, bytes_ in lacking.items() if not needed <= taken}
         if sum(lacking.values()) <= most_left:
             return frozenset(taken)
-        taken |= max(lacking, key=worth)
+        taken |= max(lacking.items(), key=worth)[0]
