@@ -29,7 +29,7 @@ _SENT_ON_SHARE = 0.25
 _QUERY_CORES = 0.004
 #: Bytes of each kind of node beside models, of each switch port, and of all the rest
 #: (`benchmarks/memory.py`).
-_EDGE_BYTES, _CLIENT_BYTES, _PORT_BYTES, _REST_BYTES = 8e6, 20e6, 1.2e6, 0.8e9
+_EDGE_BYTES, _CLIENT_BYTES, _PORT_BYTES, _REST_BYTES = 7.5e6, 15e6, 0.6e6, 0.6e9
 #: What a run may take: times must be kept at the worst moment, and memory must not run out.
 _PROCESSOR_SHARE = 0.85
 _MEMORY_SHARE = 0.95

@@ -9,7 +9,7 @@ from testbed.config import Compute, Experiment, Replay
 from testbed.emulation.capacity import Machine, advice, need
 
 INCEPTION = Measured(
-    pass_s=0.08, client_s=2.5, server_s=0.011, weight_bytes=135_000_000, memo_bytes=47_000_000
+    pass_s=0.08, client_s=2.5, server_s=0.011, weight_bytes=135_000_000, memo_bytes=25_000_000
 )
 SMALL = Machine(processors=2, memory_bytes=23e9)
 
@@ -23,7 +23,7 @@ def test_all_of_kaist_fits_two_processors_where_nothing_is_computed() -> None:
     assert enough and fits
     assert line.startswith("estimate: up to 1.")
     assert "use" not in line
-    assert 9e9 < need(settings(), 351, "memo", INCEPTION).memory_bytes < 13e9
+    assert 8e9 < need(settings(), 351, "memo", INCEPTION).memory_bytes < 10e9
 
 
 def test_real_computing_does_not_and_every_way_out_is_one() -> None:
