@@ -62,7 +62,7 @@ class Answering:
         self._kept: dict[str, _Kept] = {}
         self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
 
-    async def answer(self, connection: Connection, query: Query, body: bytes) -> None:
+    async def answer(self, connection: Connection, query: Query, body: memoryview) -> None:
         """Execute a segment and send what it returns, or the reason why that cannot be.
 
         Raises:

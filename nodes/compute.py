@@ -89,7 +89,9 @@ class Computer:
         self._weights.pop(client, None)
         self._executors.pop(client, None)
 
-    def unpack(self, producers: Sequence[int], body: bytes, job: Job) -> dict[int, memoryview]:
+    def unpack(
+        self, producers: Sequence[int], body: bytes | memoryview, job: Job
+    ) -> dict[int, memoryview]:
         """Split a query's body into tensors.
 
         Raises:
@@ -164,7 +166,9 @@ class Computer:
         return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
 
 
-def split(graph: LayerGraph, producers: Sequence[int], body: bytes) -> dict[int, memoryview]:
+def split(
+    graph: LayerGraph, producers: Sequence[int], body: bytes | memoryview
+) -> dict[int, memoryview]:
     """Split raw bytes into the tensors of these producers.
 
     Raises:

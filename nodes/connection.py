@@ -87,7 +87,7 @@ class Connection:
         header_bytes, body_bytes = parse_preamble(preamble)
         return parse_header(await self._exactly(header_bytes)), body_bytes
 
-    async def receive(self, most_body_bytes: int = 0) -> tuple[AnyMessage, bytes] | None:
+    async def receive(self, most_body_bytes: int = 0) -> tuple[AnyMessage, memoryview] | None:
         """Return the next message with its whole body; None when the peer has ended.
 
         Raises:
@@ -99,14 +99,15 @@ class Connection:
         message, body_bytes = head
         return message, await self.whole_body(body_bytes, most_body_bytes)
 
-    async def whole_body(self, body_bytes: int, most_body_bytes: int) -> bytes:
+    async def whole_body(self, body_bytes: int, most_body_bytes: int) -> memoryview:
         """Return the body that follows a head; ProtocolError if it is longer than expected."""
         if body_bytes > most_body_bytes:
             raise ProtocolError(f"a body of {body_bytes} bytes, at most {most_body_bytes} expected")
-        whole = bytearray()
+        whole, count = memoryview(bytearray(body_bytes)), 0
         async for piece in self.body(body_bytes):
-            whole += piece
-        return bytes(whole)
+            whole[count : count + len(piece)] = piece
+            count += len(piece)
+        return whole
 
     async def body(self, body_bytes: int) -> AsyncIterator[memoryview]:
         """Yield a body piece by piece as it arrives; a piece is good until the next.

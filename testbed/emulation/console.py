@@ -7,15 +7,17 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from mininet.cli import CLI
 from mininet.log import setLogLevel
 
 from testbed.emulation.network import EmulatedNetwork
 
+_LOOP_TURNS = 2  # in which the loop hears, and forgets, of signals that came meanwhile
 
-def open_console(network: EmulatedNetwork) -> None:
+
+async def open_console(network: EmulatedNetwork) -> None:
     """Let the user look at the network with Mininet's commands, until `exit` or the input's end.
 
     Nothing else happens meanwhile: the run's clock has not started.
@@ -23,8 +25,9 @@ def open_console(network: EmulatedNetwork) -> None:
     setLogLevel("output")
     # What is typed while a command runs goes to the command; a script's next lines must not
     script = None if sys.stdin.isatty() else "/dev/stdin"
-    with _terminal(), _interrupts():
-        CLI(network.mininet, script=script)
+    with _terminal():
+        async with _interrupts():
+            CLI(network.mininet, script=script)
     setLogLevel("error")
 
 
@@ -44,8 +47,8 @@ def _terminal() -> Iterator[None]:
     yield
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _interrupts() -> AsyncIterator[None]:
     """Let Ctrl-C interrupt a command, not the run."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -55,5 +58,7 @@ def _interrupts() -> Iterator[None]:
     try:
         yield
     finally:
+        for _ in range(_LOOP_TURNS):
+            await asyncio.sleep(0)
         signal.signal(signal.SIGINT, handler)
         loop.add_signal_handler(signal.SIGINT, task.cancel)

@@ -137,7 +137,7 @@ class EmulatedRun:
             stack.callback(nodes.close)
             self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
             if cli:
-                open_console(network)
+                await open_console(network)
             self.outcome.step_late_s = handovers.late_s
             try:
                 await self._replay(nodes, handovers, nursery.processes, machines)

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from testbed.emulation import namespaces
+from testbed.emulation import background, namespaces
 
 #: Folders here are the mount points of runs; only their names are visible outside.
 SCRATCH_ROOT = Path("/run/perdnn-testbed")
@@ -89,6 +89,7 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
         namespaces.mount("tmpfs", scratch, "mode=0700,size=75%")
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each layer held
+        background.take_short_turns()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         ours = {SCRATCH_VARIABLE: str(scratch), _OUTSIDE_VARIABLE: f"/proc/self/fd/{outside}"}
         os.execve(command[0], command, os.environ | ours)

@@ -29,7 +29,7 @@ def test_a_script_is_carried_out_and_then_the_run_begins(tmp_path: Path) -> None
 
 
 @pytest.mark.timeout(200)
-def test_at_a_terminal_commands_are_answered_and_then_the_run_begins(tmp_path: Path) -> None:
+def test_at_a_terminal_commands_are_answered_or_interrupted_and_then_the_run_begins(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = ["setsid", "--ctty", sys.executable, "experiments/kaist_inception.py", *SHORT]
     run = subprocess.Popen(
@@ -41,7 +41,8 @@ def test_at_a_terminal_commands_are_answered_and_then_the_run_begins(tmp_path: P
     )
     os.close(theirs)
     printed = b""
-    lines = iter(SAID.splitlines(keepends=True))
+    lines = iter(["c1 ping -i 0.2 master\n", *SAID.splitlines(keepends=True)])
+    interrupted = False
     try:
         while True:
             try:
@@ -51,6 +52,9 @@ def test_at_a_terminal_commands_are_answered_and_then_the_run_begins(tmp_path: P
             printed += read
             if printed.endswith(b"mininet> "):
                 os.write(ours, next(lines).encode())
+            elif not interrupted and b"bytes from" in printed:
+                interrupted = True
+                os.write(ours, b"\x03")
         assert run.wait(timeout=30) == 0, printed
     finally:
         run.kill()
