@@ -14,43 +14,44 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.full_run import full_run
 from testbed.commands.output import print_table
-from testbed.errors import EXIT_COMPLETE, TestbedError
-from testbed.runfolder import RunFolder
+from testbed.errors import EXIT_COMPLETE
+from testbed.experiment import exit_with
 
-MODES = "real,memo,profile"
-EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.py"
+MODES = ("real", "memo", "profile")
 
 
-def main() -> None:
+def main() -> int:
     """Bisect for each mode, and print."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--modes", default=MODES, help="(default: %(default)s)")
+    made.add_argument("--modes", default=",".join(MODES), help="(default: %(default)s)")
     made.add_argument("--most", type=int, default=31, help="clients (default: %(default)s)")
     made.add_argument("--duration", default="60", help="emulated (default: %(default)s)")
     made.add_argument("--tdf", default="1", help="(default: %(default)s)")
     made.add_argument("--json", action="store_true", help="print rows as JSON")
     given = made.parse_args()
+    modes = given.modes.split(",")
+    if not set(modes) <= set(MODES):
+        made.error(f"--modes {given.modes}: expected some of {', '.join(MODES)}, comma between")
+    if given.most < 1:
+        made.error(f"--most {given.most}: expected at least 1 client")
     rows = []
-    for mode in given.modes.split(","):
+    for mode in modes:
         options = ("--compute", mode, "--duration", given.duration, "--tdf", given.tdf)
         rows.append({"mode": mode} | largest(given.most, options))
     if given.json:
         print(json.dumps(rows, indent=2))
-        return
+        return EXIT_COMPLETE
     print_table(
         ("compute", "most clients", "first not good", "its verdict and reason"),
         [
@@ -58,6 +59,7 @@ def main() -> None:
             for row in rows
         ],
     )
+    return EXIT_COMPLETE
 
 
 def largest(most: int, options: tuple[str, ...]) -> dict[str, Any]:
@@ -78,16 +80,10 @@ def largest(most: int, options: tuple[str, ...]) -> dict[str, Any]:
 
 def verdict_of(clients: int, options: tuple[str, ...]) -> tuple[str, list[str]]:
     """Run once; return the verdict and its reasons."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "run")
-        command = [sys.executable, str(EXPERIMENT), *options, "--clients", str(clients)]
-        command += ["--set", "simulation.beside=false", "--out", str(out)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode != EXIT_COMPLETE:
-            raise TestbedError(f"{' '.join(command)}: {result.stderr[-500:]}")
-        fidelity = RunFolder(out).read_json("fidelity")
+    with full_run(*options, "--clients", str(clients)) as run:
+        fidelity = run.result().read_json("fidelity")
     return fidelity["verdict"], fidelity["reasons"]
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

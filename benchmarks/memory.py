@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import subprocess
+import math
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -28,16 +26,17 @@ if __package__ in (None, ""):
 
 import psutil
 
+from benchmarks.full_run import full_run
 from testbed.commands.output import print_table
+from testbed.errors import EXIT_COMPLETE
+from testbed.experiment import exit_with
 
-EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.py"
 ROLES = ("edge", "client", "master", "nursery", "builder")  # of "testbed edge ap12"
 _LOOK_S = 2.0
 
 
-def main() -> None:
+def main() -> int:
     """Run, sample, and print."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and end the run
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,11 +47,13 @@ def main() -> None:
     made.add_argument("--json", action="store_true", help="print rows as JSON")
     made.add_argument("options", nargs="*", help="of the experiment, after --")
     given = made.parse_args()
-    options = ["--duration", given.duration, "--set", "simulation.beside=false", *given.options]
+    if not _LOOK_S <= given.every < math.inf:
+        made.error(f"--every {given.every:g}: expected at least {_LOOK_S:g} s")
+    options = ["--duration", given.duration, *given.options]
     samples = list(sampled(options, given.every))
     if given.json:
         print(json.dumps(samples, indent=2))
-        return
+        return EXIT_COMPLETE
     for sample in samples:
         print_table(
             ("role", "processes", "PSS, MB", "own, MB", "PSS each, MB"),
@@ -64,6 +65,7 @@ def main() -> None:
         )
         print()
     print(f"at most: {max(sample['most_mb'] for sample in samples):,.0f} MB")
+    return EXIT_COMPLETE
 
 
 def sampled(options: list[str], every_s: float) -> Iterator[dict[str, Any]]:
@@ -84,28 +86,20 @@ def sampled(options: list[str], every_s: float) -> Iterator[dict[str, Any]]:
             "roles": by_role(psutil.Process(run.pid)),
         }
 
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "said").open("w+") as said:
-        command = [sys.executable, str(EXPERIMENT), *options, "--out", str(Path(folder, "run"))]
-        run = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+    with full_run(*options) as run:
         ready_s: float | None = None
         due_s = 0.0
-        try:
-            while run.poll() is None:
-                time.sleep(_LOOK_S)
-                text = Path(said.name).read_text()
-                if ready_s is None and "ready after" in text:
-                    ready_s = time.monotonic()
-                    yield sample("ready")
-                    due_s = every_s
-                most_bytes = max(most_bytes, taken_bytes())
-                if ready_s is not None and time.monotonic() - ready_s >= due_s:
-                    yield sample(f"after {due_s:g} s")
-                    due_s += every_s
-        finally:
-            run.terminate()
-            run.wait()
-        if run.returncode:
-            raise SystemExit(Path(said.name).read_text())
+        while run.goes_on():
+            time.sleep(_LOOK_S)
+            if ready_s is None and "ready after" in run.said():
+                ready_s = time.monotonic()
+                yield sample("ready")
+                due_s = every_s
+            most_bytes = max(most_bytes, taken_bytes())
+            if ready_s is not None and time.monotonic() - ready_s >= due_s:
+                yield sample(f"after {due_s:g} s")
+                due_s += every_s
+        run.result()
 
 
 def by_role(run: psutil.Process) -> dict[str, dict[str, float]]:
@@ -128,4 +122,4 @@ def by_role(run: psutil.Process) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

@@ -29,7 +29,9 @@ def test_a_script_is_carried_out_and_then_the_run_begins(tmp_path: Path) -> None
 
 
 @pytest.mark.timeout(200)
-def test_at_a_terminal_commands_are_answered_or_interrupted_and_then_the_run_begins(tmp_path: Path) -> None:
+def test_at_a_terminal_commands_are_answered_or_interrupted_and_then_the_run_begins(
+    tmp_path: Path,
+) -> None:
     ours, theirs = pty.openpty()
     command = ["setsid", "--ctty", sys.executable, "experiments/kaist_inception.py", *SHORT]
     run = subprocess.Popen(
