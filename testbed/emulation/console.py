@@ -8,13 +8,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from types import FrameType
 
 from mininet.cli import CLI
 from mininet.log import setLogLevel
 
 from testbed.emulation.network import EmulatedNetwork
 
-_LOOP_TURNS = 2  # in which the loop hears, and forgets, of signals that came meanwhile
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_LOOP_TURNS = (
+    2  # in which the loop hears of signals that came meanwhile: it has no SIGINT's handler
+)
+
+
+class _Ended(BaseException):
+    """The run is to end: nothing in Mininet's command line catches this."""
 
 
 async def open_console(network: EmulatedNetwork) -> None:
@@ -27,7 +35,8 @@ async def open_console(network: EmulatedNetwork) -> None:
     script = None if sys.stdin.isatty() else "/dev/stdin"
     with _terminal():
         async with _interrupts():
-            CLI(network.mininet, script=script)
+            with contextlib.suppress(_Ended):
+                CLI(network.mininet, script=script)
     setLogLevel("error")
 
 
@@ -49,16 +58,24 @@ def _terminal() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _interrupts() -> AsyncIterator[None]:
-    """Let Ctrl-C interrupt a command, not the run."""
+    """Let Ctrl-C interrupt a command, not the run; what ends the run ends the command line."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
     loop.remove_signal_handler(signal.SIGINT)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {number: signal.signal(number, _end) for number in _ENDING}
+    handlers[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        for _ in range(_LOOP_TURNS):
-            await asyncio.sleep(0)
-        signal.signal(signal.SIGINT, handler)
-        loop.add_signal_handler(signal.SIGINT, task.cancel)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        try:
+            for _ in range(_LOOP_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            loop.add_signal_handler(signal.SIGINT, task.cancel)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended

@@ -62,6 +62,13 @@ class LazyNode(Node):
             super().terminate()
         self._wanted = False
 
+    def popen(self, *args: Any, **kwargs: Any) -> Popen[bytes]:
+        """Start a process in the node's namespaces."""
+        if self.namespace is not None and not self.inNamespace:  # as Mininet knows switches
+            kwargs = {"mncmd": ["mnexec", "-da", str(self.pid)]} | kwargs
+        process: Popen[bytes] = super().popen(*args, **kwargs)
+        return process
+
     def _start_shell(self) -> None:
         if self.namespace is None:
             super().startShell()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
 _PR_SET_PDEATHSIG = 1
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 
 _THIS_NETWORK = Path("/proc/thread-self/ns/net")
 
@@ -49,6 +53,12 @@ def mount(kind: str, target: Path, options: str = "") -> None:
     """Mount a new file system of this kind ("proc", "sysfs", "tmpfs")."""
     result = _libc.mount(kind.encode(), bytes(target), kind.encode(), 0, options.encode())
     _check(result, f"mount -t {kind} {target}")
+
+
+def loopback_up() -> None:
+    """Set this network namespace's loopback interface up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
 def network_of(pid: int) -> Path:

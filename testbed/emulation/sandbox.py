@@ -84,6 +84,7 @@ def _become_first_process(command: list[str], scratch: Path) -> NoReturn:
         namespaces.unshare(
             namespaces.CLONE_NEWNS | namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC
         )
+        namespaces.loopback_up()
         namespaces.make_mounts_private()
         namespaces.mount("proc", Path("/proc"))
         namespaces.mount("tmpfs", scratch, "mode=0700,size=75%")

@@ -39,6 +39,16 @@ class Switch(LazyNode, OVSSwitch):
     def __init__(self, name: str, **params: Any) -> None:
         settings = {"datapath": "user", "protocols": "OpenFlow13", "failMode": "secure"}
         super().__init__(name, **settings | {"batch": True} | params)
+        self._wanted = True
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
+        """Called by Mininet, which then would set `lo` up: where this switch will not be."""
+
+    def dpctl(self, *args: str) -> str:
+        """Run `ovs-ofctl COMMAND SWITCH ARGUMENTS`; Mininet's command line has it as `dpctl`."""
+        command, *rest = args
+        said: str = self.cmd("ovs-ofctl", "--protocols=OpenFlow13", command, self.name, *rest)
+        return said
 
     @property
     def port_names(self) -> list[str]:

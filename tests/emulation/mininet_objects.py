@@ -6,7 +6,8 @@ import json
 import sys
 from typing import Any
 
-from testbed.emulation.hosts import Host
+from testbed.emulation.hosts import LazyNode
+from testbed.emulation.switches import Switch
 from tests.emulation.small_network import small_network
 
 
@@ -16,6 +17,9 @@ def main(topology: str) -> None:
     with small_network(topology, access_points=2, clients=1) as (network, _):
         net = network.mininet
         found["shells_at_first"] = [node.name for node in net.values() if has_shell(node)]
+        switch = net.switches[0]
+        found["flows"] = switch.dpctl("dump-flows") if isinstance(switch, Switch) else None
+        found["links"] = [link.status() for link in net.links]
         found["address"] = net["ap1"].cmd("ip -o -4 addr show ap1-eth0")
         found["expected"] = network.address("ap1")
         found["interfaces"] = net["ap2"].cmd("ls /sys/class/net").split()
@@ -29,7 +33,7 @@ def main(topology: str) -> None:
 
 
 def has_shell(node: Any) -> bool:
-    return isinstance(node, Host) and node._shell is not None
+    return isinstance(node, LazyNode) and node._shell is not None
 
 
 if __name__ == "__main__":

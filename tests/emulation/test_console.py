@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.errors import EXIT_INTERRUPTED
 from testbed.runfolder import RunFolder
 from tests.emulation.runs import emulate
 from tests.emulation.sandboxed import REPOSITORY
@@ -65,3 +66,27 @@ def test_at_a_terminal_commands_are_answered_or_interrupted_and_then_the_run_beg
     assert b"10.1.0.1/32" in printed
     assert b" 0% packet loss" in printed
     assert RunFolder(tmp_path / "run").read_json("manifest")["status"] == "complete"
+
+
+@pytest.mark.timeout(200)
+def test_who_ends_the_run_ends_a_command_that_never_would(tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "experiments/kaist_inception.py", *SHORT, "--out", str(tmp_path / "run")],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert run.stdin is not None and run.stdout is not None
+        run.stdin.write("c1 ping -i 0.2 master\n")
+        run.stdin.flush()
+        while "bytes from" not in (line := run.stdout.readline()):
+            assert line, "it has ended"
+        run.terminate()
+        assert run.wait(timeout=30) == EXIT_INTERRUPTED
+    finally:
+        run.kill()
+        run.wait()
+    assert RunFolder(tmp_path / "run").read_json("manifest")["status"] == "interrupted"

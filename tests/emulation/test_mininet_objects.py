@@ -17,6 +17,8 @@ def test_nodes_take_commands_and_reach_each_other() -> None:
     assert found["loss_percent"] == 0
     assert found["ends"] == ["c1-wlan0", "10.1.0.1", "02:00:00:01:00:01"]
     assert not found["shell_after"]
+    assert f"nw_dst={found['expected']}" in found["flows"]
+    assert set(found["links"]) == {"(OK OK)"}
 
 
 def test_a_topology_may_have_hosts_links_and_switches_of_mininets_own() -> None:
