@@ -47,7 +47,12 @@ def main() -> None:
     made.add_argument("--json", action="store_true", help="print rows as JSON")
     made.add_argument("--inside", choices=KINDS, help=argparse.SUPPRESS)
     given = made.parse_args()
-    sizes = [int(size) for size in given.sizes.split(",")]
+    try:
+        sizes = [int(size) for size in given.sizes.split(",")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 2 or given.clients < 1:
+        made.error("expected sizes of at least 2, comma between, and at least 1 client")
     if given.inside:
         print(json.dumps(KINDS[given.inside](sizes[0], given.clients)))
         return

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -169,6 +170,7 @@ class Nursery:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
+            multiprocessing.current_process().name = request.name  # in log.txt
             enter_network(Path(request.network))
             asyncio.run(self._live(request, control))
             status = 0

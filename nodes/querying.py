@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ class Querying:
         self._computer = computer
         self._model = model
         self._records = records
+        duration_s = setup.experiment.replay.duration_s
+        self._until_s = math.inf if duration_s == "all" else duration_s
         self._random = random.Random(setup.client_seed(client))
         self._raising: asyncio.Task[None] | None = None
         self._recording: set[asyncio.Task[None]] = set()
@@ -89,7 +92,7 @@ class Querying:
         gap_s = self._settings.model.query_gap_s
         raise_s = self._random.uniform(0, gap_s)
         number = 0
-        while True:
+        while raise_s < self._until_s:  # the run may end a little later
             await self._clock.sleep_until(raise_s)
             await self._query(number)
             number += 1

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Where folders go that nobody names.
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
+_LEAST_BPS, _MOST_BPS = 8e3, 1e12
+
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn:
     """Run an experiment from the command line; ends the process with the documented status."""
@@ -83,6 +85,8 @@ def run(experiment: Experiment, out: Path | None, *, cli: bool = False) -> int:
     """
     if cli and experiment.engine == "simulate":
         raise ConfigurationError("--cli: only an emulation has a network to look at")
+    if experiment.compute.machines and experiment.engine == "simulate":
+        raise ConfigurationError("compute.machines: only an emulation is spread over machines")
     check(experiment, out)
     movement = _movement(experiment)
     if experiment.engine == "simulate":
@@ -218,6 +222,8 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "replay.duration_s: an emulation needs a window; give its length, such as 300 or 5min"
         )
+    if experiment.engine == "emulate":
+        _check_rates(experiment)
     if experiment.engine == "simulate" and experiment.wireless.association != "nearest":
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
@@ -238,6 +244,22 @@ def _check_engine(experiment: Experiment) -> None:
             "backhaul.controller: the simulator knows the paths of shortest_path alone; set"
             " simulation.backhaul=unlimited, or emulate"
         )
+
+
+def _check_rates(experiment: Experiment) -> None:
+    """What is shaped has whole bits a second, and the kernel counts them in 64 bits."""
+    wireless, tdf = experiment.wireless, experiment.compute.tdf
+    rates_bps = {
+        "wireless.up_bps": wireless.up_bps,
+        "wireless.down_bps": wireless.down_bps,
+        "backhaul.link_bps": experiment.backhaul.link_bps,
+    }
+    for name, rate_bps in rates_bps.items():
+        if rate_bps is not None and not _LEAST_BPS <= rate_bps / tdf <= _MOST_BPS:
+            raise ConfigurationError(
+                f"{name}: {rate_bps:g} bit/s, at compute.tdf {tdf:g}, cannot be shaped; from"
+                f" {_LEAST_BPS:g} to {_MOST_BPS:g} bit/s of wall time can"
+            )
 
 
 def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from testbed.errors import ConfigurationError, TestbedError
+from testbed.errors import ConfigurationError
 from testbed.values import Schedule
 
 DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "agreement")
@@ -94,14 +94,16 @@ class RunFolder:
         return self._document(document).exists()
 
     def read_json(self, document: str) -> dict[str, Any]:
-        """Return one of DOCUMENTS; TestbedError if it is not there or no JSON."""
+        """Return one of DOCUMENTS; ConfigurationError if it is not there or no JSON object."""
         path = self._document(document)
         try:
             content: dict[str, Any] = json.loads(path.read_bytes())
         except FileNotFoundError as error:
             raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except ValueError as error:
-            raise TestbedError(f"{path}: is no JSON: {error}") from error
+            raise ConfigurationError(f"{path}: is no JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"{path}: is no JSON object")
         return content
 
     def write_schedule(self, schedule: Schedule) -> None:
@@ -109,14 +111,14 @@ class RunFolder:
         self._write("schedule", msgspec.json.format(msgspec.json.encode(schedule), indent=1))
 
     def read_schedule(self) -> Schedule:
-        """Return schedule.json; TestbedError if it is not there or no schedule."""
+        """Return schedule.json; ConfigurationError if it is not there or no schedule."""
         path = self._document("schedule")
         try:
             return msgspec.json.decode(path.read_bytes(), type=Schedule)
         except FileNotFoundError as error:
             raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except msgspec.DecodeError as error:
-            raise TestbedError(f"{path}: is no schedule: {error}") from error
+            raise ConfigurationError(f"{path}: is no schedule: {error}") from error
 
     def _document(self, document: str) -> Path:
         if document not in DOCUMENTS:

@@ -2,102 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import sys
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from testbed.analysis.summary import lines
-from testbed.config import Experiment, from_dict
-from testbed.emulation.agreement import compare_with_simulator
-from testbed.emulation.conclude import conclude, give_to_user
-from testbed.emulation.manifest import describe
-from testbed.emulation.outcome import manifest_of
-from testbed.emulation.run import EmulatedRun
-from testbed.emulation.sandbox import scratch_folder
-from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
-from testbed.manifest import now
-from testbed.movement import load_people
-from testbed.runfolder import RunFolder
-
-_log = logging.getLogger(__name__)
-
-
-def main(run_folder: str, *options: str) -> int:
-    """Emulate the experiment that a run folder describes; return the exit status."""
-    folder = RunFolder(Path(run_folder))
-    logging.basicConfig(
-        filename=folder.log,
-        format="%(asctime)s %(name)s %(levelname)s %(message)s",
-        level=logging.INFO,
-    )
-    console = Console(stderr=True)
-    settings = from_dict(folder.read_json("config"))
-    described = describe(settings)
-    folder.write_json("manifest", described)
-    try:
-        return _run(settings, described, folder, console, cli="--cli" in options)
-    finally:
-        give_to_user(folder.path)
-
-
-def _run(
-    settings: Experiment,
-    described: dict[str, Any],
-    folder: RunFolder,
-    console: Console,
-    *,
-    cli: bool,
-) -> int:
-    schedule = folder.read_schedule()
-    described["traces"] = schedule.source
-    training, _ = load_people(settings).split(settings)
-    run = EmulatedRun(settings, schedule, training, folder, scratch_folder(), console)
-    try:
-        asyncio.run(run.run(cli=cli))
-        described["status"], status = "complete", EXIT_COMPLETE
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        described["status"], status = "interrupted", EXIT_INTERRUPTED
-        console.print("interrupted; keeping what was recorded", highlight=False)
-    except TestbedError as error:
-        described |= {"status": "failed", "reason": str(error)}
-        status = error.exit_status
-        console.print(f"[red]failed:[/red] {error}", highlight=False)
-    except Exception as error:
-        described |= {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
-        status = 1
-        _log.exception("the run failed")
-        console.print(f"[red]failed:[/red] see {folder.log}", highlight=False)
-    described |= manifest_of(run.outcome)
-    described["end"] = now()
-    folder.write_json("manifest", described)
-    if run.outcome.origin_unix_s:
-        try:
-            _report(folder, run, settings, console)
-        except KeyboardInterrupt:
-            console.print(f"interrupted; `testbed report {folder.path}` writes the report")
-            return EXIT_INTERRUPTED
-    return status
-
-
-def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:
-    summary = conclude(folder, run.outcome)
-    reasons = folder.read_json("fidelity")["reasons"]
-    for line in lines(summary, reasons, folder.path):
-        console.print(line, highlight=False, soft_wrap=True)
-    if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
-        console.print("simulating the same ...", highlight=False)
-        try:
-            said = compare_with_simulator(folder, settings)
-        except TestbedError as error:
-            said = f"not compared with the simulator: {error}"
-        except KeyboardInterrupt:
-            said = "not compared with the simulator: interrupted"
-        console.print(said, highlight=False, soft_wrap=True)
-
+from testbed.errors import EXIT_INTERRUPTED
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        from testbed.emulation.emulate import emulate  # takes a second, in which Ctrl-C is heard
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(emulate(*sys.argv[1:]))

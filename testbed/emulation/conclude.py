@@ -40,6 +40,7 @@ def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
         shared = settings.wireless.airtime == "shared"  # a link's ideal rate depends on the others
         evidence = Evidence(
             step_late_s=outcome.step_late_s,
+            moved_late_s=outcome.moved_late_s,
             compute_late_s=queries["late_s"].tolist(),
             rate_shares=[]
             if shared

@@ -58,7 +58,8 @@ class Handovers:
         self._numbers = count(len(schedule.handovers))  # of those that the schedule has not
         self.association = Association(wireless, schedule.access_points)
         self._rows: dict[int, dict[str, Any]] = {}
-        self.late_s: list[float] = []
+        self.step_late_s: list[float] = []
+        self.moved_late_s: list[float] = []  # by what moving takes here, and in no real network
         self.done = 0
 
     async def place_clients(self) -> None:
@@ -75,7 +76,7 @@ class Handovers:
             for number, item in enumerate(self._schedule.handovers)
         }
         for step_s in sorted({fix.time_s for fix in fixes}):
-            self.late_s.append(await clock.sleep_until(step_s))
+            self.step_late_s.append(await clock.sleep_until(step_s))
             await asyncio.gather(
                 *(
                     self._step(fix, handovers.get((fix.client, step_s)), nodes, clock)
@@ -119,7 +120,9 @@ class Handovers:
         if handover.from_ap is not None and self._association_delay_s:
             await self._in_thread(self._network.air.dissociate, handover.client)
             await clock.sleep_until(clock.now_s() + self._association_delay_s)
+        due_s = clock.now_s()
         moved_s, routed_s = await self._move(handover)
+        self.moved_late_s.append(clock.at(routed_s) - due_s)
         self._rows[number] = {
             "client": handover.client,
             "from_ap": handover.from_ap,

@@ -31,10 +31,13 @@ class Machine:
             ConfigurationError: it is none of these.
         """
         destination, colon, folder = text.partition(":")
-        if not destination or destination.startswith("-") or " " in destination:
+        user, at, host = destination.rpartition("@")
+        if not host or (at and not user) or destination.startswith("-") or " " in destination:
             raise ConfigurationError(f"machine {text!r}: expected host, user@host or host:/folder")
         if colon and not folder.startswith("/"):
             raise ConfigurationError(f"machine {text!r}: the folder has to begin with /")
+        if colon and destination == HERE:
+            raise ConfigurationError(f"machine {text!r}: here the folder is the one you run in")
         return cls(destination, Path(folder) if folder else _REPOSITORY)
 
     @property

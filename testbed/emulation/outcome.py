@@ -29,6 +29,7 @@ class Outcome:
     capture: Capture | None = None
     counters: Counters | None = None  # the switches' own, at the end
     step_late_s: list[float] = field(default_factory=list)
+    moved_late_s: list[float] = field(default_factory=list)
     readings: Readings = field(default_factory=Readings)
     delay: Delay | None = None
     machines: Machines | None = None

@@ -62,5 +62,5 @@ class Progress:
         return (
             f"{now_s:6.1f} of {self._duration_s:g} s | {counts.queries} queries | "
             f"{counts.handovers} handovers, {counts.hits} hits | "
-            f"{counts.migrated_bytes * 8 / 1e6:,.0f} Mbit migrated | {left_s:.0f} s left"
+            f"{counts.migrated_bytes * 8 / 1e6:,.0f} Mbit migrated | {left_s:.0f} s to wait"
         )

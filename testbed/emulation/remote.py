@@ -68,6 +68,7 @@ _REPLY_S = 60.0
 _PREPARE_S = 600.0
 _END_S = 10.0
 _EXCHANGES = 50
+_MOST_SAID_BYTES = 1 << 16
 
 
 class RemoteMachine:
@@ -92,6 +93,7 @@ class RemoteMachine:
         self._hello: Future[Hello] = Future()
         self.clocks: list[ClockOffset] = []  # measured at the beginning and at the end
         command = ssh_command(machine)
+        self._said_from = log.stat().st_size if log.exists() else 0
         try:
             with inside_network(outside), log.open("ab") as said:
                 self._process = subprocess.Popen(
@@ -215,17 +217,29 @@ class RemoteMachine:
         return reply
 
     def _listen(self) -> None:
-        reason = "has ended the connection; see log.txt"
+        reason = "has ended the connection"
         try:
             while (message := read_here(self._stdout)) is not None:
                 self._take(message)
         except (OSError, ProtocolError) as error:
             reason = f"cannot be heard: {error}"
+        else:
+            if not self._hello.done():
+                reason = f"cannot be reached: {self._last_said() or 'see log.txt'}"
         waiting: list[Future[Any]] = [self._hello, *list(self._waiting.values())]
         for future in waiting:
             if not future.done():
                 future.set_exception(self._error(reason))
         self._relay.close()
+
+    def _last_said(self) -> str:
+        """What `ssh` said last of why it ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+        with self._log.open("rb") as log:
+            log.seek(self._said_from)
+            lines = log.read(_MOST_SAID_BYTES).decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Said):

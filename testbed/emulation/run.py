@@ -138,7 +138,8 @@ class EmulatedRun:
             self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
             if cli:
                 await open_console(network)
-            self.outcome.step_late_s = handovers.late_s
+            self.outcome.step_late_s = handovers.step_late_s
+            self.outcome.moved_late_s = handovers.moved_late_s
             try:
                 await self._replay(nodes, handovers, nursery.processes, machines)
                 self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
@@ -197,7 +198,7 @@ class EmulatedRun:
         line, _, fits = advice(settings, access_points, mode, measured, here)
         if not fits and not settings.compute.machines:  # those have memory of their own
             raise MachineError(line)
-        self.outcome.estimate = line
+        self.outcome.estimate = line.removeprefix("estimate: ")
         self._progress.phase(line)
 
     async def _start_nodes(

@@ -72,6 +72,9 @@ def _launch_on(scratch: Path, command: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL:
+        said = "killed, perhaps for want of memory; `testbed report` makes of a run what it left"
+        print(said, file=sys.stderr)  # noqa: T201
     return code if code >= 0 else 128 - code
 
 

@@ -21,6 +21,7 @@ from testbed.emulation.monitor import Readings, Sent
 
 GOOD: dict[str, Any] = {
     "step_late_s": [0.001] * 20,
+    "moved_late_s": [0.3] * 30,
     "compute_late_s": [0.0] * 500,
     "rate_shares": [0.99] * 40,
     "readings": Readings(run_queue_delay_s=[0.0001] * 900, cpu_busy_share=[0.5, 0.7]),
@@ -65,6 +66,18 @@ def test_lateness_decides_the_verdict(what: str, late_s: float, verdict: str) ->
     assert len(found["reasons"]) == (verdict != "good")
     if verdict != "good":
         assert f"{late_s * 1e3:.1f} ms late" in found["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("late_s", "verdict"), [(1.0, "good"), (1.4, "degraded"), (5.0, "degraded"), (5.1, "invalid")]
+)
+def test_late_handovers_decide_the_verdict(late_s: float, verdict: str) -> None:
+    found = judged(moved_late_s=[0.02] * 9 + [late_s] * 3)
+    assert found["verdict"] == verdict
+    assert [reason.partition(":")[0] for reason in found["reasons"]] == (
+        [] if verdict == "good" else ["handovers"]
+    )
+    assert found["moved_late_s"]["max"] == late_s
 
 
 @pytest.mark.parametrize(
