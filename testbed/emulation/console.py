@@ -16,9 +16,8 @@ from mininet.log import setLogLevel
 from testbed.emulation.network import EmulatedNetwork
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_LOOP_TURNS = (
-    2  # in which the loop hears of signals that came meanwhile: it has no SIGINT's handler
-)
+#: In which the loop hears of the signals that came meanwhile, and has no handler for SIGINT's.
+_LOOP_TURNS = 2
 
 
 class _Ended(BaseException):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from testbed.analysis.summary import lines
 from testbed.config import Experiment, from_dict
@@ -41,7 +42,7 @@ def emulate(run_folder: str, *options: str) -> int:
     try:
         return _run(settings, described, folder, console, cli="--cli" in options)
     except (OSError, TestbedError) as error:  # in writing what comes after the run
-        console.print(f"[red]failed:[/red] {error}; recorded: {folder.path}", highlight=False)
+        _tell_failure(console, f"{error}; recorded: {folder.path}")
         return error.exit_status if isinstance(error, TestbedError) else 1
     finally:
         give_to_user(folder.path)
@@ -68,12 +69,12 @@ def _run(
     except TestbedError as error:
         described |= {"status": "failed", "reason": str(error)}
         status = error.exit_status
-        console.print(f"[red]failed:[/red] {error}", highlight=False)
+        _tell_failure(console, str(error))
     except Exception as error:
         described |= {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
         status = 1
         _log.exception("the run failed")
-        console.print(f"[red]failed:[/red] see {folder.log}", highlight=False)
+        _tell_failure(console, f"see {folder.log}")
     described |= manifest_of(run.outcome)
     described["end"] = now()
     folder.write_json("manifest", described)
@@ -84,6 +85,10 @@ def _run(
             console.print(f"interrupted; `testbed report {folder.path}` writes the report")
             return EXIT_INTERRUPTED
     return status
+
+
+def _tell_failure(console: Console, reason: str) -> None:
+    console.print(f"[red]failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
 
 
 def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:

@@ -57,7 +57,7 @@ def test_a_machine_that_does_not_answer_is_named(
     monkeypatch.setenv(SSH_VARIABLE, "sh -c 'echo no route >&2' ")
     monkeypatch.delenv("SUDO_USER", raising=False)
     machine = RemoteMachine(Machine.parse("m9"), network_of(os.getpid()), tmp_path, log)
-    with machine, pytest.raises(EmulationError, match=r"m9 .*log\.txt"):
+    with machine, pytest.raises(EmulationError, match="m9 cannot be reached: no route"):
         assert machine.hello
     assert "no route" in log.read_text()
 
