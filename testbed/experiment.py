@@ -95,6 +95,7 @@ def run(experiment: Experiment, out: Path | None, *, cli: bool = False) -> int:
         folder = _begin(experiment, out, movement)
         links = _links(experiment, movement)
         return execute(experiment, movement, folder, links, Console(stderr=True))
+    _check_rates(experiment)
     if not machine_fit():
         return EXIT_MACHINE_UNFIT
     from testbed.emulation import sandbox
@@ -222,8 +223,6 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "replay.duration_s: an emulation needs a window; give its length, such as 300 or 5min"
         )
-    if experiment.engine == "emulate":
-        _check_rates(experiment)
     if experiment.engine == "simulate" and experiment.wireless.association != "nearest":
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
