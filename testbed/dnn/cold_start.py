@@ -63,10 +63,9 @@ def cold_start(
     """
     sent = [tuple(group) for group in groups]
     counts = tuple(accumulate(map(len, sent), initial=0))
-    order = [layer for group in sent for layer in group]
-    weights = np.array([0, *(graph.weight_bytes[layer] for layer in order)], dtype=float).cumsum()
-    ends_bytes = weights[list(counts)]
-    latency_s = [stage.plan.latency_s for stage in stages(graph, costs, on_server, sent)]
+    met = list(stages(graph, costs, on_server, sent))
+    ends_bytes = np.cumsum([0.0, *(stage.lasts_bytes for stage in met[:-1])])
+    latency_s = [stage.plan.latency_s for stage in met]
     queries_s = 1 / (np.array(latency_s) + gap_s)  # in a second, while so much is there
     begins_s = 8 * (ends_bytes - ends_bytes[:, np.newaxis]) / costs.up_bps  # (present, later)
     begins_s = begins_s.clip(0.0, within_s)

@@ -13,15 +13,10 @@ from testbed.runfolder import RunFolder
 from tests.emulation.sandboxed import REPOSITORY
 
 
-def emulate(
-    folder: Path, *options: str, timeout_s: float, said: str = "", launch: Sequence[str] = ()
-) -> tuple[RunFolder, str]:
-    """Run experiments/kaist_inception.py to its end; return its folder and what it printed.
-
-    `said` is what the user types.
-    """
+def start(folder: Path, *options: str, launch: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start experiments/kaist_inception.py; what is typed and printed goes through pipes."""
     command = [sys.executable, "experiments/kaist_inception.py", *options, "--out", str(folder)]
-    launcher = subprocess.Popen(
+    return subprocess.Popen(
         [*launch, *command],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
@@ -29,6 +24,16 @@ def emulate(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def emulate(
+    folder: Path, *options: str, timeout_s: float, said: str = "", launch: Sequence[str] = ()
+) -> tuple[RunFolder, str]:
+    """Run experiments/kaist_inception.py to its end; return its folder and what it printed.
+
+    `said` is what the user types.
+    """
+    launcher = start(folder, *options, launch=launch)
     try:
         printed, _ = launcher.communicate(said, timeout=timeout_s)
     finally:

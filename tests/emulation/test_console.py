@@ -12,7 +12,7 @@ import pytest
 
 from testbed.errors import EXIT_INTERRUPTED
 from testbed.runfolder import RunFolder
-from tests.emulation.runs import emulate
+from tests.emulation.runs import emulate, start
 from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = pytest.mark.emulation
@@ -70,14 +70,7 @@ def test_at_a_terminal_commands_are_answered_or_interrupted_and_then_the_run_beg
 
 @pytest.mark.timeout(200)
 def test_who_ends_the_run_ends_a_command_that_never_would(tmp_path: Path) -> None:
-    run = subprocess.Popen(
-        [sys.executable, "experiments/kaist_inception.py", *SHORT, "--out", str(tmp_path / "run")],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    run = start(tmp_path / "run", *SHORT)
     try:
         assert run.stdin is not None and run.stdout is not None
         run.stdin.write("c1 ping -i 0.2 master\n")
