@@ -47,8 +47,9 @@ class MoveRequest(msgspec.Struct, frozen=True, tag="move", forbid_unknown_fields
 
 
 class CountersRequest(msgspec.Struct, frozen=True, tag="counters", forbid_unknown_fields=True):
-    """Read the counters of every switch."""
+    """Read the counters of every switch's ports, with `flows` those of its routes too."""
 
+    flows: bool = False
     deadline_s: float = DEADLINE_S
 
 
@@ -85,11 +86,21 @@ class PortCounters(msgspec.Struct, frozen=True):
     tx_dropped: int
 
 
+class FlowCounters(msgspec.Struct, frozen=True):
+    """What a switch's route to an address has carried since it was installed."""
+
+    switch: str
+    address: str
+    packets: int
+    bytes: int
+
+
 class Counters(msgspec.Struct, frozen=True, tag="counted"):
     """All ports in the network, and by switch the packets dropped since no route matched them."""
 
     ports: tuple[PortCounters, ...]
     missed_packets: dict[str, int]
+    flows: tuple[FlowCounters, ...] = ()
 
 
 class ErrorReply(msgspec.Struct, frozen=True, tag="error"):
@@ -145,9 +156,9 @@ class Northbound:
         """Route a client to its access point; returns when all switches have confirmed it."""
         return self._ask(MoveRequest(client, access_point), MoveResult)
 
-    def counters(self) -> Counters:
-        """Return the counters of every switch's ports, as they are now."""
-        return self._ask(CountersRequest(), Counters)
+    def counters(self, *, flows: bool = False) -> Counters:
+        """Return the counters of every switch's ports, and of its routes, as they are now."""
+        return self._ask(CountersRequest(flows), Counters)
 
     def close(self) -> None:
         """End the connection; the controller goes on."""

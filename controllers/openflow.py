@@ -62,6 +62,22 @@ class Switch:
             )
         )
 
+    def flow_counters(self) -> Future[Any]:
+        """Ask for the list of every route's OFPFlowStats."""
+        ofproto = self.datapath.ofproto
+        return self._request(
+            self.datapath.ofproto_parser.OFPFlowStatsRequest(
+                self.datapath,
+                0,
+                ofproto.OFPTT_ALL,
+                ofproto.OFPP_ANY,
+                ofproto.OFPG_ANY,
+                0,  # the routes' cookie
+                2**64 - 1,
+                self.datapath.ofproto_parser.OFPMatch(),
+            )
+        )
+
     def missed_packets(self) -> Future[Any]:
         """Ask for the OFPAggregateStats of the table-miss entry."""
         ofproto = self.datapath.ofproto

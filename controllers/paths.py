@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from controllers.routes import FlowAction, Host, Link, Network, flow_tables, neighbours
@@ -29,6 +30,24 @@ def topology_rate_bps(details: Mapping[str, Any]) -> float:
     return float(details.get("bw") or _DEFAULT_MBPS) * 1e6
 
 
+def link_rate_bps(
+    ends: Iterable[str],
+    details: Mapping[str, Any],
+    link_bps: float | None = None,
+    host_bps: Mapping[str, float] = MappingProxyType({}),
+) -> float:
+    """Return a link's rate: its host's own, else that of all links, else the topology's.
+
+    Args:
+        ends: names of the nodes at its ends.
+        details: what the topology says of it.
+        link_bps: rate of every link, if they have one.
+        host_bps: rates of hosts' links that differ, by host.
+    """
+    own = [host_bps[end] for end in ends if end in host_bps]
+    return min(own) if own else link_bps or topology_rate_bps(details)
+
+
 class Paths:
     """The paths between hosts, each a tuple of directed links.
 
@@ -36,19 +55,26 @@ class Paths:
         topo: with links that may have a `bw` in Mbit/s.
         hosts: between which paths are asked, in the order by which they are numbered.
         link_bps: rate of every link; None: the topology's own.
+        host_bps: rates of hosts' links that differ, by host.
 
     Attributes:
         rates_bps: rate of each directed link.
     """
 
-    def __init__(self, topo: Topology, hosts: Sequence[str], link_bps: float | None = None) -> None:
+    def __init__(
+        self,
+        topo: Topology,
+        hosts: Sequence[str],
+        link_bps: float | None = None,
+        host_bps: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._hosts = tuple(hosts)
         self._number: dict[tuple[str, int], int] = {}  # by the node and port that it leaves
         self.rates_bps: list[float] = []
         switches = {name: _dpid(name, place) for place, name in enumerate(topo.switches(), 1)}
         links, found = [], {}
         for a, b, details in topo.links(withInfo=True):
-            rate_bps = link_bps or topology_rate_bps(details)
+            rate_bps = link_rate_bps((a, b), details, link_bps, host_bps)
             ports = {details["node1"]: details["port1"], details["node2"]: details["port2"]}
             for node, port in ports.items():
                 self._number[node, port] = len(self.rates_bps)

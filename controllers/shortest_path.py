@@ -35,6 +35,7 @@ from controllers.framework import (
 from controllers.northbound import (
     Counters,
     CountersRequest,
+    FlowCounters,
     MoveRequest,
     MoveResult,
     PortCounters,
@@ -132,6 +133,7 @@ class ShortestPath(Application):
             switches = [self._connected(dpid) for dpid in self._names]
             neighbours = routes.neighbours(self._network)
         asked = [(switch, switch.port_counters(), switch.missed_packets()) for switch in switches]
+        asked_flows = [(switch, switch.flow_counters()) for switch in switches if request.flows]
         ports: list[PortCounters] = []
         missed: dict[str, int] = {}
         for switch, port_counters, missed_packets in asked:
@@ -139,7 +141,12 @@ class ShortestPath(Application):
                 switch.name, neighbours[switch.name], _await(switch, port_counters, give_up_s)
             )
             missed[switch.name] = _await(switch, missed_packets, give_up_s).packet_count
-        return Counters(tuple(ports), missed)
+        flows = [
+            FlowCounters(switch.name, flow.match["ipv4_dst"], flow.packet_count, flow.byte_count)
+            for switch, flow_counters in asked_flows
+            for flow in _await(switch, flow_counters, give_up_s)
+        ]
+        return Counters(tuple(ports), missed, tuple(flows))
 
     def _connected(self, dpid: int) -> Switch:
         if dpid not in self._switches:
@@ -182,6 +189,7 @@ class ShortestPath(Application):
         [
             ofp_event.EventOFPBarrierReply,
             ofp_event.EventOFPPortStatsReply,
+            ofp_event.EventOFPFlowStatsReply,
             ofp_event.EventOFPAggregateStatsReply,
         ],
         MAIN_DISPATCHER,

@@ -14,7 +14,7 @@ from _delivery import Row, gather, say
 from _mobility import Movements, add_interval, parser
 from msgspec.structs import replace
 
-from testbed.analysis.backhaul import peaks, share_under
+from testbed.analysis.crowding import peaks, share_under
 from testbed.config import Experiment, Migration, Simulation
 from testbed.errors import ConfigurationError
 from testbed.movement import People

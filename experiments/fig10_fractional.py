@@ -2,6 +2,7 @@
 
     python experiments/fig10_fractional.py
     python experiments/fig10_fractional.py --fractions 20,45.1
+    sudo python experiments/fig10_fractional.py --engine emulate --fractions 12,45.1
 
 Everyone who is tested walks from first to last position, with PerDNN at r = 100 m, as in Fig. 9.
 The servers with the highest peak uplinks (5 to 7 % of all) are crowded: in a second run they send
@@ -9,7 +10,9 @@ and receive only the most efficient layers, up to so many megabytes of a model. 
 the peak uplink of the most crowded server, what it costs are queries in the intervals after changes
 of server. The paper's megabytes are MiB: 43 and 56 of them are 45.1 and 58.7 MB.
 
-Means over splits of the people, with standard deviations.
+Means over splits of the people, with standard deviations. With `--engine emulate` one window is
+emulated for each fraction, on real sockets, and traffic comes from the captures; the simulation of
+the same window stands beside it.
 """
 
 import argparse
@@ -19,6 +22,7 @@ import _venv  # noqa: F401  continues under the project's interpreter; must come
 import pandas as pd
 import paper
 from _delivery import Row, deliver, means, say, spread
+from _emulated_fractions import add_options, emulate, rows_of, settings_of
 from _mobility import Movements, load, new_folder
 from _simulated import (
     Choice,
@@ -34,8 +38,8 @@ from _simulated import (
 )
 from msgspec.structs import replace
 
-from testbed.analysis.backhaul import most_crowded
-from testbed.analysis.simulation_figures import draw_fractions
+from testbed.analysis.crowding import most_crowded
+from testbed.analysis.simulation_figures import draw_emulated_fractions, draw_fractions
 from testbed.commands.output import print_table
 from testbed.errors import ConfigurationError
 from testbed.experiment import exit_with
@@ -51,13 +55,15 @@ FIGURES = (
 
 
 def main() -> int:
-    """Simulate, print, draw."""
+    """Simulate or emulate, print, draw."""
     given = ask()
     fractions_mb = parse_fractions(given.fractions)
     models = models_of(given)
     if not 0 < given.radius < 1e6:
         raise ConfigurationError(f"--radius {given.radius:g}: metres above 0")
     movements = load(given)
+    if given.engine == "emulate":
+        return on_sockets(given, movements, models, fractions_mb)
     folder = new_folder(given, NAME, movements)
     splits, status = keep_splits(folder, measure(movements, models, fractions_mb, given.radius))
     if splits.empty:
@@ -84,7 +90,42 @@ def ask() -> argparse.Namespace:
     made.add_argument(
         "--radius", type=float, default=RADIUS_M, metavar="M", help="(default: %(default)s)"
     )
+    add_options(made)
     return made.parse_args()
+
+
+def on_sockets(
+    given: argparse.Namespace, movements: Movements, models: list[str], fractions_mb: list[float]
+) -> int:
+    """Emulate, print, draw."""
+    if len(models) != 1:
+        raise ConfigurationError("--engine emulate takes one model: give --models inception")
+    settings = settings_of(given, movements.settings, models[0])
+    folder = new_folder(given, NAME, movements)
+    status = emulate(replace(settings, name=NAME), fractions_mb, folder)
+    rows = list(rows_of(folder, fractions_mb, models[0]))
+    if not rows:
+        return status
+    deliver(folder, rows, given.json)
+    if not given.json:
+        print_table(
+            ("engine", "MB", "peak, Mbit/s", "crowded", "queries", "lost, %", "fidelity"),
+            [
+                (
+                    row["engine"],
+                    "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}",
+                    row["peak_uplink_mbps"],
+                    row["crowded_uplink_mbps"],
+                    row["queries"],
+                    100 * row["queries_lost"],
+                    row["fidelity"] if row["engine"] == "emulate" else "",
+                )
+                for row in rows
+            ],
+        )
+    say(f"figure: {draw_emulated_fractions(folder.figures, rows, paper.FIG10)}")
+    say(f"files: {folder.path}")
+    return status
 
 
 def parse_fractions(text: str) -> list[float]:

@@ -44,7 +44,7 @@ from _simulated import (
 )
 from msgspec.structs import replace
 
-from testbed.analysis.backhaul import busiest_interval, most_crowded
+from testbed.analysis.crowding import busiest_interval, most_crowded
 from testbed.config import Experiment
 from testbed.errors import ConfigurationError
 from testbed.experiment import exit_with

@@ -144,7 +144,7 @@ class Attachment:
         self._steps = None
 
     def _record(self) -> dict[str, Any] | None:
-        if self._sender is None or self._layers is None or self._upload is None:
+        if self._sender is None or self._upload is None:
             return None
         uploading = not self._upload.done()
         return {
@@ -154,9 +154,5 @@ class Attachment:
             "cause": "upload",
             "started_s": self._started_s,
             "ended_s": self._clock.now_s() if uploading else self._upload_ended_s,
-            "layers": self._sender.sent_layers,
-            "bytes": self._sender.sent_bytes,
-            "wire_bytes": self._layers.wire_bytes(),
-            "skipped_bytes": self._sender.skipped_bytes,
-            "complete": self._sender.complete,
+            **self._sender.record(),
         }

@@ -22,18 +22,24 @@ _WAKE_BYTES = 1 << 18  # 60 ms at 35 Mbit/s
 _BACKLOG = 1024  # all servers of a run come to the master at once
 _TCP_INFO_BYTES = 216  # up to tcpi_bytes_retrans (linux/tcp.h)
 _SEGMENTS_OUT_AT = 136
-_BYTES_SENT_AT = 200
+_BYTES_SENT_AT, _BYTES_REPEATED_AT = 200, 208
 #: Ethernet, IPv4 and TCP with timestamps.
 _FRAME_HEADER_BYTES = 14 + 20 + 32
 
 
 class Connection:
-    """Frames over one TCP connection; bodies may be streamed in both directions."""
+    """Frames over one TCP connection; bodies may be streamed in both directions.
+
+    `file_bytes` counts the bytes of files that the socket took, also of a body that was cut off,
+    `frame_bytes` everything else that was sent: preambles, headers and other bodies.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.file_bytes = 0
-        self._wire_bytes = 0
+        self.frame_bytes = 0
+        self._wire_bytes = self._payload_bytes = 0
+        self.port: int = stream.socket.getsockname()[1]
         _configure(stream.socket)
 
     @classmethod
@@ -53,25 +59,22 @@ class Connection:
 
     async def send(self, message: AnyMessage, body: bytes | memoryview = b"") -> None:
         """Send a frame; returns when it is in the socket's buffer or nearly so."""
-        self._stream.write(frame_head(message, len(body)))
+        self._write(frame_head(message, len(body)))
         if len(body):
-            self._stream.write(body)
+            self._write(body)
         await self._stream.drain()
 
     def post(self, message: AnyMessage) -> None:
         """Send a frame without a body; the buffer takes it, nothing waits."""
-        self._stream.write(frame_head(message))
+        self._write(frame_head(message))
 
     async def send_file(
         self, message: AnyMessage, file: BinaryIO, offset_bytes: int, count: int
     ) -> None:
-        """Send a frame whose body is `count` bytes of a file.
-
-        `file_bytes` counts what the socket took, also of a body that is cut off.
-        """
-        self._stream.write(frame_head(message, count))
+        """Send a frame whose body is `count` bytes of a file."""
+        self._write(frame_head(message, count))
         await self._stream.write_file(file, offset_bytes, count, self._count)
-        self._update_wire_bytes()
+        self._update_counters()
 
     async def receive_head(self) -> tuple[AnyMessage, int] | None:
         """Return the next message and the length of the body that follows; None at the end.
@@ -140,16 +143,27 @@ class Connection:
         From the kernel's own counters (TCP_INFO): payload with retransmissions, and a header for
         each segment of at most one MSS, also where the device splits them.
         """
-        self._update_wire_bytes()
+        self._update_counters()
         return self._wire_bytes
 
-    def _update_wire_bytes(self) -> None:
+    def unsent_bytes(self) -> int:
+        """Return what of `file_bytes` and `frame_bytes` has not been put on the wire yet."""
+        self._update_counters()
+        return self.file_bytes + self.frame_bytes - self._payload_bytes
+
+    def _update_counters(self) -> None:
         if self._stream.is_closing:
             return  # the counters went with the socket; what was read last stands
         info = self._stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         (segments,) = struct.unpack_from("=I", info, _SEGMENTS_OUT_AT)
         (payload,) = struct.unpack_from("=Q", info, _BYTES_SENT_AT)
+        (repeated,) = struct.unpack_from("=Q", info, _BYTES_REPEATED_AT)
         self._wire_bytes = int(payload + segments * _FRAME_HEADER_BYTES)
+        self._payload_bytes = int(payload - repeated)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self.frame_bytes += len(data)
+        self._stream.write(data)
 
     async def close(self) -> None:
         """Close in order, after what is buffered has been sent."""

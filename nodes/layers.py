@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nodes.connection import Connection
 from testbed.errors import ProtocolError
@@ -105,6 +105,19 @@ class LayerSender:
     def complete(self) -> bool:
         """Whether the receiver holds every layer named."""
         return not self._outstanding
+
+    def record(self) -> dict[str, Any]:
+        """Return the columns of `transfers` that tell what was sent so far."""
+        return {
+            "layers": self.sent_layers,
+            "bytes": self.sent_bytes,
+            "frame_bytes": self._connection.frame_bytes,
+            "unsent_bytes": self._connection.unsent_bytes(),
+            "wire_bytes": self._connection.wire_bytes(),
+            "source_port": self._connection.port,
+            "skipped_bytes": self.skipped_bytes,
+            "complete": self.complete,
+        }
 
     async def _send(self, ref: LayerRef) -> None:
         self._sent.add(ref.digest)

@@ -82,19 +82,14 @@ class Migrations:
             await sender.send_all(lambda ref: self._is_here(order.client, ref))
         finally:
             self._senders[order.client].discard(sender)
-            self._record(order, sender, connection, started_s, clock.now_s())
+            self._record(order, sender, started_s, clock.now_s())
             connection.abort()
 
     def _is_here(self, client: str, ref: LayerRef) -> bool:
         return self._presence.present_bytes(client, ref.digest) == ref.size_bytes
 
     def _record(
-        self,
-        order: Migrate,
-        sender: LayerSender,
-        connection: Connection,
-        started_s: float,
-        ended_s: float,
+        self, order: Migrate, sender: LayerSender, started_s: float, ended_s: float
     ) -> None:
         self._records.append(
             "transfers",
@@ -104,10 +99,6 @@ class Migrations:
             cause="migration",
             started_s=started_s,
             ended_s=ended_s,
-            layers=sender.sent_layers,
-            bytes=sender.sent_bytes,
-            wire_bytes=connection.wire_bytes(),
-            skipped_bytes=sender.skipped_bytes,
-            complete=sender.complete,
+            **sender.record(),
         )
         self._control.tell(Transferred("migration", sender.sent_bytes))

@@ -131,7 +131,7 @@ def _movement(experiment: Experiment, people: People | None = None) -> Movement:
     from testbed.movement import prepare
 
     movement = prepare(experiment, people)
-    _check_crowded(experiment, {access_point.name for access_point in movement.access_points})
+    _check_servers(experiment, {access_point.name for access_point in movement.access_points})
     return movement
 
 
@@ -150,7 +150,8 @@ def _links(experiment: Experiment, movement: Movement) -> Links:
 
     def links() -> tuple[Paths, list[float]]:
         topo = build_topo(find_topology(experiment.backhaul.topology), names)
-        paths = Paths(topo, names, experiment.backhaul.link_bps)
+        backhaul = experiment.backhaul
+        paths = Paths(topo, names, backhaul.link_bps, backhaul.wireless_links(names))
         return paths, paths.rates_bps
 
     return links
@@ -227,6 +228,15 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
         )
+    if experiment.backhaul.fibre and experiment.backhaul.wireless_bps is None:
+        raise ConfigurationError(
+            "backhaul.fibre: only a hybrid backhaul has fibre at some of its access points; give"
+            " backhaul.wireless_bps, the rate of the others, such as 100Mbps"
+        )
+    if experiment.engine == "simulate" and experiment.backhaul.migration_class != "same":
+        raise ConfigurationError(
+            "backhaul.migration_class: the simulator's links have one class; emulate, or leave it"
+        )
     if experiment.engine == "simulate" and experiment.wireless.airtime != "separate":
         raise ConfigurationError(
             "wireless.airtime: the simulator gives each client its own rates; emulate, or leave it"
@@ -252,6 +262,7 @@ def _check_rates(experiment: Experiment) -> None:
         "wireless.up_bps": wireless.up_bps,
         "wireless.down_bps": wireless.down_bps,
         "backhaul.link_bps": experiment.backhaul.link_bps,
+        "backhaul.wireless_bps": experiment.backhaul.wireless_bps,
     }
     for name, rate_bps in rates_bps.items():
         if rate_bps is not None and not _LEAST_BPS <= rate_bps / tdf <= _MOST_BPS:
@@ -293,10 +304,14 @@ def _check_model(model: Model) -> None:
     capture(module, examples, name)
 
 
-def _check_crowded(experiment: Experiment, known: set[str]) -> None:
-    for name in experiment.migration.crowded:
-        if name not in known:
-            raise ConfigurationError(
-                f"migration.crowded: there is no server {name!r} among the {len(known)} of these"
-                " traces; take a run of the same traces and cells"
-            )
+def _check_servers(experiment: Experiment, known: set[str]) -> None:
+    for setting, names in (
+        ("migration.crowded", experiment.migration.crowded),
+        ("backhaul.fibre", experiment.backhaul.fibre),
+    ):
+        for name in names:
+            if name not in known:
+                raise ConfigurationError(
+                    f"{setting}: there is no server {name!r} among the {len(known)} of these"
+                    " traces; take a run of the same traces and cells"
+                )

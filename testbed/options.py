@@ -36,6 +36,7 @@ OPTIONS = {
     "--fraction": ("migration.fraction_mb", "MB"),
     "--crowded": ("migration.crowded", "RUN|FILE"),
     "--topology": ("backhaul.topology", "TOPOLOGY"),
+    "--fibre": ("backhaul.fibre", "RUN|FILE"),
     "--controller": ("backhaul.controller", "CONTROLLER"),
     "--compute": ("compute.mode", "MODE"),
     "--tdf": ("compute.tdf", "FACTOR"),
@@ -191,26 +192,26 @@ def option_value(option: str, path: str, text: str) -> object:
     """
     if option == "--machines":
         return text.split(",")
-    if option == "--crowded":
-        return _crowded(text)
+    if option in ("--crowded", "--fibre"):
+        return _servers(option, text)
     if option == "--input-shape":
         return [parse_value(part) for part in text.lower().split("x")]
     return setting_value(path, text)
 
 
-def _crowded(text: str) -> list[str]:
+def _servers(option: str, text: str) -> list[str]:
     """Return the servers in a file, separated by spaces or lines, or the crowded ones of a run."""
     path = Path(text)
     if path.is_dir():
-        from testbed.analysis.backhaul import crowded_servers
+        from testbed.analysis.crowding import crowded_servers
 
         return crowded_servers(RunFolder(path))
     try:
         names = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--crowded {text}: cannot be read: {error}") from error
+        raise ConfigurationError(f"{option} {text}: cannot be read: {error}") from error
     if not names:
-        raise ConfigurationError(f"--crowded {text}: names no servers")
+        raise ConfigurationError(f"{option} {text}: names no servers")
     return names
 
 

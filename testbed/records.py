@@ -1,6 +1,7 @@
 """A run's tables: every process writes its rows as they happen, and they are read back as tables.
 
-`TABLES` is the one description of every column; `results/README.md` says the same to people.
+`TABLES` and `CAPTURE_TABLES` are the one description of every column; `results/README.md` says the
+same to people.
 Times are seconds of emulated time since the run's start.
 """
 
@@ -88,6 +89,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _real("ended_s", "s", "when the last byte was acknowledged or the transfer broke off"),
         _count("layers", "layers that were sent"),
         _size("bytes", "weights that were sent"),
+        _size("frame_bytes", "the protocol's own around them: preambles, headers, the opening"),
+        _size(
+            "unsent_bytes",
+            "of both, what the sender's kernel had not put on the wire when the transfer ended",
+        ),
+        _count("source_port", "TCP port of the sender; 0 in a simulated run"),
         _size(
             "wire_bytes",
             "Ethernet frames that the sender put on the wire, by the kernel's counters",
@@ -138,6 +145,97 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
+#: What only a run with captures has
+CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
+    "flows": (
+        _text("interface", "access point at whose backhaul link the flow was captured"),
+        _text("direction", "uplink (the server sends) or downlink (it receives)"),
+        _text("src", "IP address of the sender"),
+        _count("src_port", "its port; 0 where the protocol has none"),
+        _text("dst", "IP address of the receiver"),
+        _count("dst_port", "its port"),
+        _text("protocol", "tcp, udp, or the number of another"),
+        _text("cause", "migration, upload, query, control or other, by TCP port"),
+        _real("started_s", "s", "when its first packet was captured"),
+        _real("duration_s", "s", "from its first packet to its last"),
+        _count("packets", "captured packets; one may be a segment of several frames"),
+        _size("bytes", "Ethernet frames, headers included"),
+        _size(
+            "captured_bytes",
+            "lengths of the packets as the capture states them, with its own link header: what"
+            " Wireshark counts",
+        ),
+        _size("payload_bytes", "TCP or UDP payload, repeated bytes included"),
+        _size("retransmitted_bytes", "TCP payload that had been captured before"),
+        _size(
+            "missing_bytes",
+            "TCP payload whose sequence numbers were passed over and never captured",
+        ),
+        _real(
+            "goodput_mbps",
+            "Mbit/s",
+            "(payload_bytes - retransmitted_bytes) * 8 / 10^6 / duration_s; null for an instant",
+            nullable=True,
+        ),
+    ),
+    "counters": (
+        _real(
+            "time_s",
+            "s",
+            "when the switches were asked; null for the first time, as the captures began",
+            nullable=True,
+        ),
+        _text("switch", "switch of the backhaul"),
+        _count("port", "number of its port"),
+        _text("neighbour", "switch, access point or master at the port's other end"),
+        _size("rx_bytes", "received at the port since it was made: what the neighbour sent"),
+        _size("tx_bytes", "sent at the port"),
+        _count("rx_packets", "received packets; one may be a segment of several frames"),
+        _count("tx_packets", "sent packets"),
+        _count("rx_dropped", "packets dropped on reception"),
+        _count("tx_dropped", "packets dropped on sending"),
+    ),
+    "flow_counters": (
+        _text("switch", "switch of the backhaul"),
+        _text("address", "IP address that the route leads to"),
+        _count("packets", "packets that followed it, when the replay had ended"),
+        _size("bytes", "their Ethernet frames; a segment of several frames has one header"),
+    ),
+    "witness": (
+        _text("server", "access point"),
+        _text("direction", "uplink or downlink"),
+        _size("captured_bytes", "all its captured packets as Ethernet frames, segments unsplit"),
+        _size("counted_bytes", "what its switch's port counted in the same time"),
+        _real(
+            "difference_share",
+            "",
+            "(captured - counted) / counted; null where nothing was counted",
+            nullable=True,
+        ),
+    ),
+    "reconciliation": (
+        _text("client", "client that the layers belong to"),
+        _text("source", "access point whose edge server sent"),
+        _text("destination", "access point whose edge server received"),
+        _real("started_s", "s", "when the sender began"),
+        _count("source_port", "TCP port of the sender"),
+        _size("bytes", "weights that the sender's application handed to its socket"),
+        _size("frame_bytes", "the protocol's own around them"),
+        _size("unsent_bytes", "of both, what its kernel had not sent when the transfer ended"),
+        _size("payload_bytes", "TCP payload captured at the sender's uplink"),
+        _size("retransmitted_bytes", "of that, what had been captured before"),
+        _size("missing_bytes", "payload that the capture never saw, by its sequence numbers"),
+        _size("wire_bytes", "Ethernet frames captured there"),
+        _size("header_bytes", "of that, Ethernet, IP and TCP headers"),
+        _flag("captured", "whether the capture has the transfer's connection"),
+        _size(
+            "difference_bytes",
+            "(payload - retransmitted + missing) - (bytes + frame - unsent); 0 where all is"
+            " explained",
+        ),
+    ),
+}
+
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "int64": int,
@@ -182,7 +280,7 @@ class RecordWriter:
 
 
 def _validate(table: str, row: Mapping[str, Any]) -> None:
-    columns = {column.name: column for column in TABLES[table]}
+    columns = {column.name: column for column in (TABLES | CAPTURE_TABLES)[table]}
     if wrong := columns.keys() ^ row.keys():
         raise TypeError(f"{table}: columns missing or unknown: {', '.join(sorted(wrong))}")
     for name, value in row.items():
@@ -201,15 +299,15 @@ def collect(run_dir: Path) -> None:
     """Turn the rows of all processes into the run's tables and remove the rows.
 
     Queries stand in their order, client by client; other rows as each process wrote them.
-    A last line that was torn by a kill is left out. Every table is written, an empty one with
+    A last line that was torn by a kill is left out. Each of TABLES is written, an empty one with
     its columns; a folder whose rows were collected before is left as it is.
     """
     import pandas as pd
 
     folder = run_dir / RECORDS_FOLDER
-    for table, columns in TABLES.items():
+    for table, columns in (TABLES | CAPTURE_TABLES).items():
         rows = [row for path in sorted(folder.glob(f"{table}.*.jsonl")) for row in _read_rows(path)]
-        if rows or not _table_path(run_dir, table).exists():
+        if rows or (table in TABLES and not has_table(run_dir, table)):
             names = [column.name for column in columns]
             frame = pd.DataFrame(rows, columns=names)
             if table == "queries":  # one that is executed again is written when that is done
@@ -231,8 +329,13 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def write_table(run_dir: Path, table: str, frame: pd.DataFrame) -> None:
     """Write a table with the declared columns and dtypes as `<table>.parquet`."""
-    dtypes = {column.name: column.dtype for column in TABLES[table]}
+    dtypes = {column.name: column.dtype for column in (TABLES | CAPTURE_TABLES)[table]}
     frame[list(dtypes)].astype(dtypes).to_parquet(_table_path(run_dir, table), index=False)
+
+
+def has_table(run_dir: Path, table: str) -> bool:
+    """Whether the run folder has this table."""
+    return _table_path(run_dir, table).is_file()
 
 
 def read_table(run_dir: Path, table: str) -> pd.DataFrame:
@@ -240,7 +343,7 @@ def read_table(run_dir: Path, table: str) -> pd.DataFrame:
     import pandas as pd
 
     path = _table_path(run_dir, table)
-    if not path.is_file():
+    if not has_table(run_dir, table):
         raise TestbedError(f"{path}: not found; is {run_dir} the folder of a finished run?")
     return pd.read_parquet(path)
 

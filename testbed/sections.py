@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
@@ -160,6 +161,26 @@ class Backhaul(Section, frozen=True, kw_only=True):
     queue_bytes: Annotated[
         int, Meta(ge=65536, description="limit of each queue; 1 MB is 8 ms at 1 Gbit/s")
     ] = 1_000_000
+    wireless_bps: Annotated[
+        Positive | None,
+        Meta(
+            description="hybrid backhaul: rate of the links of access points without fibre, such as"
+            " 100Mbps (none: all have the topology's)"
+        ),
+    ] = None
+    fibre: Annotated[
+        tuple[str, ...], Meta(description="access points on fibre in a hybrid backhaul")
+    ] = ()
+    migration_class: Annotated[
+        Literal["same", "lower"],
+        Meta(description="whether migrations give way to all else on backhaul links"),
+    ] = "same"
+
+    def wireless_links(self, access_points: Iterable[str]) -> dict[str, float]:
+        """Return the rates of access points' links, in bit/s, of those that are wireless."""
+        if self.wireless_bps is None:
+            return {}
+        return {name: self.wireless_bps for name in access_points if name not in self.fibre}
 
 
 class Model(Section, frozen=True, kw_only=True):

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from testbed import cli, experiment
-from testbed.analysis.backhaul import crowded_servers
+from testbed.analysis.crowding import crowded_servers
+from testbed.analysis.wireshark import DISSECTOR
 from testbed.config import Experiment, to_dict
 from testbed.emulation import cleanup, doctor
 from testbed.emulation.doctor import Finding
@@ -296,13 +298,51 @@ def test_captures_are_analysed(testbed: Any, tmp_path: Path) -> None:
     assert testbed("analyze", str(file)).status == 0
 
 
+def test_what_was_analysed_is_written_as_tables(testbed: Any, tmp_path: Path) -> None:
+    file = backhaul_capture(tmp_path / "bare.pcap")
+    out = tmp_path / "new" / "tables"
+    assert testbed("analyze", str(file), "--out", str(out)).status == 0
+    for table in ("backhaul", "flows", "servers"):
+        written = pd.read_parquet(out / f"{table}.parquet")
+        assert len(written) > 0
+        assert list(pd.read_csv(out / f"{table}.csv").columns) == list(written.columns)
+    assert json.loads((out / "analysis.json").read_text())["totals"]["packets"] == 8
+    only = tmp_path / "csv"
+    assert testbed("analyze", str(file), "--out", str(only), "--format", "csv").status == 0
+    assert {path.suffix for path in only.iterdir()} == {".csv"}
+
+
+def test_the_rest_of_a_damaged_capture_is_analysed(testbed: Any, tmp_path: Path) -> None:
+    file = backhaul_capture(tmp_path / "cut.pcap")
+    file.write_bytes(file.read_bytes()[:-5])
+    ended = testbed("analyze", str(file))
+    assert ended.status == 0
+    assert "7 packets" in ended.out
+    assert f"warning: {file}: damaged or cut short" in ended.err
+
+
+def test_the_dissector_is_installed_for_the_user(
+    testbed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert testbed("analyze", "--install-dissector").status == 0
+    installed = tmp_path / ".local" / "lib" / "wireshark" / "plugins" / "perdnn.lua"
+    assert installed.read_bytes() == DISSECTOR.read_bytes()
+
+
 def test_analyze_refuses(testbed: Any, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcap"
+    empty.touch()
     for arguments in (
         ["nowhere"],
         [str(tmp_path)],
         [__file__],
         [str(tmp_path), __file__],
         [__file__, "--interval", "0"],
+        [],
+        [__file__, "--format", "xlsx"],
+        [str(empty)],
     ):
         ended = testbed("analyze", *arguments)
         assert (ended.status, ended.out) == (2, ""), arguments

@@ -241,6 +241,34 @@ def test_set_may_be_repeated_and_the_last_one_counts() -> None:
     assert (given.migration.radius_m, given.seed) == (70, 4)
 
 
+def test_a_hybrid_backhaul_has_servers_on_fibre_and_a_rate_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "servers.txt").write_text("ap3\nap17\n")
+    given = parsed(
+        "--fibre", str(tmp_path / "servers.txt"), "--set", "backhaul.wireless_bps=100Mbps"
+    )
+    assert given.backhaul.fibre == ("ap3", "ap17")
+    assert given.backhaul.wireless_links(["ap3", "ap4"]) == {"ap4": 100e6}
+    assert parsed().backhaul.wireless_links(["ap3", "ap4"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (['backhaul.fibre=["ap1"]'], "give backhaul.wireless_bps"),
+        (["backhaul.wireless_bps=100Mbps", 'backhaul.fibre=["ap9999"]'], "no server 'ap9999'"),
+        (["engine=simulate", "backhaul.migration_class=lower"], "backhaul.migration_class"),
+        (["backhaul.wireless_bps=1"], "backhaul.wireless_bps: 1 bit/s"),
+    ],
+)
+def test_a_hybrid_backhaul_that_cannot_be_is_refused(
+    capsys: pytest.CaptureFixture[str], traces: Path, fit: None, changes: list[str], message: str
+) -> None:
+    given = [part for change in changes for part in ("--set", change)]
+    status, error = status_and_error(capsys, "--traces", str(traces), "--duration", "300", *given)
+    assert status == 2
+    assert message in error
+
+
 def test_crowded_servers_are_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "servers.txt").write_text("ap3\nap17\n")
     given = parsed("--crowded", str(tmp_path / "servers.txt"))

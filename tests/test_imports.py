@@ -68,7 +68,7 @@ OWNERS = {
     "pyproj": ("traces.projection",),
     "joblib": ("testbed.sweep",),
     "distributed": ("testbed.sweep",),
-    "scapy": (),
+    "scapy": ("testbed.analysis.dissection",),
 }
 
 #: What decides, in the emulator and elsewhere alike, knows no network and needs no root.

@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.records import TABLES, RecordWriter, collect, read_table, read_tables
+from testbed.records import (
+    CAPTURE_TABLES,
+    TABLES,
+    RecordWriter,
+    collect,
+    has_table,
+    read_table,
+    read_tables,
+)
 
 README = Path(__file__).parents[1] / "results" / "README.md"
 HANDOVER = {
@@ -45,6 +53,14 @@ def test_an_empty_table_has_its_columns_and_types(tmp_path, table):
     frame = read_table(tmp_path, table)
     assert list(frame.columns) == [column.name for column in TABLES[table]]
     assert [str(dtype) for dtype in frame.dtypes] == [column.dtype for column in TABLES[table]]
+
+
+def test_what_only_captures_have_is_no_empty_table(tmp_path):
+    with RecordWriter(tmp_path, "experiment") as writer:
+        writer.append("flow_counters", switch="s1", address="10.0.0.1", packets=1, bytes=2)
+    collect(tmp_path)
+    assert read_table(tmp_path, "flow_counters")["bytes"].tolist() == [2]
+    assert not has_table(tmp_path, "counters")
 
 
 def test_a_torn_last_line_is_left_out(tmp_path):
@@ -113,7 +129,7 @@ def test_a_folder_without_tables_is_an_error(tmp_path):
 
 def test_the_readme_documents_every_column_as_declared():
     sections = re.split(r"^## ", README.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    for table, columns in TABLES.items():
+    for table, columns in (TABLES | CAPTURE_TABLES).items():
         (section,) = (text for text in sections if text.startswith(f"`{table}.parquet`"))
         documented = [
             tuple(cell.strip() for cell in line.strip("|").split("|"))

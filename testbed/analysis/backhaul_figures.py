@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from testbed.analysis.backhaul import DIRECTIONS
+from testbed.analysis.crowding import peaks
 from testbed.analysis.style import (
     CAUSE_COLOURS,
     SEQUENTIAL,
@@ -84,8 +85,10 @@ def _rates(backhaul: pd.DataFrame, servers: list[str], intervals: int) -> np.nda
 
 
 def backhaul_causes(backhaul: pd.DataFrame, interval_s: float, duration_s: float) -> Figure:
-    """Draw uplink and downlink of the most loaded servers over time, stacked by cause."""
-    servers = most_loaded(backhaul, _STACKED_SERVERS) or ["no traffic"]
+    """Draw uplink and downlink of the most crowded servers over time, stacked by cause."""
+    named = [str(each) for each in backhaul["server"].unique()]
+    crowded = peaks(backhaul, named)["uplink"].nlargest(_STACKED_SERVERS).index
+    servers = list(crowded) or ["no traffic"]
     edges = interval_edges(interval_s, duration_s)
     figure = Figure(figsize=(WIDTH_IN, 0.8 + 1.2 * len(servers)), layout="constrained")
     grid = figure.subplots(len(servers), 2, sharex=True, sharey="row", squeeze=False)

@@ -1,105 +1,193 @@
-"""TCP payload by flow, with what was sent more than once told apart."""
+"""Flows: who sent how much to whom, in how long, and how much of it more than once.
+
+A flow is one direction of one connection (addresses, ports, protocol; a new SYN begins a new one)
+as seen at one interface.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from testbed.analysis.backhaul import CAUSE_OF_PORT, CAUSES, DIRECTIONS, Traffic, cause_codes
+from testbed.analysis.causes import CAUSE_OF_PORT, CAUSES, cause_codes
 from testbed.analysis.framing import Int64s
-from testbed.analysis.headers import TCP
+from testbed.analysis.headers import TCP, UDP, Flags
+from testbed.analysis.pcap import INBOUND, OUTBOUND, Capture, PacketBatch
+from testbed.analysis.tcp_streams import Segments, Streams
 
-FLOW = ["server", "direction", "src", "dst", "cause"]
-_CONNECTION = ["server", "direction", "src", "dst", "src_port", "dst_port"]
-_VALUES = ["packets", "payload_bytes", "retransmitted_bytes"]
+_PROTOCOLS = {TCP: "tcp", UDP: "udp"}
+_DIRECTIONS = {OUTBOUND: "uplink", INBOUND: "downlink"}
+_SUMS = ("packets", "bytes", "captured_bytes", "payload_bytes", "retransmitted_bytes")
+_KEY = ("interface", "ifindex", "src", "dst", "src_port", "dst_port", "protocol", "direction")
 
+_NEVER_NS = np.int64(1 << 62)
 
-def payload_by_flow(
-    traffic: Iterable[Traffic], cause_of_port: Mapping[int, str] = CAUSE_OF_PORT
-) -> pd.DataFrame:
-    """Return packets, payload and retransmitted bytes by server, direction, src, dst and cause.
-
-    `payload_bytes` counts every TCP payload byte at that server's interface, repeated ones
-    included, so an application's bytes are payload - retransmitted - protocol frame headers. A
-    byte counts as retransmitted when its sequence number was passed before on the same
-    connection. What travels between two servers shows at both; sum one direction only.
-    """
-    streams: dict[tuple[object, ...], _Stream] = {}
-    rows = []
-    for each in traffic:
-        frame = _segments(each, cause_of_port)
-        for key, positions in frame.groupby(_CONNECTION, sort=False).indices.items():
-            segments = frame.iloc[positions]
-            stream = streams.setdefault(key, _Stream())
-            repeated = stream.repeated_bytes(
-                segments["sequence"].to_numpy(),
-                segments["payload_bytes"].to_numpy(),
-                segments["syn"].to_numpy(),
-            )
-            cause = segments["cause"].iloc[0]
-            payload = segments["payload_bytes"].sum()
-            rows.append((*key[:4], cause, len(segments), payload, repeated))
-    table = pd.DataFrame(rows, columns=[*FLOW, *_VALUES]).groupby(FLOW, as_index=False).sum()
-    for end in ("src", "dst"):
-        table[end] = [str(ipaddress.IPv4Address(int(number))) for number in table[end]]
-    return table.astype(dict.fromkeys(_VALUES, "int64"))
+COLUMNS = (
+    *("interface", "direction", "src", "src_port", "dst", "dst_port", "protocol", "cause"),
+    *("started_s", "duration_s", *_SUMS, "missing_bytes", "goodput_mbps"),
+)
 
 
-def _segments(traffic: Traffic, cause_of_port: Mapping[int, str]) -> pd.DataFrame:
-    """Return the TCP packets of a batch that carry payload or open a connection."""
-    packets = traffic.packets
-    carries = (packets.protocol == TCP) & ((packets.payload_bytes > 0) | packets.syn)
-    kept = carries[traffic.row]
-    row = traffic.row[kept]
-    cause = np.array(CAUSES, dtype=object)[cause_codes(packets, cause_of_port)]
-    return pd.DataFrame(
-        {
-            "server": traffic.server[traffic.server_code[kept]],
-            "direction": np.array(DIRECTIONS, dtype=object)[traffic.direction_code[kept]],
-            "src": packets.src[row],
-            "dst": packets.dst[row],
-            "src_port": packets.src_port[row],
-            "dst_port": packets.dst_port[row],
-            "cause": cause[row],
-            "sequence": packets.sequence[row],
-            "payload_bytes": packets.payload_bytes[row],
-            "syn": packets.syn[row],
+class FlowTally:
+    """Counts the flows of one capture, batch by batch."""
+
+    def __init__(self, capture: Capture, cause_of_port: Mapping[int, str] = CAUSE_OF_PORT) -> None:
+        self._capture = capture
+        self._cause_of_port = cause_of_port
+        self._current: dict[tuple[int, ...], int] = {}  # the latest flow of these ends
+        self._opened: dict[int, int] = {}  # the sequence number of a flow's SYN
+        self._keys: list[tuple[int, ...]] = []
+        self._causes: list[int] = []
+        self._sums: dict[str, Int64s] = {name: np.zeros(0, np.int64) for name in _SUMS}
+        self._first_ns = np.zeros(0, np.int64)
+        self._last_ns = np.zeros(0, np.int64)
+        self._streams = Streams()
+
+    def add(self, packets: PacketBatch) -> None:
+        """Count a batch; packets without an IP address are left out."""
+        rows = np.flatnonzero((packets.src > 0) | (packets.dst > 0))
+        if not len(rows):
+            return
+        group = _groups(packets, rows)
+        order = np.argsort(group, kind="stable")
+        rows, group = rows[order], group[order]
+        begins = np.diff(group, prepend=-1) != 0
+        flows = self._flows(packets, rows, begins)
+        first = np.flatnonzero(np.diff(flows, prepend=-1))
+        self._count(packets, rows, flows, first)
+
+    def table(self, origin_ns: int = 0, tdf: float = 1.0) -> pd.DataFrame:
+        """Return COLUMNS, a row a flow, in the order of their first packets.
+
+        `captured_bytes` are the packets' lengths as the capture states them, with its own link
+        header, as Wireshark counts; `bytes` are Ethernet frames (`PacketBatch.wire_bytes`);
+        `retransmitted_bytes` are payload captured before, `missing_bytes` payload whose sequence
+        numbers were passed over and never came. `goodput_mbps` is payload captured once by
+        `duration_s`, and null for a flow of one instant. Times and rates are of emulated time:
+        (capture time - `origin_ns`) / `tdf`.
+        """
+        key = dict(zip(_KEY, np.array(self._keys, np.int64).reshape(-1, len(_KEY)).T, strict=True))
+        text = self._capture.addresses.text
+        names = self._capture.names()
+        first_ns, last_ns = (each[: len(self._keys)] for each in (self._first_ns, self._last_ns))
+        duration_s = (last_ns - first_ns) / 1e9 / tdf
+        sums = {name: self._sums[name][: len(self._keys)] for name in _SUMS}
+        once = sums["payload_bytes"] - sums["retransmitted_bytes"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            goodput = np.where(duration_s > 0, once * 8 / duration_s / 1e6, np.nan)
+        columns: dict[str, Any] = {
+            "interface": _interface_names(names, key["interface"], key["ifindex"]),
+            "direction": [_DIRECTIONS.get(each, "") for each in key["direction"].tolist()],
+            "src": [text(each) for each in key["src"].tolist()],
+            "src_port": key["src_port"],
+            "dst": [text(each) for each in key["dst"].tolist()],
+            "dst_port": key["dst_port"],
+            "protocol": [_PROTOCOLS.get(each, str(each)) for each in key["protocol"].tolist()],
+            "cause": [CAUSES[each] for each in self._causes],
+            "started_s": (first_ns - origin_ns) / 1e9 / tdf,
+            "duration_s": duration_s,
+            **sums,
+            "missing_bytes": self._streams.missing_bytes(len(once)),
+            "goodput_mbps": goodput,
         }
+        table = pd.DataFrame(columns, columns=list(COLUMNS))
+        return table.sort_values("started_s", kind="stable", ignore_index=True)
+
+    def _flows(self, packets: PacketBatch, rows: Int64s, begins: Flags) -> Int64s:
+        """Return the flow of each of these rows, which are sorted by their ends, then by time."""
+        marks = np.flatnonzero(begins | packets.syn[rows])
+        at = rows[marks]
+        keys = np.stack([getattr(packets, name)[at] for name in _KEY], axis=1).tolist()
+        causes = cause_codes(packets.src_port[at], packets.dst_port[at], self._cause_of_port)
+        flows = [
+            self._flow(tuple(key), cause, sequence if syn else None)
+            for key, cause, syn, sequence in zip(
+                keys,
+                causes.tolist(),
+                packets.syn[at].tolist(),
+                packets.sequence[at].tolist(),
+                strict=True,
+            )
+        ]
+        return np.repeat(flows, np.diff(np.append(marks, len(rows))))
+
+    def _flow(self, key: tuple[int, ...], cause: int, opened_by: int | None) -> int:
+        """Return the flow of these ends; a SYN that is not a repeated one opens another."""
+        flow = self._current.get(key)
+        if flow is None or (opened_by is not None and self._opened.get(flow) != opened_by):
+            flow = self._current[key] = len(self._keys)
+            self._keys.append(key)
+            self._causes.append(cause)
+            if opened_by is not None:
+                self._opened[flow] = opened_by
+        return flow
+
+    def _count(self, packets: PacketBatch, rows: Int64s, flows: Int64s, first: Int64s) -> None:
+        self._grow()
+        is_tcp = packets.protocol[rows] == TCP
+        payload = packets.payload_bytes[rows]
+        repeated = np.zeros(len(rows), np.int64)
+        repeated[is_tcp] = self._streams.repeated_bytes(
+            Segments(
+                flows[is_tcp],
+                packets.sequence[rows][is_tcp],
+                payload[is_tcp],
+                packets.syn[rows][is_tcp],
+                packets.fin[rows][is_tcp],
+            )
+        )
+        values = (
+            np.ones(len(rows), np.int64),
+            packets.wire_bytes()[rows],
+            packets.original_bytes[rows],
+            payload,
+            repeated,
+        )
+        here = flows[first]
+        for name, value in zip(_SUMS, values, strict=True):
+            self._sums[name][here] += np.add.reduceat(value, first)
+        time_ns = packets.time_ns[rows]
+        earliest = np.minimum.reduceat(time_ns, first)
+        self._first_ns[here] = np.minimum(self._first_ns[here], earliest)
+        self._last_ns[here] = np.maximum(self._last_ns[here], np.maximum.reduceat(time_ns, first))
+
+    def _grow(self) -> None:
+        """Make room for all flows, at least twice as much as before."""
+        new = len(self._keys) - len(self._first_ns)
+        if new <= 0:
+            return
+        new = max(new, len(self._first_ns))
+        for name in _SUMS:
+            self._sums[name] = np.append(self._sums[name], np.zeros(new, np.int64))
+        self._first_ns = np.append(self._first_ns, np.full(new, _NEVER_NS))
+        self._last_ns = np.append(self._last_ns, np.full(new, -_NEVER_NS))
+
+
+def _groups(packets: PacketBatch, rows: Int64s) -> Int64s:
+    """Return a number for each row, equal where all of _KEY is."""
+    src, dst = (
+        getattr(packets, end)[rows] << 16 | getattr(packets, f"{end}_port")[rows]
+        for end in ("src", "dst")
     )
+    where = packets.interface[rows] << 32 | packets.ifindex[rows] + 1
+    how = packets.direction[rows] << 8 | packets.protocol[rows]
+    code = np.zeros(len(rows), np.int64)
+    for column in (src, dst, where, how):
+        if column.min() < column.max():
+            numbers, _ = pd.factorize(column)
+            code, _ = pd.factorize(code * (numbers.max() + 1) + numbers)
+    return code
 
 
-class _Stream:
-    """One direction of a connection: how far its sequence numbers have come, across batches."""
-
-    def __init__(self) -> None:
-        self._restart()
-
-    def _restart(self) -> None:
-        self._last: int | None = None  # sequence number of the latest segment, modulo 2**32
-        self._position = 0  # the same without wrapping round, from the first segment seen
-        self._highest = 0  # end of the payload seen so far
-
-    def repeated_bytes(self, sequence: Int64s, payload: Int64s, syn: np.ndarray) -> int:
-        """Return how many of the payload bytes had been sent before."""
-        repeated = 0
-        # A SYN starts a new connection on the same ports.
-        for part in np.split(np.arange(len(sequence)), np.flatnonzero(syn)):
-            if len(part) and syn[part[0]]:
-                self._restart()
-            data = part[payload[part] > 0]
-            if len(data):
-                repeated += self._advance(sequence[data], payload[data])
-        return repeated
-
-    def _advance(self, sequence: Int64s, payload: Int64s) -> int:
-        last = int(sequence[0]) if self._last is None else self._last
-        steps = np.diff(sequence, prepend=last)
-        # The shorter way round the 32-bit circle
-        position = self._position + np.cumsum((steps + 2**31) % 2**32 - 2**31)
-        end = np.maximum.accumulate(np.concatenate([[self._highest], position + payload]))
-        self._last = int(sequence[-1])
-        self._position, self._highest = int(position[-1]), int(end[-1])
-        return int(np.clip(end[:-1] - position, 0, payload).sum())
+def _interface_names(
+    names: NDArray[np.object_], interfaces: Int64s, ifindexes: Int64s
+) -> list[str]:
+    """Return names of interfaces; the kernel's numbers where the capture has one for all."""
+    return [
+        names[interface] or (f"ifindex {ifindex}" if ifindex >= 0 else f"interface {interface}")
+        for interface, ifindex in zip(interfaces.tolist(), ifindexes.tolist(), strict=True)
+    ]

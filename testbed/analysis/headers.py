@@ -1,7 +1,8 @@
-"""The headers of many packets at once: link, IPv4, TCP and UDP fields as columns.
+"""The headers of many packets at once: link, IP, TCP and UDP fields as columns.
 
-A packet that is not IPv4, or whose capture ends before a header does, has zeros in the columns
-that could not be read. IPv6 is counted by its length only: the testbed's networks disable it.
+A packet that is not IP, or whose capture ends before a header does, has zeros in the columns that
+could not be read. IPv6 extension headers are not followed: such packets count with their addresses
+and lengths, without ports.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.analysis.address_book import NONE, AddressBook
 from testbed.analysis.framing import Int64s, field_at
 
-ETHERNET, RAW_IP, LINUX_SLL, IPV4, LINUX_SLL2 = 1, 101, 113, 228, 276
-LINK_TYPES = frozenset((ETHERNET, RAW_IP, LINUX_SLL, IPV4, LINUX_SLL2))
+NULL, ETHERNET, RAW_IP, LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2 = 0, 1, 101, 108, 113, 228, 229, 276
+LINK_TYPES = frozenset((NULL, ETHERNET, RAW_IP, LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2))
 
 ETHERNET_HEADER_BYTES = 14
 TCP, UDP = 6, 17
-SYN = 0x02
 
-_ETHERTYPE_IPV4 = 0x0800
+_ETHERTYPE_IPV4, _ETHERTYPE_IPV6 = 0x0800, 0x86DD
 _VLAN_TAGS = (0x8100, 0x88A8)
+_FIN, _SYN = 0x01, 0x02
 _SLL_OUTGOING = 4
-_MIN_IP_BYTES, _MIN_TCP_BYTES, _UDP_BYTES = 20, 20, 8
+_IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES, _UDP_BYTES = 20, 40, 20, 8
+_NULL_BYTES = 4
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -32,31 +37,32 @@ class Link:
 
     header_bytes: Int64s  # in the capture file
     frame_header_bytes: Int64s  # of the Ethernet frame on the wire
-    is_ipv4: NDArray[np.bool_]
+    ip_version: Int64s  # 4 or 6, with its fixed header captured; else 0
     direction: Int64s  # 0 unknown, 1 inbound, 2 outbound at the capturing host
     ifindex: Int64s  # of the capturing host, -1 where the link type does not tell
 
 
 @dataclass(frozen=True)
 class Transport:
-    """Network and transport columns, each (n,); addresses are IPv4 as numbers."""
+    """Network and transport columns, each (n,); addresses are an AddressBook's codes."""
 
-    src: NDArray[np.uint32]
-    dst: NDArray[np.uint32]
+    src: Int64s
+    dst: Int64s
     protocol: Int64s
     src_port: Int64s
     dst_port: Int64s
     header_bytes: Int64s  # of IP and TCP or UDP together
     payload_bytes: Int64s  # what IP, TCP or UDP carried when it was on the wire
-    sequence: Int64s  # TCP's number of the first payload byte
-    syn: NDArray[np.bool_]
+    sequence: Int64s  # TCP's number of the first payload byte, or of the SYN
+    syn: Flags
+    fin: Flags
 
 
-def link_fields(data: bytes, link_type: int, start: Int64s, captured: Int64s) -> Link:
+def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s) -> Link:
     """Read the link-layer headers of packets of one link type out of `LINK_TYPES`."""
     constant = np.ones_like(start)
     direction, ifindex = 0 * constant, -constant
-    header, ethertype = 0 * constant, _ETHERTYPE_IPV4 * constant
+    header, ethertype = 0 * constant, None
     frame_header = ETHERNET_HEADER_BYTES * constant
     if link_type == ETHERNET:
         header, ethertype = _ethernet(data, start)
@@ -69,18 +75,28 @@ def link_fields(data: bytes, link_type: int, start: Int64s, captured: Int64s) ->
         direction = np.where(packet_type == _SLL_OUTGOING, 2, 1)
         if sll2:
             ifindex = field_at(data, ">u4", start + 4)
+    elif link_type in (NULL, LOOP):
+        header = constant * _NULL_BYTES
     version = field_at(data, ">u1", start + header) >> 4
-    whole = captured >= header + _MIN_IP_BYTES
     return Link(
         header,
         frame_header,
-        whole & (ethertype == _ETHERTYPE_IPV4) & (version == 4),
+        _ip_version(version, ethertype, captured - header),
         direction,
         ifindex,
     )
 
 
-def _ethernet(data: bytes, start: Int64s) -> tuple[Int64s, Int64s]:
+def _ip_version(version: Int64s, ethertype: Int64s | None, captured: Int64s) -> Int64s:
+    is_4 = (version == 4) & (captured >= _IPV4_BYTES)
+    is_6 = (version == 6) & (captured >= _IPV6_BYTES)
+    if ethertype is not None:
+        is_4 &= ethertype == _ETHERTYPE_IPV4
+        is_6 &= ethertype == _ETHERTYPE_IPV6
+    return np.where(is_4, 4, np.where(is_6, 6, 0))
+
+
+def _ethernet(data: bytearray, start: Int64s) -> tuple[Int64s, Int64s]:
     """Return header length and EtherType, behind up to two VLAN tags."""
     header = np.full_like(start, ETHERNET_HEADER_BYTES)
     ethertype = field_at(data, ">u2", start + header - 2)
@@ -93,40 +109,75 @@ def _ethernet(data: bytes, start: Int64s) -> tuple[Int64s, Int64s]:
     return header, ethertype
 
 
-def transport_fields(
-    data: bytes, link: Link, start: Int64s, captured: Int64s, original: Int64s
-) -> Transport:
-    """Read IPv4, TCP and UDP headers; lengths are those on the wire, not those captured."""
-    ip = start + link.header_bytes
-    is_ip = link.is_ipv4
-    ip_header = np.where(is_ip, (field_at(data, ">u1", ip) & 15) * 4, 0)
-    total = field_at(data, ">u2", ip + 2)
-    # Segments beyond 64 kB carry total length 0; otherwise the total excludes Ethernet's padding.
-    on_link = original - link.header_bytes
-    length = np.where(is_ip & (total > 0), total, on_link)
-    protocol = np.where(is_ip, field_at(data, ">u1", ip + 9), 0)
-    first_fragment = field_at(data, ">u2", ip + 6) & 0x1FFF == 0
+@dataclass(frozen=True)
+class _Network:
+    """IP columns, each (n,)."""
 
-    transport = ip + ip_header
+    header_bytes: Int64s
+    length: Int64s  # of the packet on the wire, header included
+    src: Int64s
+    dst: Int64s
+    protocol: Int64s
+    has_transport: Flags  # not a later fragment
+
+
+def transport_fields(
+    data: bytearray,
+    link: Link,
+    start: Int64s,
+    captured: Int64s,
+    original: Int64s,
+    book: AddressBook,
+) -> Transport:
+    """Read IP, TCP and UDP headers; lengths are those on the wire, not those captured."""
+    ip = start + link.header_bytes
+    network = _network_fields(data, ip, link.ip_version, original - link.header_bytes, book)
+    transport = ip + network.header_bytes
     left = start + captured - transport
-    has_ports = is_ip & first_fragment & np.isin(protocol, (TCP, UDP)) & (left >= 4)
-    is_tcp = has_ports & (protocol == TCP)
+    is_tcp = network.has_transport & (network.protocol == TCP) & (left >= 4)
+    is_udp = network.has_transport & (network.protocol == UDP) & (left >= 4)
+    has_ports = is_tcp | is_udp
     whole_tcp = is_tcp & (left >= 14)
-    tcp_header = np.where(
-        whole_tcp, (field_at(data, ">u1", transport + 12) >> 4) * 4, _MIN_TCP_BYTES
-    )
-    transport_header = np.select(
-        [is_tcp, has_ports], [tcp_header, np.full_like(start, _UDP_BYTES)], default=0
-    )
-    header = ip_header + transport_header
+    tcp_header = np.where(whole_tcp, (field_at(data, ">u1", transport + 12) >> 4) * 4, _TCP_BYTES)
+    header = network.header_bytes + np.where(is_tcp, tcp_header, _UDP_BYTES * is_udp)
+    flags = np.where(whole_tcp, field_at(data, ">u1", transport + 13), 0)
     return Transport(
-        src=np.where(is_ip, field_at(data, ">u4", ip + 12), 0).astype(np.uint32),
-        dst=np.where(is_ip, field_at(data, ">u4", ip + 16), 0).astype(np.uint32),
-        protocol=protocol,
+        src=network.src,
+        dst=network.dst,
+        protocol=network.protocol,
         src_port=np.where(has_ports, field_at(data, ">u2", transport), 0),
         dst_port=np.where(has_ports, field_at(data, ">u2", transport + 2), 0),
         header_bytes=header,
-        payload_bytes=np.maximum(length - header, 0),
+        payload_bytes=np.maximum(network.length - header, 0),
         sequence=np.where(whole_tcp, field_at(data, ">u4", transport + 4), 0),
-        syn=whole_tcp & (field_at(data, ">u1", transport + 13) & SYN > 0),
+        syn=flags & _SYN > 0,
+        fin=flags & _FIN > 0,
+    )
+
+
+def _network_fields(
+    data: bytearray, ip: Int64s, version: Int64s, on_link: Int64s, book: AddressBook
+) -> _Network:
+    is_4 = version == 4
+    length = np.where(is_4, field_at(data, ">u2", ip + 2), 0)
+    columns = {
+        "header_bytes": np.where(is_4, (field_at(data, ">u1", ip) & 15) * 4, 0),
+        "src": np.where(is_4, field_at(data, ">u4", ip + 12), NONE),
+        "dst": np.where(is_4, field_at(data, ">u4", ip + 16), NONE),
+        "protocol": np.where(is_4, field_at(data, ">u1", ip + 9), 0),
+    }
+    has_transport = is_4 & (field_at(data, ">u2", ip + 6) & 0x1FFF == 0)
+    six = np.flatnonzero(version == 6)
+    if len(six):
+        at = ip[six]
+        payload = field_at(data, ">u2", at + 4)
+        length[six] = np.where(payload > 0, payload + _IPV6_BYTES, 0)
+        columns["header_bytes"][six] = _IPV6_BYTES
+        columns["src"][six] = book.ipv6_codes(data, at + 8)
+        columns["dst"][six] = book.ipv6_codes(data, at + 24)
+        columns["protocol"][six] = field_at(data, ">u1", at + 6)
+        has_transport[six] = True
+    # Segments beyond 64 kB carry length 0; otherwise the length excludes Ethernet's padding.
+    return _Network(
+        length=np.where(length > 0, length, on_link), has_transport=has_transport, **columns
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.framing import Int64s, Interface, RecordFile, Records
+from testbed.analysis.address_book import AddressBook
+from testbed.analysis.framing import Int64s, Interface, Records
 from testbed.analysis.headers import (
     LINK_TYPES,
     TCP,
+    Flags,
+    Transport,
     link_fields,
     transport_fields,
 )
-from testbed.errors import CaptureError
+from testbed.analysis.record_file import RecordFile
 
 MTU_BYTES = 1500
 INBOUND, OUTBOUND = 1, 2
@@ -26,9 +30,10 @@ INBOUND, OUTBOUND = 1, 2
 class PacketBatch:
     """Some packets of a capture in the file's order, as columns of shape (n,).
 
-    `direction` is pcapng's: 0 unknown, 1 inbound, 2 outbound. It comes from the packet's flags,
-    or else from a Linux cooked header (seen from the host that captured). `interface` indexes
-    `Capture.interfaces`; `ifindex` is the kernel's number from an SLL2 header, else -1.
+    Addresses are codes of `Capture.addresses`, 0 for anything but IP. `direction` is pcapng's:
+    0 unknown, 1 inbound, 2 outbound. It comes from the packet's flags, or else from a Linux cooked
+    header (seen from the host that captured). `interface` indexes `Capture.interfaces`; `ifindex`
+    is the kernel's number from an SLL2 header, else -1.
     """
 
     time_ns: Int64s  # since 1970, UTC
@@ -36,16 +41,17 @@ class PacketBatch:
     ifindex: Int64s
     direction: Int64s
     original_bytes: Int64s  # as the capture states it, its own link header included
-    src: NDArray[np.uint32]  # IPv4 addresses as numbers, 0 for anything but IPv4
-    dst: NDArray[np.uint32]
-    protocol: Int64s  # of IPv4: 6 TCP, 17 UDP; 0 for anything but IPv4
+    src: Int64s
+    dst: Int64s
+    protocol: Int64s  # 6 TCP, 17 UDP; 0 for anything but IP
     src_port: Int64s
     dst_port: Int64s
     frame_header_bytes: Int64s  # Ethernet's on the wire, also where the capture has another
     header_bytes: Int64s  # IP and TCP or UDP
     payload_bytes: Int64s
     sequence: Int64s
-    syn: NDArray[np.bool_]
+    syn: Flags
+    fin: Flags
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -68,19 +74,23 @@ class PacketBatch:
 class Capture:
     """A capture file; iterating over it yields its packets as `PacketBatch`es.
 
-    Iterating raises CaptureError for a file that is no capture, is empty or has a link type that
-    is not understood. A file that is cut short or damaged further on ends there: afterwards
-    `unread_bytes` says how much of it was left.
+    Iterating raises CaptureError for a file that is no capture or is empty. Where a file is damaged
+    or cut short the rest is read: afterwards `unread_bytes` says how much was not. Packets of a
+    link type that is not understood are counted by their lengths, without headers, and
+    `unknown_link_types` says how many of each there were.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.interfaces: list[Interface] = []  # grows while the file is read
+        self.addresses = AddressBook()
         self.unread_bytes = 0
+        self.unknown_link_types: Counter[int] = Counter()
 
     def __iter__(self) -> Iterator[PacketBatch]:
         records_file = RecordFile(self.path)
         self.interfaces = records_file.interfaces
+        self.unknown_link_types.clear()
         for records in records_file:
             yield self._dissect(records)
         self.unread_bytes = records_file.unread_bytes
@@ -91,17 +101,15 @@ class Capture:
 
     def _dissect(self, records: Records) -> PacketBatch:
         link_type = np.array([each.link_type for each in self.interfaces])[records.interface]
-        kinds = np.unique(link_type)
-        if unknown := sorted(set(kinds.tolist()) - LINK_TYPES):
-            raise CaptureError(
-                f"{self.path}: link type {unknown[0]} is not understood; known are Ethernet,"
-                " Linux cooked (SLL, SLL2) and raw IP"
-            )
+        kinds, counts = np.unique(link_type, return_counts=True)
+        for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+            if kind not in LINK_TYPES:
+                self.unknown_link_types[kind] += count
         if len(kinds) == 1:
-            return _dissect_link_type(records, int(kinds[0]))
+            return self._dissect_link_type(records, int(kinds[0]))
         rows = [np.flatnonzero(link_type == kind) for kind in kinds]
         batches = [
-            _dissect_link_type(_take(records, part), int(kind))
+            self._dissect_link_type(records.take(part), int(kind))
             for part, kind in zip(rows, kinds, strict=True)
         ]
         order = np.argsort(np.concatenate(rows))
@@ -111,34 +119,18 @@ class Capture:
         }
         return PacketBatch(**columns)
 
-
-def _take(records: Records, rows: Int64s) -> Records:
-    columns = {
-        each.name: getattr(records, each.name)[rows]
-        for each in fields(Records)
-        if each.name != "data"
-    }
-    return Records(data=records.data, **columns)
-
-
-def _dissect_link_type(records: Records, link_type: int) -> PacketBatch:
-    data, start, captured = records.data, records.start, records.captured
-    link = link_fields(data, link_type, start, captured)
-    transport = transport_fields(data, link, start, captured, records.original)
-    return PacketBatch(
-        time_ns=records.time_ns,
-        interface=records.interface,
-        ifindex=link.ifindex,
-        direction=np.where(records.direction > 0, records.direction, link.direction),
-        original_bytes=records.original,
-        src=transport.src,
-        dst=transport.dst,
-        protocol=transport.protocol,
-        src_port=transport.src_port,
-        dst_port=transport.dst_port,
-        frame_header_bytes=link.frame_header_bytes,
-        header_bytes=transport.header_bytes,
-        payload_bytes=transport.payload_bytes,
-        sequence=transport.sequence,
-        syn=transport.syn,
-    )
+    def _dissect_link_type(self, records: Records, link_type: int) -> PacketBatch:
+        data, start, captured = records.data, records.start, records.captured
+        if link_type not in LINK_TYPES:
+            captured = np.zeros_like(captured)  # nothing that could be read
+        link = link_fields(data, link_type, start, captured)
+        transport = transport_fields(data, link, start, captured, records.original, self.addresses)
+        return PacketBatch(
+            time_ns=records.time_ns,
+            interface=records.interface,
+            ifindex=link.ifindex,
+            direction=np.where(records.direction > 0, records.direction, link.direction),
+            original_bytes=records.original,
+            frame_header_bytes=link.frame_header_bytes,
+            **{each.name: getattr(transport, each.name) for each in fields(Transport)},
+        )

@@ -8,6 +8,7 @@ same in the terms of any reader: interfaces named after the servers, and inbound
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.framing import RecordFile, Records
+from testbed.analysis.framing import Records
 from testbed.analysis.headers import LINUX_SLL2, link_fields
 from testbed.analysis.pcap import INBOUND, OUTBOUND
+from testbed.analysis.record_file import RecordFile
 from testbed.errors import CaptureError
 
+_CHUNK_BYTES = 2 << 20  # of each of a large run's captures, which are read side by side
 _NANOSECONDS = 9  # if_tsresol: ticks of 10**-9 s
 
 
@@ -40,8 +43,12 @@ class _Packets:
         return _Packets(self.time_ns[chosen], [self.blocks[i] for i in np.flatnonzero(chosen)])
 
 
-def to_pcapng(raws: Mapping[Path, Mapping[int, str]], out: Path) -> int:
+def to_pcapng(
+    raws: Mapping[Path, Mapping[int, str]], out: Path, addresses: Mapping[str, str] | None = None
+) -> int:
     """Rewrite SLL2 captures of switch ports as one pcapng of servers; return the packets kept.
+
+    `addresses` by name become a name resolution block, so that Wireshark can show the names.
 
     `raws` names for each capture the server behind each switch port (kernel interface number);
     packets of other interfaces are left out. Packets are in the order of their times, and keep
@@ -53,6 +60,8 @@ def to_pcapng(raws: Mapping[Path, Mapping[int, str]], out: Path) -> int:
     streams, known = [], 0
     with out.open("wb") as file:
         file.write(_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        if addresses:
+            file.write(_names_block(addresses))
         for raw, interfaces in raws.items():
             ports = sorted(interfaces)
             for port in ports:
@@ -92,7 +101,7 @@ def _in_order(streams: Sequence[Iterator[_Packets]]) -> Iterator[_Packets]:
 
 def _packets(raw: Path, ports: NDArray[np.int64], first: int) -> Iterator[_Packets]:
     """Yield a capture's packets of these ports, which are the interfaces from `first` on."""
-    source = RecordFile(raw)
+    source = RecordFile(raw, chunk_bytes=_CHUNK_BYTES)
     for records in source:
         if source.interfaces[0].link_type != LINUX_SLL2:
             raise CaptureError(
@@ -135,6 +144,14 @@ def _blocks(records: Records, ports: NDArray[np.int64], first: int) -> _Packets:
 def _interface_block(name: str) -> bytes:
     options = _option(2, name.encode()) + _option(9, bytes([_NANOSECONDS])) + _option(0, b"")
     return _block(1, struct.pack("<HHI", LINUX_SLL2, 0, 0) + options)
+
+
+def _names_block(addresses: Mapping[str, str]) -> bytes:
+    records = b"".join(
+        _option(1, ipaddress.IPv4Address(address).packed + name.encode() + bytes(1))
+        for name, address in addresses.items()
+    )
+    return _block(4, records + _option(0, b""))
 
 
 def _option(code: int, value: bytes) -> bytes:

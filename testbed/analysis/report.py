@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from testbed.analysis.checks import checks
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
 from testbed.analysis.comparison_figure import NAME as COMPARISON
+from testbed.analysis.crowding import CROWDED_MBPS, in_need_of_fibre, peaks
 from testbed.analysis.figures import CAPTIONS
+from testbed.records import has_table, read_table
 from testbed.runfolder import RunFolder
 from testbed.units import format_size
 
@@ -52,6 +55,8 @@ _SUMMARY = (
     ("servers_under_100mbps_share", "Edge servers under 100 Mbit/s", "%"),
 )
 
+_LEFT_OUT = ("addresses", "switch_ports", "table_misses")  # a row a node or port
+_FULL_SHARE = 0.9  # of a link's rate: full over an interval
 _LONGEST = 300  # characters of a value; the files beside the report have it whole
 
 
@@ -66,9 +71,10 @@ def write_report(folder: RunFolder) -> Path:
         _table(
             ((label, _figure(summary.get(key), unit)) for key, label, unit in _SUMMARY), "number"
         ),
+        *_backhaul(folder),
         *_agreement(folder),
         "<h2>What was run</h2>",
-        _table(_flat(folder.read_json("manifest"))),
+        _table(_flat(_without(folder.read_json("manifest"), *_LEFT_OUT))),
         "<h2>Figures</h2>",
         *(_image(folder.figures / f"{name}.png", caption) for name, caption in CAPTIONS.items()),
         "<h2>Settings</h2>",
@@ -84,6 +90,38 @@ def write_report(folder: RunFolder) -> Path:
     )
     folder.report.write_text(page, encoding="utf-8")
     return folder.report
+
+
+def _backhaul(folder: RunFolder) -> Iterable[str]:
+    """Yield which servers need fibre, and how far the captured traffic is confirmed."""
+    yield "<h2>Backhaul</h2>"
+    yield f"<p>{_text(_fibre(folder))}</p>"
+    reconciliation, witness = (
+        read_table(folder.path, name) if has_table(folder.path, name) else None
+        for name in ("reconciliation", "witness")
+    )
+    yield from (f"<p>{_text(line)}</p>" for line in checks(reconciliation, witness))
+
+
+def _fibre(folder: RunFolder) -> str:
+    """Return which servers a wireless link would not do for, or did not."""
+    backhaul = folder.read_json("config").get("backhaul", {})
+    wireless_bps, fibre = backhaul.get("wireless_bps"), backhaul.get("fibre", [])
+    servers = [each.name for each in folder.read_schedule().access_points]
+    peak = peaks(read_table(folder.path, "backhaul"), servers)
+    if wireless_bps is None:
+        names = in_need_of_fibre(peak)
+        said = f"{len(names)} of {len(servers)} edge servers need fibre"
+        said += f", with peaks of {CROWDED_MBPS:g} Mbit/s or more"
+    else:
+        names = in_need_of_fibre(peak.drop(index=fibre), _FULL_SHARE * wireless_bps / 1e6)
+        said = f"{len(fibre)} edge servers are on fibre, {len(names)} of the others filled"
+        said += f" their wireless link ({wireless_bps / 1e6:g} Mbit/s)"
+    return said + (": " + ", ".join(names) if names else "") + "."
+
+
+def _without(document: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in left_out}
 
 
 def _agreement(folder: RunFolder) -> Iterable[str]:

@@ -115,6 +115,53 @@ def draw_fractions(folder: Path, rows: Sequence[Row], published: Mapping[str, Pu
         return save(figure, folder, "fig10")
 
 
+def draw_emulated_fractions(
+    folder: Path, rows: Sequence[Row], published: Mapping[str, Published]
+) -> Path:
+    """Draw emulated peaks and queries against the fraction, beside the simulated; return the PNG.
+
+    Args:
+        folder: for PNG and SVG.
+        rows: with model, engine, fraction_mb (None: all), crowded_uplink_mbps and queries_lost.
+        published: the paper's figures by model, of whole traces instead of this window.
+    """
+    looks = {"emulate": (PALETTE[0], "-", "emulated"), "simulate": (GREY, "--", "simulated")}
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
+        panels = figure.subplots(1, 2)
+        names = (("crowded_uplink_mbps", 1), ("queries_lost", 100))
+        for engine, (colour, style, label) in looks.items():
+            own = [row for row in rows if row["engine"] == engine]
+            whole = [row for row in own if row["fraction_mb"] is None]
+            parts = [row for row in own if row["fraction_mb"] is not None]
+            for axes, (name, scale) in zip(panels, names, strict=True):
+                x, y = ([row[key] for row in parts] for key in ("fraction_mb", name))
+                axes.plot(x, [scale * each for each in y], color=colour, linestyle=style,
+                          marker="o", markersize=3, linewidth=1.2, label=label)  # fmt: skip
+                for row in whole[: name == "crowded_uplink_mbps"]:
+                    axes.axhline(row[name], color=colour, linewidth=0.9, linestyle=":")
+        for model in {row["model"] for row in rows} & published.keys():
+            paper = published[model]
+            at_mb = paper.migrated_mib * 2**20 / 1e6
+            panels[0].plot(at_mb, paper.fractional_mbps, "x", color=GREY)
+            panels[1].plot(at_mb, 100 * paper.queries_lost, "x", color=GREY)
+        panels[0].set(ylabel="Peak uplink of the crowded\nservers (Mbit/s)", ylim=(0, None))
+        panels[1].set(ylabel="Queries lost after changes\nof server (%)")
+        for axes in panels:
+            axes.set(xlabel="Migrated at crowded servers, at most (MB)", xlim=(0, None))
+            draw_grid(axes)
+        handles, labels = panels[0].get_legend_handles_labels()
+        dotted = Line2D([], [], color=GREY, linestyle=":", linewidth=0.9)
+        cross = Line2D([], [], color=GREY, marker="x", linestyle="")
+        figure.legend(
+            [*handles, dotted, cross],
+            [*labels, "the whole model", "the paper's, of whole traces"],
+            loc="outside upper center",
+            ncols=4,
+        )
+        return save(figure, folder, "fig10")
+
+
 def draw_frontier(folder: Path, rows: Sequence[Row], goals: Sequence[Row]) -> Path:
     """Draw queries after changes of server against bytes and peak uplink; return the PNG.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from testbed.analysis.backhaul import peaks, share_under
+from testbed.analysis.crowding import peaks, share_under
 from testbed.units import format_size
 
 
@@ -51,6 +51,14 @@ def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> l
 def moves(handovers: pd.DataFrame) -> pd.DataFrame:
     """Return the handovers proper: first attachments come from no access point."""
     return handovers[handovers["from_ap"].notna()]
+
+
+def queries_after_changes(handovers: pd.DataFrame, queries: pd.DataFrame, interval_s: float) -> int:
+    """Return how many queries were raised in the interval after each change of server."""
+    moved = moves(handovers)[["client", "trace_s"]]
+    pairs = queries[["client", "raised_s"]].merge(moved, on="client")
+    since_s = pairs["raised_s"] - pairs["trace_s"]
+    return int(((since_s >= 0) & (since_s < interval_s)).sum())
 
 
 def _handovers(handovers: pd.DataFrame) -> dict[str, Any]:

@@ -1,25 +1,30 @@
-"""`testbed analyze`: backhaul traffic per server and interval, from a run or bare captures."""
+"""`testbed analyze`: backhaul traffic, flows and peaks, from a run or from any captures."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from testbed.commands.output import add_json, print_json, print_table
+from testbed.commands.output import add_json, print_json, print_table, to_json
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
 from testbed.runfolder import RunFolder
 from testbed.units import format_size, parse_time
 
-HELP = "count backhaul traffic in the captures of a run, or in any captures"
-_SHOWN = 20
+if TYPE_CHECKING:  # they take a while to import
+    from testbed.analysis.traffic import TrafficAnalysis
+
+HELP = "count backhaul traffic and flows in the captures of a run, or in any captures"
+_SHOWN, _FLOWS_SHOWN = 20, 10
+_FORMATS = ("parquet", "csv", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "paths",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="RUN|FILE",
         help="the folder of a run, or captures (pcapng or pcap): there the servers are IP "
@@ -31,31 +36,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="length of an interval, s or with a unit (default: %(default)s)",
     )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="write the tables there: backhaul (by server, interval, direction and cause), flows, "
+        "servers (peaks) and, of a run, reconciliation",
+    )
+    parser.add_argument(
+        "--format",
+        default=",".join(_FORMATS),
+        metavar="F,...",
+        help="of what --out writes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--install-dissector",
+        action="store_true",
+        help="have Wireshark and tshark show the testbed's messages, from now on and for this user",
+    )
     add_json(parser)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the traffic."""
+    """Print the traffic, and write its tables where wanted."""
+    if given.install_dissector:
+        from testbed.analysis.wireshark import install_dissector
+
+        sys.stderr.write(f"installed: {install_dissector()}\n")
+        if not given.paths:
+            return EXIT_COMPLETE
+    if not given.paths:
+        raise ConfigurationError("name the folder of a run, or captures")
     interval_s = parse_time(given.interval)
     if interval_s <= 0:
         raise ConfigurationError(f"--interval {given.interval}: must be above 0 s")
-    content = _analyze(given.paths, interval_s)
+    formats = given.format.split(",")
+    if not set(formats) <= set(_FORMATS):
+        raise ConfigurationError(f"--format {given.format}: expected some of {','.join(_FORMATS)}")
+    found = _analyze(given.paths, interval_s)
+    for problem in found.problems:
+        sys.stderr.write(f"warning: {problem}\n")
+    if given.out is not None:
+        _write(found, given.out, formats)
     if given.json:
-        print_json(content)
-        return EXIT_COMPLETE
-    totals = content["totals"]
-    busiest = sorted(content["servers"].items(), key=lambda item: -max(item[1].values()))
-    print_table(
-        ("server", "peak uplink, Mbit/s", "peak downlink, Mbit/s"),
-        [(server, peak["uplink"], peak["downlink"]) for server, peak in busiest[:_SHOWN]],
-        title=f"{totals['packets']:,} packets, {format_size(totals['bytes'])}; the busiest of "
-        f"{len(busiest)} servers, over {interval_s:g} s",
-    )
+        print_json(found.figures())
+    else:
+        _print(found)
     return EXIT_COMPLETE
 
 
-def _analyze(paths: list[Path], interval_s: float) -> dict[str, Any]:
-    from testbed.analysis.backhaul import analyze_capture, analyze_run
+def _analyze(paths: list[Path], interval_s: float) -> TrafficAnalysis:
+    from testbed.analysis.traffic import analyze_capture, analyze_run
 
     folders = [path for path in paths if path.is_dir()]
     if folders and len(paths) > 1:
@@ -70,3 +101,59 @@ def _analyze(paths: list[Path], interval_s: float) -> dict[str, Any]:
             f"{folders[0]}: goes on, or was killed; then call `testbed report` on it first"
         )
     return analyze_run(RunFolder(folders[0]), interval_s)
+
+
+def _write(found: TrafficAnalysis, folder: Path, formats: list[str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in found.tables().items():
+            if "parquet" in formats:
+                table.to_parquet(folder / f"{name}.parquet", index=False)
+            if "csv" in formats:
+                table.to_csv(folder / f"{name}.csv", index=False)
+        if "json" in formats:
+            (folder / "analysis.json").write_text(to_json(found.figures()))
+    except OSError as error:
+        raise ConfigurationError(f"--out {folder}: cannot be written: {error.strerror}") from error
+    sys.stderr.write(f"written: {folder}\n")
+
+
+def _print(found: TrafficAnalysis) -> None:
+    import pandas as pd
+
+    from testbed.analysis.checks import checks
+
+    peaks = found.peaks()
+    highest = peaks[["peak_uplink_mbps", "peak_downlink_mbps"]].max(axis="columns")
+    busiest = peaks.loc[highest.sort_values(ascending=False, kind="stable").index[:_SHOWN]]
+    print_table(
+        ("server", "peak uplink, Mbit/s", "peak downlink, Mbit/s", "crowded"),
+        [
+            (row.server, row.peak_uplink_mbps, row.peak_downlink_mbps, "yes" * row.crowded)
+            for row in busiest.itertuples()
+        ],
+        title=f"{found.packets:,} packets, {format_size(found.captured_bytes)}; the busiest of "
+        f"{len(peaks)} servers, over {found.interval_s:g} s",
+    )
+    share = found.figures()["servers_under_100mbps_share"]
+    if share is not None:
+        sys.stdout.write(f"{share:.0%} of the servers stay under 100 Mbit/s.\n")
+    for said in checks(found.reconciliation, found.witness):
+        sys.stdout.write(said + "\n")
+    print_table(
+        ("at", "from", "to", "cause", "bytes", "duration, s", "Mbit/s", "sent again, bytes"),
+        [
+            (
+                f"{row.interface} {row.direction}".strip(),
+                f"{row.src}:{row.src_port}",
+                f"{row.dst}:{row.dst_port}",
+                row.cause,
+                row.bytes,
+                row.duration_s,
+                None if pd.isna(row.goodput_mbps) else row.goodput_mbps,
+                row.retransmitted_bytes,
+            )
+            for row in found.flows.nlargest(_FLOWS_SHOWN, "bytes").itertuples()
+        ],
+        title=f"The largest of {len(found.flows):,} flows",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,29 @@ _CUT_OFF = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument(
+        "--omnetpp",
+        action="store_true",
+        help="write the run as OMNeT++ result files (.sca, .vec) too",
+    )
     add_json(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Rebuild, and print the run's summary."""
+    from testbed.analysis.omnetpp import write_omnetpp
+    from testbed.emulation.conclude import give_to_user
+
     if not (given.run / "schedule.json").is_file():
         raise ConfigurationError(f"{given.run}: is no folder of a run")
     folder = RunFolder(given.run)
     if _goes_on(folder):
         raise ConfigurationError(f"{given.run}: the run goes on; it writes its report at its end")
     summary = rebuild(folder)
+    if given.omnetpp:
+        for path in write_omnetpp(folder):
+            sys.stderr.write(f"written: {path}\n")
+        give_to_user(folder.path)
     if given.json:
         print_json(summary)
     else:

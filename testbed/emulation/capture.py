@@ -22,8 +22,8 @@ from testbed.emulation import background
 from testbed.emulation.waiting import wait_until
 from testbed.errors import EmulationError
 
-#: Link header (20), IPv4 (20, options seldom), TCP with timestamps (32), and a frame's preamble.
-SNAP_BYTES = 112
+#: Link header (20), IPv4 (20), TCP with timestamps (32), preamble and header of a layer (119).
+SNAP_BYTES = 192
 _BUFFERS_KIB = 65536  # of all together
 _LEAST_BUFFER_KIB = 4096
 _INTERFACES = "interfaces.json"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.backhaul import run_backhaul_table
 from testbed.analysis.conclusion import Tables, conclude_run
 from testbed.analysis.pcapng import to_pcapng
+from testbed.analysis.traffic import analyze_run
 from testbed.config import from_dict
 from testbed.emulation.capture import raw_captures
 from testbed.emulation.fidelity import Evidence, assess, rate_shares
@@ -69,9 +69,13 @@ def write_results(folder: RunFolder, judge: Callable[[Tables], dict[str, Any]]) 
 
     `judge` returns fidelity.json from the tables.
     """
-    interval_s = folder.read_schedule().interval_s
     collect(folder.path)
-    write_table(folder.path, "backhaul", run_backhaul_table(folder, interval_s))
+    found = analyze_run(folder)
+    write_table(folder.path, "backhaul", found.backhaul)
+    write_table(folder.path, "flows", found.flows)
+    for name, table in (("reconciliation", found.reconciliation), ("witness", found.witness)):
+        if table is not None:
+            write_table(folder.path, name, table)
     return conclude_run(folder, judge)
 
 
@@ -88,7 +92,8 @@ def name_interfaces(folder: RunFolder) -> None:
         captures = raw_captures(raw)
     except (OSError, ValueError) as error:
         raise TestbedError(f"{raw}: the names of the ports are lost: {error}") from error
-    to_pcapng(captures, folder.pcap / "backhaul.pcapng")
+    addresses = folder.read_json("manifest").get("addresses")
+    to_pcapng(captures, folder.pcap / "backhaul.pcapng", addresses)
     shutil.rmtree(raw)
 
 

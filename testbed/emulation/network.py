@@ -17,7 +17,7 @@ from mininet.topo import Topo
 from pyroute2 import IPRoute
 
 from controllers import routes
-from controllers.paths import topology_rate_bps
+from controllers.paths import link_rate_bps
 from nodes.setup import MASTER
 from testbed.config import Experiment
 from testbed.emulation import delay, shaping, veths
@@ -132,6 +132,11 @@ class EmulatedNetwork:
             return client_address(self.clients.index(name) + 1)
         return str(self.node(name).IP())
 
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses of access points, master and clients by name."""
+        names = (*self.access_points, MASTER, *self.clients)
+        return {name: self.address(name) for name in names}
+
     def backhaul_ports(self) -> dict[Path, dict[int, str]]:
         """Return the switch ports at whose other ends access points stand, for captures.
 
@@ -184,13 +189,16 @@ class EmulatedNetwork:
 
     def _shape(self, interface: Intf) -> Shape:
         backhaul = self._settings.backhaul
-        rate_bps = backhaul.link_bps or topology_rate_bps(interface.params)
+        ends = (interface.link.intf1.node.name, interface.link.intf2.node.name)
+        wireless_bps = backhaul.wireless_links(self.access_points)
+        rate_bps = link_rate_bps(ends, interface.params, backhaul.link_bps, wireless_bps)
         tdf = self._settings.compute.tdf
         delay_s = self.delay.of_backhaul_s(interface.params) * tdf
         return Shape(
             rate_bps / tdf,
             backhaul.queue_bytes,
             gso=True,
+            migrations_yield=backhaul.migration_class == "lower",
             segment_frames=SEGMENT_FRAMES,
             delay_s=delay_s,
         )

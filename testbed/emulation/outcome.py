@@ -26,8 +26,9 @@ class Outcome:
 
     origin_unix_s: float = 0.0
     compute: compute_mode.Choice | None = None
+    addresses: dict[str, str] = field(default_factory=dict)  # of access points, master, clients
     capture: Capture | None = None
-    counters: Counters | None = None  # the switches' own, at the end
+    counters: Counters | None = None  # the switches' own, at the last reading
     step_late_s: list[float] = field(default_factory=list)
     moved_late_s: list[float] = field(default_factory=list)
     readings: Readings = field(default_factory=Readings)
@@ -66,6 +67,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
     choice, counters = outcome.compute, outcome.counters
     return {
         "origin_unix_s": outcome.origin_unix_s,
+        "addresses": outcome.addresses,
         "compute": choice.mode if choice else None,
         "compute_reason": choice.reason if choice else None,
         "estimate": outcome.estimate,

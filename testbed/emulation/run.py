@@ -42,6 +42,7 @@ from testbed.emulation.capacity import Machine, advice
 from testbed.emulation.capture import Capture
 from testbed.emulation.console import open_console
 from testbed.emulation.controller import Controller
+from testbed.emulation.counting import Counting
 from testbed.emulation.handover import Handovers
 from testbed.emulation.machines import parse_all
 from testbed.emulation.monitor import Monitor
@@ -107,6 +108,7 @@ class EmulatedRun:
             network = await self._describe_network(thread, machines)
             stack.callback(lambda: thread.submit(network.close).result())
             self.outcome.delay = network.delay
+            self.outcome.addresses = network.addresses()
             if network.delay.missing:
                 self._progress.phase(f"warning: link delay {network.delay.described()}")
             models = asyncio.create_task(self._build_models(nursery, network))
@@ -131,6 +133,9 @@ class EmulatedRun:
             stack.callback(handovers.close)
             await handovers.place_clients()
             self.outcome.capture = stack.enter_context(self._capture(network))
+            counting = Counting(controller.northbound, records)
+            stack.callback(counting.close)
+            await counting.read(None)
             self.outcome.ready("capture")
             self._routed.set()
             nodes = await self._start_nodes(nursery, network, handovers, await models)
@@ -141,9 +146,9 @@ class EmulatedRun:
             self.outcome.step_late_s = handovers.step_late_s
             self.outcome.moved_late_s = handovers.moved_late_s
             try:
-                await self._replay(nodes, handovers, nursery.processes, machines)
-                self.outcome.counters = await asyncio.to_thread(controller.northbound.counters)
+                await self._replay(nodes, handovers, counting, nursery.processes, machines)
             finally:
+                self.outcome.counters = counting.last
                 take_down()
                 for role in ("client", "edge", "master"):
                     await nodes.stop(role)
@@ -226,6 +231,7 @@ class EmulatedRun:
         self,
         nodes: Nodes,
         handovers: Handovers,
+        counting: Counting,
         processes: Mapping[str, int],
         machines: Machines,
     ) -> None:
@@ -241,6 +247,7 @@ class EmulatedRun:
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(self._show(clock)),
+            asyncio.create_task(counting.run(clock, self._schedule.interval_s)),
         ]
         self._progress.start()
         try:
@@ -257,6 +264,7 @@ class EmulatedRun:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             self.outcome.readings = machines.with_readings(monitor.readings)
+            await counting.read(clock.now_s(), flows=True)
 
     async def _until_end(self, nodes: Nodes, handovers: Handovers, clock: RunClock) -> None:
         def moved() -> None:

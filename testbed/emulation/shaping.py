@@ -21,6 +21,7 @@ from testbed.protocol import PORTS
 
 FRAME_BYTES = 1514
 _MIN_BURST_BYTES = 15_000  # ten frames, as Mininet's TCIntf
+_YIELDING_SHARE = 0.01  # a class that had none would be starved, and its connections with it
 _GSO_BURST_BYTES = 128 << 10  # two segments of 64 kB, which the backhaul carries unsplit
 
 
@@ -31,6 +32,7 @@ class Shape:
     rate_bps: float
     queue_bytes: int
     fair_to_queries: bool = False  # two classes: layers being uploaded, and the rest
+    migrations_yield: bool = False  # two classes: all else, and migrations in what it leaves
     gso: bool = False  # whether frames arrive as segments of up to 64 kB
     segment_frames: int = 1  # that come at once, at most
     delay_s: float = 0.0  # of propagation; wall seconds, as the rate is of wall time
@@ -46,20 +48,28 @@ def tc_commands(interface: str, shape: Shape) -> list[str]:
         f"qdisc replace {device} root handle 1: htb default 10",
         f"class replace {device} parent 1: classid 1:1 htb rate {rate}bit ceil {rate}bit {classes}",
     ]
-    leaves = ("10", "20") if shape.fair_to_queries else ("10",)
-    for leaf in leaves:
-        share = rate // len(leaves)
+    for leaf, (share, order) in _classes(shape).items():
         lines += [
-            f"class replace {device} parent 1:1 classid 1:{leaf} "
-            f"htb rate {share}bit ceil {rate}bit {classes} quantum {FRAME_BYTES}",
+            f"class replace {device} parent 1:1 classid 1:{leaf} htb rate {int(rate * share)}bit "
+            f"ceil {rate}bit {classes} quantum {FRAME_BYTES} prio {order}",
             f"qdisc replace {device} parent 1:{leaf} handle {leaf}: {_queue(shape)}",
         ]
-    if shape.fair_to_queries:
+    second = "upload" if shape.fair_to_queries else "migration" if shape.migrations_yield else None
+    if second:
         lines.append(
             f"filter replace {device} parent 1: protocol ip prio 1 handle 800::1 u32 "
-            f"match ip protocol 6 0xff match ip dport {PORTS['upload']} 0xffff flowid 1:20"
+            f"match ip protocol 6 0xff match ip dport {PORTS[second]} 0xffff flowid 1:20"
         )
     return lines
+
+
+def _classes(shape: Shape) -> dict[str, tuple[float, int]]:
+    """Return each class's assured share of the rate, and its place in taking what is left."""
+    if shape.fair_to_queries:
+        return {"10": (0.5, 0), "20": (0.5, 0)}
+    if shape.migrations_yield:
+        return {"10": (1 - _YIELDING_SHARE, 0), "20": (_YIELDING_SHARE, 1)}
+    return {"10": (1.0, 0)}
 
 
 def _queue(shape: Shape) -> str:

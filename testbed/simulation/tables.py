@@ -70,6 +70,10 @@ def _handovers(
         }
 
 
+#: Columns of `transfers` that only sockets have
+_NO_SOCKETS = {"source_port": 0, "frame_bytes": 0, "unsent_bytes": 0}
+
+
 def _uploads(
     world: World, names: Sequence[str], client: str, log: Log, goodput: float
 ) -> Iterator[Mapping[str, object]]:
@@ -85,6 +89,7 @@ def _uploads(
             "ended_s": upload.until_s,
             "layers": stream.whole_layers(upload.to_bytes) - stream.whole_layers(upload.from_bytes),
             "bytes": int(sent_bytes),
+            **_NO_SOCKETS,
             "wire_bytes": int(sent_bytes / goodput),
             "skipped_bytes": int(upload.from_bytes),
             "complete": upload.to_bytes >= stream.size_bytes,
@@ -106,6 +111,7 @@ def _migrations(
             "ended_s": order.until_s,
             "layers": stream.whole_layers(arrived_bytes) - stream.whole_layers(order.have_bytes),
             "bytes": int(order.sent_bytes),
+            **_NO_SOCKETS,
             "wire_bytes": int(order.sent_bytes / goodput),
             "skipped_bytes": int(min(order.have_bytes, order.want_bytes)),
             "complete": arrived_bytes >= order.want_bytes,

@@ -1,24 +1,14 @@
-"""Backhaul traffic and TCP payload from captures."""
+"""Backhaul traffic from captures."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from scapy.layers.l2 import Ether
 
-from testbed.analysis.backhaul import (
-    address_traffic,
-    analyze_capture,
-    backhaul_table,
-    peaks,
-    server_traffic,
-    share_under,
-)
-from testbed.analysis.flows import payload_by_flow
+from testbed.analysis.backhaul import BackhaulTally, server_traffic
+from testbed.analysis.crowding import peaks, share_under
 from testbed.analysis.pcap import Capture
 from testbed.analysis.pcapng import to_pcapng
-from testbed.errors import CaptureError
-from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture, segment, write_pcap
+from tests.analysis.captures import ORIGIN_UNIX_S, backhaul_capture
 
 HEADER = 14 + 20 + 32
 SERVERS = ["ap1", "ap2", "ap3"]
@@ -34,8 +24,11 @@ def capture(tmp_path):
 
 
 def table_of(capture, **changes):
-    settings = {"origin_unix_s": ORIGIN_UNIX_S, "tdf": 1, "interval_s": 30, "duration_s": 40}
-    return backhaul_table(server_traffic([capture], SERVERS), **{**settings, **changes})
+    settings = {"origin_ns": ORIGIN_UNIX_S * 10**9, "tdf": 1, "interval_s": 30, "duration_s": 40}
+    tally = BackhaulTally(**{**settings, **changes})
+    for traffic in server_traffic([capture], SERVERS):
+        tally.add(traffic)
+    return tally.table()
 
 
 def test_bytes_fall_to_their_server_interval_direction_and_cause(capture):
@@ -66,12 +59,8 @@ def test_dilated_time_is_divided_back(capture):
 
 
 def test_what_lies_outside_the_run_is_not_counted(capture):
-    assert table_of(capture, origin_unix_s=ORIGIN_UNIX_S + 2, duration_s=29.5)[
-        "bytes"
-    ].tolist() == [
-        AGAIN,
-        AGAIN,
-    ]
+    later = table_of(capture, origin_ns=(ORIGIN_UNIX_S + 2) * 10**9, duration_s=29.5)
+    assert later["bytes"].tolist() == [AGAIN, AGAIN]
     assert table_of(capture, duration_s=0.5).empty
 
 
@@ -83,71 +72,9 @@ def test_peaks_count_idle_servers_too(capture):
     assert share_under(peak) == 1
 
 
-def test_payload_by_flow_tells_repeated_bytes_apart(capture):
-    flows = payload_by_flow(server_traffic([capture], SERVERS))
-    sent = flows[(flows.server == "ap1") & (flows.direction == "uplink")].iloc[0]
-    assert (sent.src, sent.dst, sent.cause) == ("10.0.0.1", "10.0.0.2", "migration")
-    assert (sent.packets, sent.payload_bytes, sent.retransmitted_bytes) == (2, 21000, 1000)
-
-
-def test_retransmissions_are_found_across_batches_and_the_sequence_wrap(tmp_path, monkeypatch):
-    monkeypatch.setattr("testbed.analysis.framing.CHUNK_BYTES", 1000)
-    start = 2**32 - 1500
-    sequence = [(start + offset) % 2**32 for offset in (0, 1000, 2000, 1500, 3000)]
-    frames = [
-        (i, bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 4000, 7002, 1000, seq)))
-        for i, seq in enumerate(sequence)
-    ]
-    path = write_pcap(tmp_path / "a.pcap", frames, 1)
-    flows = payload_by_flow(address_traffic([Capture(path)]))
-    assert flows["payload_bytes"].tolist() == [5000, 5000]
-    assert flows["retransmitted_bytes"].tolist() == [1000, 1000]
-    assert flows["cause"].tolist() == ["upload", "upload"]
-
-
-def test_a_new_connection_on_the_same_ports_repeats_nothing(tmp_path):
-    ends = ("10.0.0.1", "10.0.0.2", 4000, 7002)
-    segments = [
-        segment(*ends, 0, 5000, "S"),
-        segment(*ends, 100, 5001),
-        segment(*ends, 0, 9, "S"),
-        segment(*ends, 100, 10),
-    ]
-    frames = [(i, bytes(Ether() / each)) for i, each in enumerate(segments)]
-    path = write_pcap(tmp_path / "a.pcap", frames, 1)
-    assert payload_by_flow(address_traffic([Capture(path)]))["retransmitted_bytes"].sum() == 0
-
-
-def test_a_capture_without_tcp_has_no_flows(tmp_path):
-    path = write_pcap(tmp_path / "a.pcap", [(0, bytes(60))], 1)
-    assert payload_by_flow(address_traffic([Capture(path)])).empty
-
-
-def test_a_bare_capture_has_its_addresses_as_servers(tmp_path):
-    rng = np.random.default_rng(1)
-    frames = [
-        (0.9 + float(i), bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, int(size))))
-        for i, size in enumerate(rng.integers(0, 1400, 40))
-    ]
-    frames.append((40.0, bytes(60)))
-    path = write_pcap(tmp_path / "a.pcap", frames, 1, snap=96)
-    figures = analyze_capture([path], interval_s=30)
-    assert figures["totals"] == {"packets": 41, "bytes": sum(len(frame) for _, frame in frames)}
-    assert set(figures["servers"]) == {"10.0.0.1", "10.0.0.2"}
-    sent = [row for row in figures["intervals"] if row["direction"] == "uplink"]
-    assert {row["server"] for row in sent} == {"10.0.0.1"}
-    assert sum(row["bytes"] for row in sent) == figures["totals"]["bytes"] - 60
-    assert [row["interval"] for row in sent] == [0, 1]
-
-
-def test_a_capture_without_packets_has_figures_of_zero(tmp_path):
-    figures = analyze_capture([write_pcap(tmp_path / "a.pcap", [], 1)], interval_s=30)
-    assert figures["totals"] == {"packets": 0, "bytes": 0}
-    assert figures["intervals"] == []
-
-
-def test_a_capture_of_which_nothing_can_be_read_is_an_error(tmp_path):
-    path = write_pcap(tmp_path / "a.pcap", [(0, bytes(60))], 1)
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CaptureError, match="no packet can be read in 75 bytes"):
-        analyze_capture([path], interval_s=30)
+def test_counting_many_groups_gives_what_counting_few_does(capture, monkeypatch):
+    expected = table_of(capture)
+    monkeypatch.setattr("testbed.analysis.backhaul._DENSE", 0)
+    monkeypatch.setattr("testbed.analysis.backhaul._MOST_PARTS", 1)
+    monkeypatch.setattr("testbed.analysis.record_file.CHUNK_BYTES", 300)
+    assert table_of(capture).equals(expected)

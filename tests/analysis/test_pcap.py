@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 from scapy.utils import PcapNgWriter
 
 from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
 from testbed.errors import CaptureError
-from tests.analysis.captures import ORIGIN_UNIX_S, datagram, segment, sll2, write_pcap
+from tests.analysis.captures import (
+    ORIGIN_UNIX_S,
+    TIMESTAMPS,
+    datagram,
+    segment,
+    sll2,
+    write_pcap,
+)
 
 SEGMENT = segment("10.0.0.1", "10.0.0.2", 40000, 7003, 500, seq=7, flags="S")
 
@@ -26,6 +37,16 @@ def read(path: Path) -> PacketBatch:
 
 def address(text: str) -> int:
     return int(struct.unpack("!I", socket.inet_aton(text))[0])
+
+
+def ends(path: Path) -> list[tuple[str, str]]:
+    capture = Capture(path)
+    text = capture.addresses.text
+    return [
+        (text(src), text(dst))
+        for batch in capture
+        for src, dst in zip(batch.src.tolist(), batch.dst.tolist(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -50,6 +71,9 @@ def test_reads_both_byte_orders_and_resolutions(tmp_path, order, nanoseconds):
     [
         (1, bytes(Ether() / SEGMENT)),
         (1, bytes(Ether() / Dot1Q(vlan=3) / SEGMENT)),
+        (0, struct.pack("<I", 2) + bytes(SEGMENT)),
+        (108, struct.pack(">I", 2) + bytes(SEGMENT)),
+        (228, bytes(SEGMENT)),
         (101, bytes(SEGMENT)),
         (113, struct.pack(">HHH8xH", 4, 1, 6, 0x0800) + bytes(SEGMENT)),
         (276, sll2(SEGMENT, 5, outgoing=True)),
@@ -118,19 +142,69 @@ def test_a_file_cut_short_gives_its_whole_packets(tmp_path):
     assert capture.unread_bytes == 16 + 566 - 10
 
 
-def test_reading_stops_at_a_damaged_length(tmp_path):
+def test_reading_goes_on_behind_a_damaged_length(tmp_path):
     path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(5)], 1)
     damaged = bytearray(path.read_bytes())
     record = 24 + 2 * (16 + 566)
     damaged[record + 8 : record + 12] = b"\xff\xff\xff\x7f"
     path.write_bytes(damaged)
     capture = Capture(path)
-    assert sum(len(batch) for batch in capture) == 2
-    assert capture.unread_bytes == 3 * (16 + 566)
+    seconds = np.concatenate([batch.time_ns for batch in capture]) // 10**9 - ORIGIN_UNIX_S
+    assert seconds.tolist() == [0, 1, 3, 4]
+    assert capture.unread_bytes == 16 + 566
+
+
+def test_a_length_that_leads_astray_costs_its_own_packet_alone(tmp_path):
+    path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(5)], 1)
+    damaged = bytearray(path.read_bytes())
+    record = 24 + 2 * (16 + 566)
+    damaged[record + 8 : record + 12] = struct.pack("<I", 300)
+    path.write_bytes(damaged)
+    capture = Capture(path)
+    seconds = np.concatenate([batch.time_ns for batch in capture]) // 10**9 - ORIGIN_UNIX_S
+    assert seconds.tolist() == [0, 1, 3, 4]
+    assert capture.unread_bytes == 16 + 566
+
+
+@pytest.mark.parametrize("pcapng", [False, True])
+def test_of_a_capture_with_a_tenth_of_its_bytes_flipped_the_rest_is_read(tmp_path, pcapng):
+    frames = [(i / 8, bytes(Ether() / SEGMENT)) for i in range(400)]
+    path = write_pcap(tmp_path / "a.pcap", frames, 1)
+    if pcapng:
+        path = tmp_path / "a.pcapng"
+        with PcapNgWriter(str(path)) as writer:
+            for time_s, frame in frames:
+                packet = Ether(frame)
+                packet.time = ORIGIN_UNIX_S + time_s
+                writer.write(packet)
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    rng = np.random.default_rng(3)
+    head = 200 if pcapng else 24  # without these a file is no capture at all
+    flipped = head + np.flatnonzero(rng.random(len(data) - head) < 0.1)
+    data[flipped] ^= rng.integers(1, 256, len(flipped), np.uint8)
+    path.write_bytes(data.tobytes())
+    capture = Capture(path)
+    packets = list(capture)
+    lengths = np.concatenate([batch.original_bytes for batch in packets])
+    assert (15 if pcapng else 100) < len(lengths) < 400
+    assert np.mean(lengths == 566) > 0.95
+    assert capture.unread_bytes >= (400 - len(lengths)) * 566
+
+
+def test_what_follows_a_stretch_of_rubbish_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("testbed.analysis.record_file.CHUNK_BYTES", 3000)
+    path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(9)], 1)
+    whole = path.read_bytes()
+    cut = 24 + 4 * (16 + 566)
+    rubbish = np.random.default_rng(1).bytes(10_000)
+    path.write_bytes(whole[:cut] + rubbish + whole[cut:])
+    capture = Capture(path)
+    assert sum(len(batch) for batch in capture) >= 8
+    assert capture.unread_bytes >= 10_000
 
 
 def test_records_that_span_chunks_are_read_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("testbed.analysis.framing.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("testbed.analysis.record_file.CHUNK_BYTES", 1000)
     path = write_pcap(tmp_path / "a.pcap", [(i, bytes(Ether() / SEGMENT)) for i in range(9)], 1)
     seconds = np.concatenate([batch.time_ns for batch in Capture(path)]) // 10**9 - ORIGIN_UNIX_S
     assert seconds.tolist() == list(range(9))
@@ -167,13 +241,11 @@ def test_reads_pcapng_with_several_sections_interfaces_and_link_types(tmp_path, 
         section(order, [1, 101], 6, 2_500_000) + section(order, [101], 0x80 | 10, 3 * 1024 + 512)
     )
     capture = Capture(path)
-    batches = list(capture)
-    assert [len(batch) for batch in batches] == [2, 1]
-    assert batches[0].time_ns.tolist() == [2_500_000_000] * 2
-    assert batches[1].time_ns.tolist() == [3_500_000_000]
-    assert batches[0].direction.tolist() == [1, 2]
-    assert batches[0].payload_bytes.tolist() == [500, 500]
-    assert batches[1].interface.tolist() == [2]
+    (packets,) = list(capture)
+    assert packets.time_ns.tolist() == [2_500_000_000, 2_500_000_000, 3_500_000_000]
+    assert packets.direction.tolist() == [1, 2, 1]
+    assert packets.payload_bytes.tolist() == [500] * 3
+    assert packets.interface.tolist() == [0, 1, 2]
     assert capture.names().tolist() == ["eth0", "eth1", "eth0"]
 
 
@@ -200,10 +272,52 @@ def test_a_file_that_is_no_capture_is_named_in_the_error(tmp_path, content, mess
         list(Capture(path))
 
 
-def test_an_unknown_link_type_is_an_error(tmp_path):
-    path = write_pcap(tmp_path / "usb.pcap", [(0, bytes(100))], 220)
-    with pytest.raises(CaptureError, match=r"usb\.pcap: link type 220"):
+def test_packets_of_an_unknown_link_type_are_counted_by_their_lengths(tmp_path):
+    capture = Capture(write_pcap(tmp_path / "usb.pcap", [(0, bytes(Ether() / SEGMENT))], 220))
+    (packets,) = list(capture)
+    assert (packets.original_bytes.tolist(), packets.src.tolist()) == ([566], [0])
+    assert dict(capture.unknown_link_types) == {220: 1}
+
+
+def test_a_compressed_capture_is_called_one(tmp_path):
+    path = tmp_path / "a.pcap.gz"
+    path.write_bytes(gzip.compress(bytes(100)))
+    with pytest.raises(CaptureError, match="gunzip it first"):
         list(Capture(path))
+
+
+def test_reads_ipv6_beside_ipv4(tmp_path):
+    tcp = TCP(sport=40000, dport=7003, seq=9, flags="A", options=TIMESTAMPS)
+    six = IPv6(src="fd00::1", dst="fd00::2") / tcp / Raw(bytes(700))
+    path = write_pcap(
+        tmp_path / "a.pcap", [(0, bytes(Ether() / six)), (1, bytes(Ether() / SEGMENT))], 1, snap=90
+    )
+    packets = read(path)
+    assert packets.payload_bytes.tolist() == [700, 500]
+    assert packets.header_bytes.tolist() == [40 + 32, 20 + 32]
+    assert packets.dst_port.tolist() == [7003, 7003]
+    assert packets.sequence.tolist() == [9, 7]
+    assert ends(path) == [("fd00::1", "fd00::2"), ("10.0.0.1", "10.0.0.2")]
+
+
+def old_packet_blocks(order: str) -> bytes:
+    """A section whose packet is in the obsolete block, beside one in a simple block."""
+    out = section(order, [1], 6, 0)
+    frame = bytes(Ether() / SEGMENT)
+    padded = frame + bytes(-len(frame) % 4)
+    head = struct.pack(order + "HHIIII", 0, 3, 0, 5_000_000, len(frame), len(frame))
+    return out + block(order, 2, head + padded) + block(order, 3, struct.pack(order + "I", 60))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_obsolete_packet_blocks_are_read_and_those_without_time_are_not(tmp_path, order):
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(old_packet_blocks(order))
+    capture = Capture(path)
+    (packets,) = list(capture)
+    assert packets.time_ns.tolist() == [0, 5 * 10**9]
+    assert packets.payload_bytes.tolist() == [500, 500]
+    assert capture.unread_bytes == 16
 
 
 def test_a_missing_file_is_an_error(tmp_path):

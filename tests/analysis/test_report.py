@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from testbed.analysis.backhaul import analyze_run, run_backhaul_table
 from testbed.analysis.figures import CAPTIONS, draw_figures
 from testbed.analysis.pcapng import to_pcapng
 from testbed.analysis.report import write_report
 from testbed.analysis.summary import summarise
+from testbed.analysis.traffic import analyze_run
 from testbed.errors import CaptureError
 from testbed.records import collect, read_tables
 from testbed.runfolder import RunFolder
@@ -92,10 +92,10 @@ def test_a_runs_captures_are_read_with_the_manifests_clock(run):
     to_pcapng({raw: {5: "ap1", 6: "ap2"}}, run.pcap / "backhaul.pcapng")
     manifest = run.read_json("manifest")
     run.write_json("manifest", {**manifest, "origin_unix_s": ORIGIN_UNIX_S - 30, "tdf": 2})
-    assert set(run_backhaul_table(run, 15.0)["interval"]) == {1, 2}
-    figures = analyze_run(run, 15.0)
-    assert figures["totals"]["packets"] == 7
-    assert len(figures["servers"]) == 42
+    found = analyze_run(run, 15.0)
+    assert set(found.backhaul["interval"]) == {1, 2}
+    assert found.figures()["totals"]["packets"] == 7
+    assert len(found.figures()["servers"]) == 42
 
 
 def test_a_run_without_captures_says_so(idle_run):

@@ -30,6 +30,14 @@ def test_rates_are_the_topologys_or_all_the_same() -> None:
     assert set(tree(link_bps=5e6).rates_bps) == {5e6}
 
 
+def test_some_hosts_links_have_rates_of_their_own() -> None:
+    topo = AccessTree(access_points=NAMES, per_aggregation=2)
+    paths = Paths(topo, NAMES, host_bps={"ap1": 1e8})
+    assert [paths.rates_bps[link] for link in paths(0, 1)] == [1e8, 1e9]
+    assert [paths.rates_bps[link] for link in paths(1, 0)] == [1e9, 1e8]
+    assert [paths.rates_bps[link] for link in paths(2, 3)] == [1e9, 1e9]
+
+
 def test_a_ring_is_passed_the_shorter_way() -> None:
     names = [f"ap{number}" for number in range(1, 9)]
     paths = Paths(AccessRing(access_points=names), names)

@@ -87,6 +87,26 @@ def test_a_ring_is_filled_and_moved_on_as_well(
         assert held(switches, network) == flow_tables(network)
 
 
+def test_routes_count_what_follows_them(
+    switches: PrivateSwitches, controller: RunningController, network: Network
+) -> None:
+    northbound = controller.northbound
+    northbound.wait_ready(20)
+    assert northbound.counters().flows == ()
+    address = network.hosts["ap4"].address
+
+    def packets(switch: str) -> int:
+        counted = northbound.counters(flows=True).flows
+        return sum(f.packets for f in counted if (f.switch, f.address) == (switch, address))
+
+    before = {switch: packets(switch) for switch in ("s2", "s1", "s3")}
+    switches.send("ap1", address, packets=3)
+    wait_until(
+        lambda: all(packets(switch) == count + 3 for switch, count in before.items()),
+        "packets are not counted on their way",
+    )
+
+
 def test_counters_follow_packets_port_by_port_and_count_misses(
     switches: PrivateSwitches, controller: RunningController, network: Network
 ) -> None:

@@ -12,6 +12,7 @@ from testbed.units import TCP_GOODPUT_SHARE
 
 UP = Shape(35e6, 65_536, fair_to_queries=True)
 BACKHAUL = Shape(1e9, 1_000_000, gso=True)
+YIELDING = Shape(1e9, 1_000_000, migrations_yield=True, gso=True)
 
 
 def numbers(lines: list[str], pattern: str) -> list[int]:
@@ -48,7 +49,18 @@ def test_a_backhaul_link_has_one_queue_and_no_filter() -> None:
     assert numbers([line for line in lines if "parent 1:1 " in line], r"htb rate (\d+)") == [10**9]
 
 
-@pytest.mark.parametrize(("shape", "queues"), [(UP, 2), (BACKHAUL, 1)])
+def test_migrations_take_what_all_else_leaves_where_they_yield() -> None:
+    lines = tc_commands("eth0", YIELDING)
+    first, second = (line for line in lines if "parent 1:1 " in line)
+    assert "classid 1:10 htb rate 990000000bit ceil 1000000000bit" in first
+    assert "classid 1:20 htb rate 10000000bit ceil 1000000000bit" in second
+    assert first.endswith("prio 0")
+    assert second.endswith("prio 1")
+    (rule,) = [line for line in lines if line.startswith("filter")]
+    assert f"match ip dport {PORTS['migration']} 0xffff flowid 1:20" in rule
+
+
+@pytest.mark.parametrize(("shape", "queues"), [(UP, 2), (BACKHAUL, 1), (YIELDING, 2)])
 def test_every_queue_has_the_stated_limit_in_bytes(shape: Shape, queues: int) -> None:
     limits = numbers(tc_commands("eth0", shape), r"bfifo limit (\d+)$")
     assert limits == [shape.queue_bytes] * queues

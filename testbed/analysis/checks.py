@@ -1,0 +1,32 @@
+"""How far a run's traffic is confirmed, in words: by the applications, and by the switches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from testbed.units import format_size
+
+
+def checks(reconciliation: pd.DataFrame | None, witness: pd.DataFrame | None) -> Iterator[str]:
+    """Yield a sentence for each check that the run has the tables for."""
+    if reconciliation is not None and len(reconciliation):
+        yield _reconciled(reconciliation)
+    if witness is not None and witness["counted_bytes"].sum() > 0:
+        counted = int(witness["counted_bytes"].sum())
+        share = int(witness["captured_bytes"].sum()) / counted - 1
+        yield (
+            f"The switches counted {format_size(counted)} at the edge servers' ports; the captures"
+            f" differ by {share:+.3%}."
+        )
+
+
+def _reconciled(table: pd.DataFrame) -> str:
+    exact = int((table["difference_bytes"] == 0).sum())
+    said = f"{exact} of {len(table)} migrations are reconciled with the captures to the byte"
+    if exact == len(table):
+        return said + "."
+    left = int(table["difference_bytes"].abs().sum())
+    sent = int(table["bytes"].sum())
+    return f"{said}; {format_size(left)} of {format_size(sent)} are not explained."

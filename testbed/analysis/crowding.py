@@ -1,0 +1,68 @@
+"""Which edge servers' backhaul links are crowded (sections IV.B.5 and IV.D)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from testbed.analysis.backhaul import DIRECTIONS
+from testbed.records import read_table
+from testbed.runfolder import RunFolder
+
+CROWDED_MBPS = 100.0  # section IV.D: "less than 100 Mbps"
+CROWDED_SHARE = 0.07  # section IV.B.5: 5 to 7 % of the servers, and 24 of KAIST's 357
+
+
+def peaks(table: pd.DataFrame, servers: Collection[str]) -> pd.DataFrame:
+    """Return each server's highest rate over its intervals, Mbit/s: columns uplink, downlink."""
+    rates = table.groupby(["server", "direction", "interval"])["mbps"].sum()
+    highest = rates.groupby(["server", "direction"]).max().unstack("direction")
+    return highest.reindex(index=list(servers), columns=list(DIRECTIONS)).fillna(0.0)
+
+
+def share_under(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> float | None:
+    """Return the share of servers whose peaks in both directions are under the limit."""
+    return float((peak.max(axis="columns") < limit_mbps).mean()) if len(peak) else None
+
+
+def in_need_of_fibre(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> list[str]:
+    """Return the servers whose peak in either direction reaches the limit, the highest first.
+
+    The limit is what wireless broadband carries (section IV.D).
+    """
+    highest = peak.max(axis="columns").sort_values(ascending=False, kind="stable")
+    return [str(server) for server in highest[highest >= limit_mbps].index]
+
+
+def crowded_servers(folder: RunFolder) -> list[str]:
+    """Return `most_crowded` of a run; TestbedError if the run has no backhaul table."""
+    servers = [each.name for each in folder.read_schedule().access_points]
+    return most_crowded(read_table(folder.path, "backhaul"), servers)
+
+
+def busiest_interval(backhaul: pd.DataFrame) -> tuple[int, str] | None:
+    """Return the interval of the highest uplink of all and whose it is; None if nothing is sent.
+
+    Of equal ones it is the earliest.
+    """
+    sent = backhaul[backhaul["direction"] == "uplink"]
+    if sent.empty:
+        return None
+    interval, server = sent.groupby(["interval", "server"])["mbps"].sum().idxmax()
+    return int(interval), str(server)
+
+
+def most_crowded(
+    backhaul: pd.DataFrame, servers: Sequence[str], interval: int | None = None
+) -> list[str]:
+    """Return the servers with the highest peak uplinks, the most crowded first.
+
+    They are `CROWDED_SHARE` of all servers, and at least one, but none that sent nothing. With an
+    interval, what they sent in that one counts.
+    """
+    if interval is not None:
+        backhaul = backhaul[backhaul["interval"] == interval]
+    uplink = peaks(backhaul, servers)["uplink"]
+    number = max(1, int(len(servers) * CROWDED_SHARE))
+    return [str(server) for server in uplink[uplink > 0].nlargest(number).index]

@@ -1,0 +1,99 @@
+"""A capture file, pcap or pcapng, read in one pass and in bounded memory.
+
+Files are read in chunks. Where the bytes make no sense the walk through them is lost: it goes on
+at the next place where a record stands beyond doubt, and what lies between is counted as unread.
+
+Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.analysis.framing import PADDING_BYTES, Interface, Records, Walk, joined
+from testbed.analysis.pcap_records import HEADER_BYTES as PCAP_HEADER_BYTES
+from testbed.analysis.pcap_records import PcapWalk
+from testbed.analysis.pcapng_records import SECTION, PcapngWalk
+from testbed.errors import CaptureError
+
+CHUNK_BYTES = 16 << 20  # holds several of the longest records
+# A damaged stretch is searched in pieces, each twice as long as the one before.
+_FIRST_SEARCH_BYTES, _MOST_SEARCH_BYTES = 1 << 11, 1 << 16
+
+
+@dataclass
+class RecordFile:
+    """A capture file opened for one pass, in chunks; `unread_bytes` is what damage left unread."""
+
+    path: Path
+    interfaces: list[Interface] = field(default_factory=list)
+    unread_bytes: int = 0
+    chunk_bytes: int | None = None  # CHUNK_BYTES
+
+    def __iter__(self) -> Iterator[Records]:
+        """Yield the packets chunk by chunk."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                yield from self._read(file)
+        except OSError as error:
+            raise CaptureError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _read(self, file: io.FileIO) -> Iterator[Records]:
+        walk = self._start(file)
+        chunk_bytes = self.chunk_bytes or CHUNK_BYTES
+        rest = b""
+        while True:
+            data = bytearray(len(rest) + chunk_bytes + PADDING_BYTES)
+            data[: len(rest)] = rest
+            got = _fill(file, memoryview(data)[len(rest) : -PADDING_BYTES])
+            end, position = len(rest) + got, 0
+            parts: list[Records] = []
+            while position < end:
+                stop, records, lost = walk.step(data, position, end)
+                if records is not None:
+                    parts.append(records)
+                if not lost and stop == position:
+                    if got:
+                        break  # the record goes on in the next chunk
+                    lost = True  # it goes on behind the file's end
+                position = self._search(walk, data, stop, end) if lost else stop
+            if parts:
+                yield joined(parts)
+            rest = bytes(data[position:end])
+            if not got:
+                self.unread_bytes += walk.unread_bytes
+                return
+
+    def _start(self, file: io.FileIO) -> Walk:
+        header = file.read(PCAP_HEADER_BYTES)
+        if header.startswith(SECTION):
+            file.seek(0)
+            return PcapngWalk(self.path, header, self.interfaces)
+        return PcapWalk(self.path, header, self.interfaces)
+
+    def _search(self, walk: Walk, data: bytearray, position: int, end: int) -> int:
+        """Return where records begin again, or the end."""
+        first, piece_bytes = position + 1, _FIRST_SEARCH_BYTES
+        while first < end:
+            last = min(first + piece_bytes, end)
+            found = walk.find(data, first, last, end)
+            if found is not None:
+                self.unread_bytes += found - position
+                return found
+            first, piece_bytes = last, min(2 * piece_bytes, _MOST_SEARCH_BYTES)
+        self.unread_bytes += end - position
+        return end
+
+
+def _fill(file: io.FileIO, space: memoryview) -> int:
+    """Read until the space is full or the file ends; return how many bytes came."""
+    got = 0
+    while got < len(space):
+        count = file.readinto(space[got:])
+        if not count:
+            break
+        got += count
+    return got

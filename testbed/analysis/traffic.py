@@ -1,0 +1,212 @@
+"""Captures analysed in one pass: traffic by interval and cause, flows, peaks, and damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.analysis.backhaul import BackhaulTally, Traffic, address_sides, server_sides
+from testbed.analysis.crowding import most_crowded, peaks, share_under
+from testbed.analysis.flows import FlowTally
+from testbed.analysis.headers import LINK_TYPES
+from testbed.analysis.pcap import Capture, PacketBatch
+from testbed.analysis.reconciliation import reconcile
+from testbed.analysis.witness import compare_witnesses
+from testbed.errors import CaptureError
+from testbed.records import has_table, read_table
+from testbed.runfolder import RunFolder
+
+
+@dataclass
+class TrafficAnalysis:
+    """What captures hold.
+
+    `backhaul` and `flows` are the tables of those names, `reconciliation` and `witness` those of a
+    run; `problems` say in people's words what could not be read.
+    """
+
+    interval_s: float
+    origin_unix_s: float
+    packets: int = 0
+    captured_bytes: int = 0
+    backhaul: pd.DataFrame = field(default_factory=pd.DataFrame)
+    flows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reconciliation: pd.DataFrame | None = None
+    witness: pd.DataFrame | None = None
+    servers: Sequence[str] = ()
+    unread_bytes: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def peaks(self) -> pd.DataFrame:
+        """Return each server's peak rates, and whether it is among the most crowded."""
+        peak = peaks(self.backhaul, self.servers)
+        crowded = most_crowded(self.backhaul, list(self.servers))
+        peak.index.name = "server"
+        columns = {name: f"peak_{name}_mbps" for name in peak.columns}
+        return peak.rename(columns=columns).assign(crowded=peak.index.isin(crowded)).reset_index()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables by name."""
+        found = {"backhaul": self.backhaul, "flows": self.flows, "servers": self.peaks()}
+        return found | self._of_a_run()
+
+    def figures(self) -> dict[str, Any]:
+        """Return all of it, ready to be printed as JSON."""
+        peak = peaks(self.backhaul, self.servers)
+        content = {
+            "interval_s": self.interval_s,
+            "origin_unix_s": self.origin_unix_s,
+            "totals": {"packets": self.packets, "bytes": self.captured_bytes},
+            "unread_bytes": self.unread_bytes,
+            "problems": self.problems,
+            "servers": {server: peak.loc[server].to_dict() for server in peak.index},
+            "peak_uplink_mbps": float(peak["uplink"].max()) if len(peak) else 0.0,
+            "peak_downlink_mbps": float(peak["downlink"].max()) if len(peak) else 0.0,
+            "servers_under_100mbps_share": share_under(peak),
+            "crowded": most_crowded(self.backhaul, list(self.servers)),
+            "intervals": _rows(self.backhaul),
+            "flows": _rows(self.flows),
+        }
+        return content | {name: _rows(table) for name, table in self._of_a_run().items()}
+
+    def _of_a_run(self) -> dict[str, pd.DataFrame]:
+        tables = {"reconciliation": self.reconciliation, "witness": self.witness}
+        return {name: table for name, table in tables.items() if table is not None}
+
+
+def analyze_capture(paths: Sequence[Path], interval_s: float) -> TrafficAnalysis:
+    """Analyse bare captures: servers are IP addresses, time starts at the first packet's second.
+
+    Raises CaptureError when nothing could be read of any of them.
+    """
+    captures = [Capture(path) for path in paths]
+    firsts = [first for capture in captures if (first := _first_ns(capture)) is not None]
+    origin_ns = min(firsts, default=0) // 10**9 * 10**9
+    tally = BackhaulTally(origin_ns=origin_ns, interval_s=interval_s)
+    found = TrafficAnalysis(interval_s, origin_ns / 1e9)
+    flows = _read(
+        found, captures, lambda capture, packets: address_sides(packets, capture.addresses), tally
+    )
+    found.backhaul = tally.table()
+    if len(found.backhaul) and (earlier := int(found.backhaul["interval"].min())) < 0:
+        # Packets stand before the first one's second: the intervals are counted from theirs.
+        found.backhaul["interval"] -= earlier
+        found.origin_unix_s += earlier * interval_s
+    found.servers = [str(each) for each in found.backhaul["server"].unique()]
+    found.flows = _joined_flows(flows, round(found.origin_unix_s * 1e9), 1.0)
+    return found
+
+
+def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAnalysis:
+    """Analyse a run's captures, with its edge servers and its emulated time.
+
+    The interval is the run's own unless another is named. Raises CaptureError when the run has no
+    captures, or nothing in them could be read.
+    """
+    captures = run_captures(folder)
+    manifest, schedule = folder.read_json("manifest"), folder.read_schedule()
+    interval_s = interval_s or schedule.interval_s
+    servers = [each.name for each in schedule.access_points]
+    origin_ns, tdf = round(manifest["origin_unix_s"] * 1e9), manifest["tdf"]
+    tally = BackhaulTally(
+        origin_ns=origin_ns, interval_s=interval_s, tdf=tdf, duration_s=schedule.duration_s
+    )
+    found = TrafficAnalysis(interval_s, manifest["origin_unix_s"], servers=servers)
+    flows = _read(
+        found,
+        captures,
+        lambda capture, packets: server_sides(packets, capture.names(), servers),
+        tally,
+    )
+    found.backhaul = tally.table()
+    found.flows = _joined_flows(flows, origin_ns, tdf)
+    if addresses := manifest.get("addresses"):
+        server_at = {address: name for name, address in addresses.items()}
+        found.reconciliation = reconcile(
+            read_table(folder.path, "transfers"), found.flows, server_at
+        )
+    if has_table(folder.path, "counters"):
+        counters = read_table(folder.path, "counters")
+        found.witness = compare_witnesses(found.flows, counters, servers)
+    return found
+
+
+def run_captures(folder: RunFolder) -> list[Capture]:
+    """Return the captures of a run folder; CaptureError when it has none."""
+    paths = sorted(folder.pcap.glob("*.pcapng"))
+    if not paths:
+        raise CaptureError(f"{folder.pcap}: holds no captures (*.pcapng)")
+    return [Capture(path) for path in paths]
+
+
+def _first_ns(capture: Capture) -> int | None:
+    """Return when a capture begins; None if it holds no packet that can be read."""
+    try:
+        return next((int(packets.time_ns.min()) for packets in capture), None)
+    except CaptureError:
+        return None  # told when it is read
+
+
+def _read(
+    found: TrafficAnalysis,
+    captures: Sequence[Capture],
+    sides: Callable[[Capture, PacketBatch], Traffic],
+    tally: BackhaulTally,
+) -> list[FlowTally]:
+    """Read each capture once into the tallies; count what could not be read."""
+    flows, understood = [], 0
+    for capture in captures:
+        flow_tally, before = FlowTally(capture), found.packets
+        try:
+            for packets in capture:
+                found.packets += len(packets)
+                found.captured_bytes += int(packets.original_bytes.sum())
+                tally.add(sides(capture, packets))
+                flow_tally.add(packets)
+        except CaptureError as error:
+            found.problems.append(str(error))
+        flows.append(flow_tally)
+        found.unread_bytes[str(capture.path)] = capture.unread_bytes
+        found.problems += _damage(capture, found.packets - before)
+        understood += found.packets - before - capture.unknown_link_types.total()
+    if found.problems and not understood:
+        raise CaptureError(found.problems[0])
+    return flows
+
+
+def _damage(capture: Capture, packets: int) -> list[str]:
+    said = []
+    if capture.unread_bytes and not packets:
+        said.append(f"{capture.path}: no packet can be read in {capture.unread_bytes:,} bytes")
+    elif capture.unread_bytes:
+        said.append(
+            f"{capture.path}: damaged or cut short: {capture.unread_bytes:,} bytes could not be"
+            f" read, beside the {packets:,} packets that could"
+        )
+    for link_type, count in sorted(capture.unknown_link_types.items()):
+        said.append(
+            f"{capture.path}: link type {link_type} is not understood (known are"
+            f" {', '.join(map(str, sorted(LINK_TYPES)))}: Ethernet, Linux cooked, loopback and raw"
+            f" IP): {count:,} packets are counted by their lengths alone"
+        )
+    return said
+
+
+def _joined_flows(tallies: Sequence[FlowTally], origin_ns: int, tdf: float) -> pd.DataFrame:
+    tables = [tally.table(origin_ns, tdf) for tally in tallies]
+    if len(tables) == 1:
+        return tables[0]
+    several = pd.concat([table for table in tables if len(table)] or tables[:1])
+    return several.sort_values("started_s", kind="stable", ignore_index=True)
+
+
+def _rows(table: pd.DataFrame) -> list[Mapping[str, Any]]:
+    """Return a table's rows for JSON, null where there is no value."""
+    content = table.astype(object).where(table.notna(), None)
+    rows: list[Mapping[str, Any]] = content.replace({np.nan: None}).to_dict(orient="records")
+    return rows

@@ -1,0 +1,185 @@
+"""Figures of the backhaul as a whole: its servers' peaks, who migrates to whom, load on links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from testbed.analysis.backhaul import DIRECTIONS
+from testbed.analysis.crowding import CROWDED_MBPS, peaks
+from testbed.analysis.query_figures import natural_order
+from testbed.analysis.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    SEQUENTIAL,
+    VERMILION,
+    WIDTH_IN,
+    draw_grid,
+    say_empty,
+)
+from testbed.values import Schedule
+
+_MATRIX_SERVERS = 40
+_LABELLED_SERVERS = 40
+_COLOURS = {"uplink": BLUE, "downlink": VERMILION}
+_THINNEST, _THICKEST = 0.4, 4.0  # points
+
+Position = tuple[float, float]
+
+
+def peaks_cdf(backhaul: pd.DataFrame, servers: Sequence[str]) -> Figure:
+    """Draw which share of the servers has at most which peak rate, uplink and downlink."""
+    figure = Figure(figsize=(WIDTH_IN / 2, 2.5), layout="constrained")
+    axes = figure.subplots()
+    peak = peaks(backhaul, servers)
+    for direction in DIRECTIONS:
+        axes.ecdf(peak[direction], label=direction.capitalize(), color=_COLOURS[direction])
+    axes.axvline(CROWDED_MBPS, color=GREY, linestyle=":", linewidth=1)
+    axes.annotate(
+        f"{CROWDED_MBPS:g} Mbit/s",
+        (CROWDED_MBPS, 0.02),
+        xytext=(3, 0),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=7,
+    )
+    axes.set_xlim(0, 1.05 * max(CROWDED_MBPS, float(peak.to_numpy().max(initial=0))))
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("Peak rate of an edge server (Mbit/s)")
+    axes.set_ylabel("Share of the edge servers")
+    axes.legend(loc="lower right")
+    draw_grid(axes)
+    return figure
+
+
+def migration_matrix(transfers: pd.DataFrame) -> Figure:
+    """Draw how many bytes each server sent to each: senders downwards, receivers across."""
+    migrations = transfers[(transfers["cause"] == "migration") & (transfers["bytes"] > 0)]
+    sent = migrations.groupby("source")["bytes"].sum()
+    received = migrations.groupby("destination")["bytes"].sum()
+    most = sent.add(received, fill_value=0).nlargest(_MATRIX_SERVERS).index
+    names = sorted(map(str, most), key=natural_order)
+    side_in = 1.6 + 0.13 * max(len(names), 12)
+    figure = Figure(figsize=(min(side_in + 0.9, WIDTH_IN), side_in), layout="constrained")
+    axes = figure.subplots()
+    if not names:
+        say_empty(axes, "nothing was migrated")
+        axes.set_axis_off()
+        return figure
+    table = migrations.pivot_table(
+        index="source", columns="destination", values="bytes", aggfunc="sum"
+    ).reindex(index=names, columns=names)
+    edges = np.arange(len(names) + 1) - 0.5
+    mesh = axes.pcolormesh(
+        edges, edges, table.to_numpy(float) / 1e6, cmap=SEQUENTIAL, vmin=0, rasterized=True
+    )
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+    axes.set_yticks(range(len(names)), names, fontsize=6)
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
+    axes.set_xlabel("Receiving edge server")
+    axes.set_ylabel("Sending edge server")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(True)
+    bar = figure.colorbar(mesh, ax=axes, label="Migrated (MB)", pad=0.02, shrink=0.8)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) -> Figure:
+    """Draw the backhaul's links on the map, by the bytes that the switches counted on each.
+
+    A link's load is the mean rate of its busier direction over the run. A switch stands in the
+    middle of what is attached to it.
+    """
+    figure = Figure(figsize=(WIDTH_IN, 5.0), layout="constrained")
+    axes = figure.subplots()
+    places: dict[str, Position] = {ap.name: (ap.x_m, ap.y_m) for ap in schedule.access_points}
+    if not switch_ports:
+        say_empty(axes, "the switches were not asked for their counters")
+        axes.set_axis_off()
+        return figure
+    servers = set(places)
+    places |= _switch_places(switch_ports, places)
+    links = _loads(switch_ports, schedule.duration_s)
+    pairs = [pair for pair in links if set(pair) <= places.keys()]
+    loads = np.array([links[pair] for pair in pairs])
+    order = np.argsort(loads)
+    widths = _THINNEST + (_THICKEST - _THINNEST) * loads / (loads.max(initial=0) or 1)
+    lines = LineCollection(
+        [[places[end] for end in pairs[i]] for i in order],
+        linewidths=widths[order],
+        cmap="viridis_r",
+        capstyle="round",
+        zorder=1,
+    )
+    lines.set_array(loads[order])
+    lines.set_clim(0, loads.max(initial=0) or 1)
+    axes.add_collection(lines)
+    for names, marker, size in ((servers, "o", 9), (places.keys() - servers, "s", 18)):
+        spots = np.array([places[name] for name in sorted(names)]).reshape(-1, 2)
+        axes.scatter(
+            spots[:, 0],
+            spots[:, 1],
+            s=size,
+            marker=marker,
+            color="white",
+            edgecolor=BLACK,
+            linewidth=0.6,
+            zorder=2,
+        )
+    labelled = places if len(servers) <= _LABELLED_SERVERS else places.keys() - servers
+    for name in labelled:
+        axes.annotate(
+            name, places[name], xytext=(3, 3), textcoords="offset points", fontsize=5.5, zorder=3
+        )
+    axes.set_aspect("equal")
+    axes.margins(0.05)
+    axes.autoscale_view()
+    axes.set_xlabel("x (m)")
+    axes.set_ylabel("y (m)")
+    bar = figure.colorbar(
+        lines, ax=axes, label="Mean rate of the busier direction (Mbit/s)", pad=0.01, shrink=0.8
+    )
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _loads(
+    switch_ports: Iterable[Mapping[str, Any]], duration_s: float
+) -> dict[tuple[str, str], float]:
+    """Return each link's load in Mbit/s; between two switches both count the same bytes."""
+    loads: dict[tuple[str, str], float] = {}
+    for port in switch_ports:
+        first, second = sorted((str(port["switch"]), str(port["neighbour"])))
+        mbps = max(port["rx_bytes"], port["tx_bytes"]) * 8 / duration_s / 1e6
+        loads[first, second] = max(mbps, loads.get((first, second), 0.0))
+    return loads
+
+
+def _switch_places(
+    switch_ports: Iterable[Mapping[str, Any]], servers: Mapping[str, Position]
+) -> dict[str, Position]:
+    """Return where to draw switches and master: amid their neighbours, from the edge inwards."""
+    neighbours: dict[str, set[str]] = {}
+    for port in switch_ports:
+        ends = str(port["switch"]), str(port["neighbour"])
+        for here, there in (ends, ends[::-1]):
+            neighbours.setdefault(here, set()).add(there)
+    places: dict[str, Position] = {}
+    while True:
+        known = {**servers, **places}
+        found = {
+            node: tuple(np.mean([known[each] for each in around if each in known], axis=0))
+            for node, around in neighbours.items()
+            if node not in known and any(each in known for each in around)
+        }
+        if not found:
+            return places
+        places |= {node: (float(x_m), float(y_m)) for node, (x_m, y_m) in found.items()}
