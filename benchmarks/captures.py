@@ -40,7 +40,7 @@ _START_UNIX_S = 1_700_000_000
 _BATCH = 1 << 14  # packets written at once, of each kind
 _SCAPY = """
 import sys
-from scapy.utils import PcapReader
+from scapy.all import PcapReader
 packets = size = 0
 with PcapReader(sys.argv[1]) as reader:
     for packet in reader:

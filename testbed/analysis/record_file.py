@@ -13,13 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.analysis.framing import PADDING_BYTES, Interface, Records, Walk, joined
+from testbed.analysis.framing import (
+    MAX_RECORD_BYTES,
+    PADDING_BYTES,
+    Interface,
+    Records,
+    Walk,
+    joined,
+)
 from testbed.analysis.pcap_records import HEADER_BYTES as PCAP_HEADER_BYTES
 from testbed.analysis.pcap_records import PcapWalk
 from testbed.analysis.pcapng_records import SECTION, PcapngWalk
 from testbed.errors import CaptureError
 
 CHUNK_BYTES = 16 << 20  # holds several of the longest records
+_MOST_LEFT_BYTES = 2 * MAX_RECORD_BYTES
 # A damaged stretch is searched in pieces, each twice as long as the one before.
 _FIRST_SEARCH_BYTES, _MOST_SEARCH_BYTES = 1 << 11, 1 << 16
 
@@ -34,7 +42,7 @@ class RecordFile:
     chunk_bytes: int | None = None  # CHUNK_BYTES
 
     def __iter__(self) -> Iterator[Records]:
-        """Yield the packets chunk by chunk."""
+        """Yield the packets chunk by chunk; their `data` is good until the next chunk."""
         try:
             with self.path.open("rb", buffering=0) as file:
                 yield from self._read(file)
@@ -44,12 +52,13 @@ class RecordFile:
     def _read(self, file: io.FileIO) -> Iterator[Records]:
         walk = self._start(file)
         chunk_bytes = self.chunk_bytes or CHUNK_BYTES
-        rest = b""
+        data = bytearray(_MOST_LEFT_BYTES + chunk_bytes + PADDING_BYTES)
+        space = memoryview(data)
+        left = 0  # bytes of a record that began in the chunk before
         while True:
-            data = bytearray(len(rest) + chunk_bytes + PADDING_BYTES)
-            data[: len(rest)] = rest
-            got = _fill(file, memoryview(data)[len(rest) : -PADDING_BYTES])
-            end, position = len(rest) + got, 0
+            got = _fill(file, space[left : left + chunk_bytes])
+            end, position = left + got, 0
+            space[end : end + PADDING_BYTES] = bytes(PADDING_BYTES)
             parts: list[Records] = []
             while position < end:
                 stop, records, lost = walk.step(data, position, end)
@@ -62,7 +71,8 @@ class RecordFile:
                 position = self._search(walk, data, stop, end) if lost else stop
             if parts:
                 yield joined(parts)
-            rest = bytes(data[position:end])
+            left = end - position
+            space[:left] = space[position:end]
             if not got:
                 self.unread_bytes += walk.unread_bytes
                 return

@@ -12,7 +12,6 @@ from testbed.commands.output import add_json, print_json, print_table
 from testbed.commands.settings import TRACES, add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
-from testbed.movement import load_people
 
 HELP = "measure a mobility predictor on traces"
 
@@ -67,6 +66,7 @@ def measure(settings: Experiment) -> dict[str, Any]:
         ConfigurationError: no such predictor, or traces that cannot be read or split.
     """
     from testbed.mobility.accuracy import try_out
+    from testbed.movement import load_people
     from testbed.policies import build_predictor
 
     predictor = build_predictor(settings.migration)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed.commands.output import add_json, number, print_json, print_table
 from testbed.commands.settings import TRACES, add_settings, settings_of
 from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
-from testbed.movement import load_people
-from traces.recording import Recording
-from traces.trace import Samples, Trace
+
+if TYPE_CHECKING:  # they take a while to import
+    from traces.recording import Recording
+    from traces.trace import Samples, Trace
 
 HELP = "describe traces: people, points, speed, area, cells"
 
@@ -101,6 +102,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
     """
     import numpy as np
 
+    from testbed.movement import load_people
     from traces.schedule import take_walks
 
     people = load_people(settings)
