@@ -4,9 +4,9 @@
     sudo .venv/bin/python benchmarks/priority.py --rate 1Gbps --queries 500
 
 A client at one access point queries the edge server of another, as with the policy `routing`, while
-that server migrates layers over the same link without end. Query times are measured on an idle
-link, then with migrations in the same class as all else, and with migrations in a lower one
-(`backhaul.migration_class=lower`), each in a network of its own.
+that server migrates layers of several clients over the same link without end. Query times are
+measured on an idle link, then with migrations in the same class as all else, and with migrations in
+a lower one (`backhaul.migration_class=lower`), each in a network of its own.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ if __package__ in (None, ""):
 
 import numpy as np
 
+from nodes.connection import CONGESTION_CONTROL
 from testbed.commands.output import print_table
 from testbed.protocol import PORTS
 from testbed.units import parse_rate
 from tests.emulation.sandboxed import run_in_sandbox
 
+OPTIONS = ("rate", "queries", "at-once")
+KINDS = ("none", "same", "lower")
 LIMIT_S = 300
 QUESTION_BYTES, ANSWER_BYTES = 100_000, 20_000  # tensors up, and down
 SETTLE_S = 2.0  # until the migration fills its queue
@@ -44,15 +47,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--rate", default="100Mbps", help="of backhaul links (default: %(default)s)")
+    made.add_argument("--at-once", type=int, default=8, help="migrations (default: %(default)s)")
     made.add_argument("--queries", type=int, default=200, help="of each kind (default: 200)")
     made.add_argument("--json", action="store_true", help="print figures as JSON")
-    made.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--inside", choices=KINDS, help=argparse.SUPPRESS)
     given = made.parse_args()
     if given.inside:
-        print(json.dumps(measure(parse_rate(given.rate), given.queries)))
+        at_once = 0 if given.inside == "none" else given.at_once
+        print(json.dumps(measure(given.inside, parse_rate(given.rate), given.queries, at_once)))
         return
-    inside = ("--inside", f"--rate={given.rate}", f"--queries={given.queries}")
-    rows = run_in_sandbox("benchmarks.priority", *inside, timeout_s=LIMIT_S)
+    options = tuple(f"--{o}={getattr(given, o.replace('-', '_'))}" for o in OPTIONS)
+    rows = [
+        run_in_sandbox("benchmarks.priority", f"--inside={kind}", *options, timeout_s=LIMIT_S)
+        for kind in KINDS
+    ]
     if given.json:
         print(json.dumps(rows, indent=2))
         return
@@ -63,26 +71,23 @@ def main() -> None:
     )
 
 
-def measure(rate_bps: float, queries: int) -> list[dict[str, Any]]:
-    """Return the rows: without migrations, in the same class, in a lower one."""
+def measure(kind: str, rate_bps: float, queries: int, at_once: int) -> dict[str, Any]:
+    """Return a row: without migrations, with some in the same class, or in a lower one."""
     from tests.emulation.small_network import small_network
 
-    rows = []
-    for kind in ("none", "same", "lower"):
-        backhaul = {"link_bps": rate_bps, "migration_class": "same" if kind == "none" else kind}
-        with small_network("tree", 2, 1, backhaul=backhaul) as (network, _):
-            rows.append({"migrations": kind, **_measure(network, queries, migrate=kind != "none")})
-    return rows
+    backhaul = {"link_bps": rate_bps, "migration_class": "same" if kind == "none" else kind}
+    with small_network("tree", 2, 1, backhaul=backhaul) as (network, _):
+        return {"migrations": kind, **_measure(network, queries, at_once)}
 
 
-def _measure(network: Any, queries: int, *, migrate: bool) -> dict[str, float]:
+def _measure(network: Any, queries: int, at_once: int) -> dict[str, float]:
     with ExitStack() as stack:
         asking = _connected(network, stack, CLIENT, SERVER, PORTS["query"], _answer)
         sent = [0]
-        if migrate:
+        for _ in range(at_once):
             sender = _connected(network, stack, SERVER, AWAY, PORTS["migration"], _swallow)
             threading.Thread(target=_send_on, args=(sender, sent), daemon=True).start()
-            time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)
         begun_s, before = time.monotonic(), sent[0]
         took_s = [_ask(asking) for _ in range(queries)]
         rate = (sent[0] - before) * 8 / (time.monotonic() - begun_s)
@@ -105,12 +110,15 @@ def _connected(
     from testbed.emulation.namespaces import inside_network
 
     with inside_network(network.namespace(destination)):
-        listener = stack.enter_context(socket.create_server(("", port)))
+        listener = socket.create_server(("", port), reuse_port=True)
     with inside_network(network.namespace(source)):
         near = stack.enter_context(socket.socket())
-    near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for end in (listener, near):  # what is accepted takes after its listener
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION_CONTROL.encode())
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     near.connect((network.address(destination), port))
     far, _ = listener.accept()
+    listener.close()
     stack.enter_context(far)
     threading.Thread(target=serve, args=(far,), daemon=True).start()
     return near

@@ -12,7 +12,8 @@ from testbed.errors import EmulationError
 
 ROUTE_PRIORITY = 1
 MISS_PRIORITY = 0
-MISS_COOKIE = 1  # tells the table-miss entry from the routes, whose cookie is 0
+ROUTE_TABLE = 0
+ROUTE_COOKIE, MISS_COOKIE = 0, 1
 ETHERTYPE_IPV4 = 0x0800
 
 
@@ -69,10 +70,10 @@ class Switch:
             self.datapath.ofproto_parser.OFPFlowStatsRequest(
                 self.datapath,
                 0,
-                ofproto.OFPTT_ALL,
+                ROUTE_TABLE,  # others are Open vSwitch's own
                 ofproto.OFPP_ANY,
                 ofproto.OFPG_ANY,
-                0,  # the routes' cookie
+                ROUTE_COOKIE,
                 2**64 - 1,
                 self.datapath.ofproto_parser.OFPMatch(),
             )

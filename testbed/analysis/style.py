@@ -25,6 +25,8 @@ CAUSE_COLOURS = {
     "other": GREY,
 }
 SEQUENTIAL = "Blues"
+# On white: nothing is grey, and what is dark is much.
+LOAD = LinearSegmentedColormap.from_list("load", ["#C3CCD4", "#56B4E9", "#0072B2", "#14304F"])
 # Stays pale enough for coloured lines and dark labels on top of it.
 BACKGROUND = LinearSegmentedColormap.from_list("background", ["#FFFFFF", "#A9B7C6", "#66788A"])
 

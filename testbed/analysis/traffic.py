@@ -26,6 +26,7 @@ from testbed.runfolder import RunFolder
 class TrafficAnalysis:
     """What captures hold.
 
+    `names` are those of a run's nodes, by address.
     `backhaul` and `flows` are the tables of those names, `reconciliation` and `witness` those of a
     run; `problems` say in people's words what could not be read.
     """
@@ -39,6 +40,7 @@ class TrafficAnalysis:
     reconciliation: pd.DataFrame | None = None
     witness: pd.DataFrame | None = None
     servers: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     unread_bytes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -125,11 +127,10 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
     )
     found.backhaul = tally.table()
     found.flows = _joined_flows(flows, origin_ns, tdf)
-    if addresses := manifest.get("addresses"):
-        server_at = {address: name for name, address in addresses.items()}
-        found.reconciliation = reconcile(
-            read_table(folder.path, "transfers"), found.flows, server_at
-        )
+    found.names = {address: name for name, address in manifest.get("addresses", {}).items()}
+    if found.names:
+        transfers = read_table(folder.path, "transfers")
+        found.reconciliation = reconcile(transfers, found.flows, found.names)
     if has_table(folder.path, "counters"):
         counters = read_table(folder.path, "counters")
         found.witness = compare_witnesses(found.flows, counters, servers)

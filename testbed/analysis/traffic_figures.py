@@ -17,6 +17,7 @@ from testbed.analysis.style import (
     BLACK,
     BLUE,
     GREY,
+    LOAD,
     SEQUENTIAL,
     VERMILION,
     WIDTH_IN,
@@ -28,6 +29,7 @@ from testbed.values import Schedule
 _MATRIX_SERVERS = 40
 _LABELLED_SERVERS = 40
 _COLOURS = {"uplink": BLUE, "downlink": VERMILION}
+_BESIDE_SHARE = 0.08  # of the map's width
 _THINNEST, _THICKEST = 0.4, 4.0  # points
 
 Position = tuple[float, float]
@@ -44,8 +46,9 @@ def peaks_cdf(backhaul: pd.DataFrame, servers: Sequence[str]) -> Figure:
     axes.annotate(
         f"{CROWDED_MBPS:g} Mbit/s",
         (CROWDED_MBPS, 0.02),
-        xytext=(3, 0),
+        xytext=(-3, 0),
         textcoords="offset points",
+        ha="right",
         color=GREY,
         fontsize=7,
     )
@@ -53,7 +56,7 @@ def peaks_cdf(backhaul: pd.DataFrame, servers: Sequence[str]) -> Figure:
     axes.set_ylim(0, 1)
     axes.set_xlabel("Peak rate of an edge server (Mbit/s)")
     axes.set_ylabel("Share of the edge servers")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center")
     draw_grid(axes)
     return figure
 
@@ -115,7 +118,7 @@ def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) 
     lines = LineCollection(
         [[places[end] for end in pairs[i]] for i in order],
         linewidths=widths[order],
-        cmap="viridis_r",
+        cmap=LOAD,
         capstyle="round",
         zorder=1,
     )
@@ -166,7 +169,10 @@ def _loads(
 def _switch_places(
     switch_ports: Iterable[Mapping[str, Any]], servers: Mapping[str, Position]
 ) -> dict[str, Position]:
-    """Return where to draw switches and master: amid their neighbours, from the edge inwards."""
+    """Return where to draw switches and master: amid their neighbours, from the edge inwards.
+
+    What has one neighbour alone, as the master has, stands beside it.
+    """
     neighbours: dict[str, set[str]] = {}
     for port in switch_ports:
         ends = str(port["switch"]), str(port["neighbour"])
@@ -181,5 +187,10 @@ def _switch_places(
             if node not in known and any(each in known for each in around)
         }
         if not found:
-            return places
+            break
         places |= {node: (float(x_m), float(y_m)) for node, (x_m, y_m) in found.items()}
+    beside_m = _BESIDE_SHARE * float(np.ptp([x_m for x_m, _ in servers.values()] or [0.0]))
+    for node, (x_m, y_m) in places.items():
+        if len(neighbours[node]) == 1:
+            places[node] = (x_m + beside_m, y_m)
+    return places

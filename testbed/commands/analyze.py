@@ -145,8 +145,8 @@ def _print(found: TrafficAnalysis) -> None:
         [
             (
                 f"{row.interface} {row.direction}".strip(),
-                f"{row.src}:{row.src_port}",
-                f"{row.dst}:{row.dst_port}",
+                f"{found.names.get(row.src, row.src)}:{row.src_port}",
+                f"{found.names.get(row.dst, row.dst)}:{row.dst_port}",
                 row.cause,
                 row.bytes,
                 row.duration_s,

@@ -9,6 +9,7 @@ two cores.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from testbed.emulation import background
+from testbed.emulation.packet_sockets import enlarge_buffers
 from testbed.emulation.waiting import wait_until
 from testbed.errors import EmulationError
 
@@ -28,6 +30,10 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 #: TCP segments cross unsplit; and one thread each for what this datapath hardly does.
 _OTHER_CONFIG = ("userspace-tso-enable=true", "n-handler-threads=1", "n-revalidator-threads=1")
 _READY_S = 60
+#: To the receiver alone (a group address that no bridge forwards), of an experimental EtherType.
+_UNHEARD_FRAME = "0180c2000000" + "020000000002" + "88b5" + "00" * 46
+
+_log = logging.getLogger(__name__)
 
 
 class OpenVSwitch:
@@ -75,6 +81,19 @@ class OpenVSwitch:
         # Without --no-wait it returns when ovs-vswitchd has done all that the database says
         waiting = ("ovs-vsctl", f"--timeout={_READY_S}", "set", "Open_vSwitch", ".")
         self._run(*waiting, "external_ids:started=true")
+
+    def make_room(self, switch: str, port: int) -> None:
+        """Enlarge the buffers of its ports' sockets; a frame to a port has it make that for all.
+
+        Raises:
+            EmulationError: the frame cannot be sent.
+        """
+        out = f"in_port=CONTROLLER,packet={_UNHEARD_FRAME},actions=output:{port}"
+        self._run("ovs-ofctl", "--protocols=OpenFlow13", "packet-out", switch, out)
+        try:
+            enlarge_buffers(self._processes[-1].pid)
+        except OSError as error:
+            _log.warning("Open vSwitch's ports keep small buffers: %s", error)
 
     def settle(self) -> None:
         """Have packets go by the flow tables as they are now, not by what was cached of them.

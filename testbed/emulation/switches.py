@@ -103,9 +103,9 @@ class OpenVSwitches:
             for switch in group:
                 switch.openvswitch = openvswitch
                 first += switch.arguments(controllers)
-            starts.append((openvswitch, first))
+            starts.append((openvswitch, first, group[0]))
         with ThreadPoolExecutor(_AT_ONCE, "ovs") as threads:
-            for started in [threads.submit(each.start, first) for each, first in starts]:
+            for started in [threads.submit(_start, *each) for each in starts]:
                 started.result()
 
     def close(self) -> None:
@@ -128,6 +128,14 @@ def grouped(switches: Iterable[Switch]) -> list[list[Switch]]:
         groups[-1].append(switch)
         ports += len(switch.port_names)
     return groups
+
+
+def _start(openvswitch: OpenVSwitch, first: list[str], switch: Switch) -> None:
+    """Start one with its switches, of which this is one."""
+    openvswitch.start(first)
+    ports = [number for port, number in switch.ports.items() if port.name != "lo"]
+    if ports:
+        openvswitch.make_room(switch.name, ports[0])
 
 
 def _join_control_network(here: IPRoute, namespace: Path, number: int) -> None:

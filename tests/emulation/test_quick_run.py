@@ -177,14 +177,14 @@ def test_tshark_dissects_the_testbeds_messages(run: RunFolder) -> None:
     pieces = [message for message in messages if "layer" in message[0].split(",")]
     transfers = read_table(run.path, "transfers")
     migrated = transfers[transfers["cause"] == "migration"]
-    assert len(offers) == 2 * len(migrated)  # each is captured at both ends
+    assert len(offers) == len(migrated)  # captured at both ends, which Wireshark tells
     assert {offer[1] for offer in offers} == set(migrated["client"])
     assert all(int(offer[2]) > 0 for offer in offers)
     assert pieces
     assert all(len(digest) == 64 for piece in pieces for digest in piece[3].split(","))
-    # A piece's first bytes are captured where they begin a segment, which most do
+    # Of a piece that begins within a segment the first bytes are not captured
     sizes = [int(size) for piece in pieces for size in piece[4].split(",")]
-    assert 0.5 < sum(sizes) / 2 / migrated["bytes"].sum() <= 1.0
+    assert 0.8 < sum(sizes) / migrated["bytes"].sum() <= 1.1
 
 
 def test_tshark_reads_the_capture_with_its_servers_names(run: RunFolder) -> None:

@@ -1,0 +1,56 @@
+"""Room for what waits at Open vSwitch's ports, so that only the emulated links' queues are full.
+
+The userspace datapath hears each port with a packet socket, whose buffer holds some 90 frames by
+default: 1 ms at 1 Gbit/s, less than another process may have the processor. It sends to all ports
+with one socket, and what lies in their queues counts as unsent: with the default all ports of a
+process together have 200 kB, and what comes beyond is lost, of whatever class it is. The defaults
+are the whole machine's; here the sockets of one process alone get more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import socket
+from pathlib import Path
+
+_SYSCALL_PIDFD_GETFD = 438  # of every architecture (Linux 5.6)
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+# As the kernel counts, with what it adds to each packet; taken only when needed
+_RECEIVE_BYTES = 4 << 20
+_SEND_BYTES = 128 << 20  # the full queues of a process's ports
+
+
+def enlarge_buffers(pid: int) -> int:
+    """Enlarge the buffers of a process's packet sockets; return of how many.
+
+    Raises:
+        OSError: the kernel does not let this process at the other's sockets.
+    """
+    folder = Path("/proc", str(pid))
+    lines = (folder / "net" / "packet").read_text().splitlines()[1:]
+    inodes = {line.split()[-1] for line in lines}
+    enlarged = 0
+    pidfd = os.pidfd_open(pid)
+    try:
+        for descriptor in (folder / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                match = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+                if match and match.group(1) in inodes:
+                    _enlarge(pidfd, int(descriptor.name))
+                    enlarged += 1
+    finally:
+        os.close(pidfd)
+    return enlarged
+
+
+def _enlarge(pidfd: int, descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = libc.syscall(_SYSCALL_PIDFD_GETFD, pidfd, descriptor, 0)
+    if number < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    with socket.socket(fileno=number) as copy:
+        copy.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
+        copy.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
