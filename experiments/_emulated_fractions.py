@@ -42,7 +42,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
         "--duration", type=float, default=300.0, metavar="S", help="(default: %(default)s)"
     )
     emulated.add_argument("--compute", default="memo", help="(default: %(default)s)")
-    emulated.add_argument("--tdf", type=float, default=1.0, help="(default: %(default)s)")
+    emulated.add_argument("--tdf", type=float, default=2.0, help="(default: %(default)s)")
 
 
 def settings_of(given: argparse.Namespace, base: Experiment, model: str) -> Experiment:

@@ -29,6 +29,7 @@ from testbed.runfolder import RunFolder
 from testbed.series import Series
 
 FIBRE, HYBRID, WIRELESS = "fibre", "hybrid", "wireless"
+SHOWN = 24
 FULL_SHARE = 0.9  # of a link's rate over an interval
 
 EXPERIMENT = Experiment(
@@ -146,7 +147,8 @@ def report(rows: list[Row], settings: Experiment) -> None:
         " server",
     )
     if needed := rows[0]["full"]:
-        print(f"Servers that need fibre: {', '.join(needed)}")
+        more = f" and {len(needed) - SHOWN} more" if len(needed) > SHOWN else ""
+        print(f"Servers that need fibre: {', '.join(needed[:SHOWN])}{more}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ LINES = (
     (
         *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
         *("testbed.layerstore", "testbed.holdings", "testbed.plugins", "testbed.sections"),
+        "testbed.tables",
     ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),

@@ -9,15 +9,8 @@ import pandas as pd
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.records import (
-    CAPTURE_TABLES,
-    TABLES,
-    RecordWriter,
-    collect,
-    has_table,
-    read_table,
-    read_tables,
-)
+from testbed.records import RecordWriter, collect, has_table, read_table, read_tables
+from testbed.tables import CAPTURE_TABLES, TABLES
 
 README = Path(__file__).parents[1] / "results" / "README.md"
 HANDOVER = {

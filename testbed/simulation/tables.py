@@ -9,10 +9,10 @@ from math import ceil
 import numpy as np
 import pandas as pd
 
-from testbed.records import TABLES
 from testbed.simulation.foresight import Client
 from testbed.simulation.log import Answered, Log
 from testbed.simulation.world import World
+from testbed.tables import TABLES
 from testbed.units import TCP_SEGMENT_BYTES
 
 COMPUTE = "profile"  # layers have the devices' times; nothing is computed

@@ -11,8 +11,9 @@ import pytest
 from testbed.analysis.comparison import compare_runs
 from testbed.config import Experiment, Migration, Replay, to_dict
 from testbed.errors import ConfigurationError
-from testbed.records import TABLES, write_table
+from testbed.records import write_table
 from testbed.runfolder import RunFolder
+from testbed.tables import TABLES
 from testbed.values import AccessPoint, Fix, Handover, Schedule
 
 SCHEDULE = Schedule(

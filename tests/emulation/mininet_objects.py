@@ -19,6 +19,7 @@ def main(topology: str) -> None:
         found["shells_at_first"] = [node.name for node in net.values() if has_shell(node)]
         switch = net.switches[0]
         found["flows"] = switch.dpctl("dump-flows") if isinstance(switch, Switch) else None
+        found["sockets"] = switch.cmd("ss -0 -m -n -a").splitlines()[1:]
         found["links"] = [link.status() for link in net.links]
         found["address"] = net["ap1"].cmd("ip -o -4 addr show ap1-eth0")
         found["expected"] = network.address("ap1")

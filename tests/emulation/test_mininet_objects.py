@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.emulation.sandboxed import run_in_sandbox
@@ -19,6 +20,11 @@ def test_nodes_take_commands_and_reach_each_other() -> None:
     assert not found["shell_after"]
     assert f"nw_dst={found['expected']}" in found["flows"]
     assert set(found["links"]) == {"(OK OK)"}
+    buffers = [re.search(r"rb(\d+),t\d+,tb(\d+)", line) for line in found["sockets"]]
+    assert len(buffers) > 4  # one a port, and one that sends
+    for each in buffers:
+        assert each is not None
+        assert min(map(int, each.groups())) >= 4 << 20
 
 
 def test_a_topology_may_have_hosts_links_and_switches_of_mininets_own() -> None:

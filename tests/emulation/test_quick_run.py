@@ -15,8 +15,9 @@ import pytest
 from testbed.analysis.comparison import compare_runs
 from testbed.analysis.traffic import analyze_run
 from testbed.analysis.wireshark import DISSECTOR
-from testbed.records import CAPTURE_TABLES, TABLES, read_table
+from testbed.records import read_table
 from testbed.runfolder import RunFolder
+from testbed.tables import CAPTURE_TABLES, TABLES
 from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]

@@ -47,7 +47,8 @@ from testbed.clock import RunClock
 from testbed.config import Compute, Experiment, Migration, Model, Server, Traces, Wireless
 from testbed.dnn.devices import device_profile
 from testbed.protocol import PORTS, AnyMessage
-from testbed.records import TABLES, collect, read_table
+from testbed.records import collect, read_table
+from testbed.tables import TABLES
 from testbed.values import AccessPoint
 
 MODEL = "tests.nodes.tiny_model:factory"

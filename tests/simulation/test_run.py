@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from testbed.config import Experiment, Migration, Model, Simulation, Traces
 from testbed.movement import People, load_people
-from testbed.records import TABLES
 from testbed.simulation.backhaul import Limited
 from testbed.simulation.carrier import Carrier, Unlimited
 from testbed.simulation.foresight import Client, clients_of
@@ -19,6 +18,7 @@ from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.simulation.run import Simulation as Run
 from testbed.simulation.run import goodput
 from testbed.simulation.tables import backhaul_of, tables_of
+from testbed.tables import TABLES
 from traces.schedule import whole_schedule
 
 SETTINGS = Experiment(
