@@ -135,11 +135,13 @@ class EmulatedRun:
             self.outcome.capture = stack.enter_context(self._capture(network))
             counting = Counting(controller.northbound, records)
             stack.callback(counting.close)
-            await counting.read(None)
+            first_count = asyncio.create_task(counting.read(None))
+            stack.callback(first_count.cancel)
             self.outcome.ready("capture")
             self._routed.set()
             nodes = await self._start_nodes(nursery, network, handovers, await models)
             stack.callback(nodes.close)
+            await first_count
             self._progress.phase(f"ready after {self.outcome.ready('clients'):.1f} s")
             if cli:
                 await open_console(network)

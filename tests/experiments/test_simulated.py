@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from testbed.analysis.figures import CAPTIONS
 from testbed.config import Experiment, Traces
 from testbed.movement import load_people
 from tests.experiments.scripts import ended, printed
@@ -128,7 +129,7 @@ def test_a_simulated_run_needs_no_root_and_leaves_a_whole_folder(tmp_path: Path)
     assert summary["handovers"] >= 3
     assert summary["fidelity"] == "good"
     assert (out / "report.html").is_file()
-    assert len(list((out / "figures").glob("*.png"))) == 5
+    assert len(list((out / "figures").glob("*.png"))) == len(CAPTIONS)
 
 
 def test_whole_traces_are_simulated_from_end_to_end(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def test_a_client_that_moves_on_before_it_offloads_finishes_the_query_itself(
             await nodes.clock.sleep_until(begun_s + 0.3)  # within the first layer
             await nodes.move(ALICE, "ap1")
             await answered(nodes, 1)
+            await compared(nodes, ALICE)
         return nodes, queries["ap0"].heard
 
     nodes, at_ap0 = asyncio.run(run())
