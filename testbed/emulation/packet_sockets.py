@@ -1,10 +1,10 @@
-"""Room for what waits at Open vSwitch's ports, so that only the emulated links' queues are full.
+"""Room for what waits at Open vSwitch's ports, so that the emulated links' queues can be full.
 
-The userspace datapath hears each port with a packet socket, whose buffer holds some 90 frames by
-default: 1 ms at 1 Gbit/s, less than another process may have the processor. It sends to all ports
-with one socket, and what lies in their queues counts as unsent: with the default all ports of a
-process together have 200 kB, and what comes beyond is lost, of whatever class it is. The defaults
-are the whole machine's; here the sockets of one process alone get more.
+The userspace datapath sends to all ports of a process with one packet socket, and what lies in
+their queues counts as unsent: with the default all of them together have 200 kB, and what comes
+beyond is lost, of whatever class it is. The default is the whole machine's; here the sockets of one
+process alone get more. Those that receive keep theirs: with more, Open vSwitch works off such
+bursts that computations are late.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import socket
 from pathlib import Path
 
 _SYSCALL_PIDFD_GETFD = 438  # of every architecture (Linux 5.6)
-_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_SO_SNDBUFFORCE = 32
 # As the kernel counts, with what it adds to each packet; taken only when needed
-_RECEIVE_BYTES = 4 << 20
 _SEND_BYTES = 128 << 20  # the full queues of a process's ports
 
 
 def enlarge_buffers(pid: int) -> int:
-    """Enlarge the buffers of a process's packet sockets; return of how many.
+    """Enlarge the send buffers of a process's packet sockets; return of how many.
 
     Raises:
         OSError: the kernel does not let this process at the other's sockets.
@@ -52,5 +51,4 @@ def _enlarge(pidfd: int, descriptor: int) -> None:
     if number < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     with socket.socket(fileno=number) as copy:
-        copy.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
         copy.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
