@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from testbed.analysis.crowding import crowded_servers
 from testbed.analysis.summary import queries_after_changes
 from testbed.config import Experiment, Migration, Model, Replay, Simulation
-from testbed.errors import EXIT_COMPLETE
+from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 from testbed.experiment import check, machine_fit
 from testbed.records import read_table
 from testbed.runfolder import RunFolder
@@ -66,8 +66,6 @@ def emulate(settings: Experiment, fractions_mb: Sequence[float], folder: RunFold
     Runs lie in subfolders of `folder`; what has been completed stays when one fails.
     """
     if not machine_fit():
-        from testbed.errors import EXIT_MACHINE_UNFIT
-
         return EXIT_MACHINE_UNFIT
     series = Series(folder.path)
     status = series.run({WHOLE: settings})

@@ -17,7 +17,7 @@ import _venv  # noqa: F401  continues under the project's interpreter; must come
 from _delivery import Row, deliver, say
 from msgspec.structs import replace
 
-from testbed.analysis.crowding import crowded_servers, in_need_of_fibre, peaks
+from testbed.analysis.crowding import FULL_SHARE, crowded_servers, peaks, with_full_links
 from testbed.analysis.summary import queries_after_changes
 from testbed.commands.output import add_json, print_table
 from testbed.config import Backhaul, Experiment, Migration, Model, Replay
@@ -30,7 +30,6 @@ from testbed.series import Series
 
 FIBRE, HYBRID, WIRELESS = "fibre", "hybrid", "wireless"
 SHOWN = 24
-FULL_SHARE = 0.9  # of a link's rate over an interval
 
 EXPERIMENT = Experiment(
     name="hybrid_backhaul",
@@ -98,9 +97,7 @@ def rows_of(folder: RunFolder, settings: Experiment) -> list[Row]:
         fibre = run.read_json("config")["backhaul"]["fibre"]
         servers = [each.name for each in schedule.access_points]
         peak = peaks(read_table(run.path, "backhaul"), servers)
-        slow_mbps = (settings.backhaul.wireless_bps or 0) / 1e6
-        wireless = peak.drop(index=list(fibre))
-        full = in_need_of_fibre(wireless, FULL_SHARE * slow_mbps)
+        full = with_full_links(peak, settings.backhaul.wireless_bps or 0, fibre)
         queries = queries_after_changes(
             read_table(run.path, "handovers"), read_table(run.path, "queries"), schedule.interval_s
         )

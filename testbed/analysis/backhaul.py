@@ -7,7 +7,7 @@ is in the uplink of one and the downlink of the other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from testbed.analysis.address_book import AddressBook
 from testbed.analysis.causes import CAUSE_OF_PORT, CAUSES, cause_codes
 from testbed.analysis.framing import Int64s
-from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
+from testbed.analysis.pcap import OUTBOUND, PacketBatch
 
 DIRECTIONS = ("uplink", "downlink")
 KEYS = ["server", "interval", "direction", "cause"]
@@ -53,13 +53,6 @@ def address_sides(packets: PacketBatch, book: AddressBook) -> Traffic:
     code, addresses = pd.factorize(np.concatenate([packets.src[row], packets.dst[row]]))
     names = np.array([book.text(each) for each in addresses.tolist()], dtype=object)
     return Traffic(names, code, np.repeat([0, 1], len(row)), packets, np.tile(row, 2))
-
-
-def server_traffic(captures: Iterable[Capture], servers: Collection[str]) -> Iterator[Traffic]:
-    """Yield the traffic of a run's captures, batch by batch."""
-    for capture in captures:
-        for packets in capture:
-            yield server_sides(packets, capture.names(), servers)
 
 
 class BackhaulTally:

@@ -11,6 +11,7 @@ from testbed.records import read_table
 from testbed.runfolder import RunFolder
 
 CROWDED_MBPS = 100.0  # section IV.D: "less than 100 Mbps"
+FULL_SHARE = 0.9  # of a link's rate over an interval: the link was full
 CROWDED_SHARE = 0.07  # section IV.B.5: 5 to 7 % of the servers, and 24 of KAIST's 357
 
 
@@ -33,6 +34,13 @@ def in_need_of_fibre(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> li
     """
     highest = peak.max(axis="columns").sort_values(ascending=False, kind="stable")
     return [str(server) for server in highest[highest >= limit_mbps].index]
+
+
+def with_full_links(
+    peak: pd.DataFrame, wireless_bps: float, fibre: Collection[str] = ()
+) -> list[str]:
+    """Return the servers that filled a wireless link of this rate over an interval."""
+    return in_need_of_fibre(peak.drop(index=list(fibre)), FULL_SHARE * wireless_bps / 1e6)
 
 
 def crowded_servers(folder: RunFolder) -> list[str]:

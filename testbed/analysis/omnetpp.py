@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from testbed.records import read_table, read_tables
+from testbed.records import read_tables
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
 
@@ -196,8 +196,7 @@ class _Run:
         return f"{self.network}.{node}"
 
     def _traffic_totals(self) -> Iterator[str]:
-        backhaul = read_table(self._folder.path, "backhaul")
-        totals = backhaul.groupby(["server", "direction"])["bytes"].sum()
+        totals = self._tables["backhaul"].groupby(["server", "direction"])["bytes"].sum()
         for (server, direction), size in totals.items():
             yield line("scalar", self._module(server), f"{direction}:sum(bytes)", int(size))
             yield line("attr", "unit", "B")

@@ -12,7 +12,7 @@ from typing import Any
 from testbed.analysis.checks import checks
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
 from testbed.analysis.comparison_figure import NAME as COMPARISON
-from testbed.analysis.crowding import CROWDED_MBPS, in_need_of_fibre, peaks
+from testbed.analysis.crowding import CROWDED_MBPS, in_need_of_fibre, peaks, with_full_links
 from testbed.analysis.figures import CAPTIONS
 from testbed.records import has_table, read_table
 from testbed.runfolder import RunFolder
@@ -56,7 +56,6 @@ _SUMMARY = (
 )
 
 _LEFT_OUT = ("addresses", "switch_ports", "table_misses")  # a row a node or port
-_FULL_SHARE = 0.9  # of a link's rate: full over an interval
 _LONGEST = 300  # characters of a value; the files beside the report have it whole
 
 
@@ -114,7 +113,7 @@ def _fibre(folder: RunFolder) -> str:
         said = f"{len(names)} of {len(servers)} edge servers need fibre"
         said += f", with peaks of {CROWDED_MBPS:g} Mbit/s or more"
     else:
-        names = in_need_of_fibre(peak.drop(index=fibre), _FULL_SHARE * wireless_bps / 1e6)
+        names = with_full_links(peak, wireless_bps, fibre)
         said = f"{len(fibre)} edge servers are on fibre, {len(names)} of the others filled"
         said += f" their wireless link ({wireless_bps / 1e6:g} Mbit/s)"
     return said + (": " + ", ".join(names) if names else "") + "."

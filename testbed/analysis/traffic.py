@@ -52,6 +52,10 @@ class TrafficAnalysis:
         columns = {name: f"peak_{name}_mbps" for name in peak.columns}
         return peak.rename(columns=columns).assign(crowded=peak.index.isin(crowded)).reset_index()
 
+    def share_under(self) -> float | None:
+        """Return the share of servers under 100 Mbit/s; None without any."""
+        return share_under(peaks(self.backhaul, self.servers))
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return all tables by name."""
         found = {"backhaul": self.backhaul, "flows": self.flows, "servers": self.peaks()}

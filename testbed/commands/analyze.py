@@ -135,7 +135,7 @@ def _print(found: TrafficAnalysis) -> None:
         title=f"{found.packets:,} packets, {format_size(found.captured_bytes)}; the busiest of "
         f"{len(peaks)} servers, over {found.interval_s:g} s",
     )
-    share = found.figures()["servers_under_100mbps_share"]
+    share = found.share_under()
     if share is not None:
         sys.stdout.write(f"{share:.0%} of the servers stay under 100 Mbit/s.\n")
     for said in checks(found.reconciliation, found.witness):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.analysis.backhaul import BackhaulTally, server_traffic
+from testbed.analysis.backhaul import BackhaulTally, server_sides
 from testbed.analysis.crowding import peaks, share_under
 from testbed.analysis.pcap import Capture
 from testbed.analysis.pcapng import to_pcapng
@@ -26,8 +26,8 @@ def capture(tmp_path):
 def table_of(capture, **changes):
     settings = {"origin_ns": ORIGIN_UNIX_S * 10**9, "tdf": 1, "interval_s": 30, "duration_s": 40}
     tally = BackhaulTally(**{**settings, **changes})
-    for traffic in server_traffic([capture], SERVERS):
-        tally.add(traffic)
+    for packets in capture:
+        tally.add(server_sides(packets, capture.names(), SERVERS))
     return tally.table()
 
 
