@@ -24,7 +24,7 @@ if __package__ in (None, ""):
 from benchmarks.full_run import full_run
 from testbed.commands.output import print_table
 from testbed.errors import EXIT_COMPLETE
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 MODES = ("real", "memo", "profile")
 

@@ -29,7 +29,7 @@ import psutil
 from benchmarks.full_run import full_run
 from testbed.commands.output import print_table
 from testbed.errors import EXIT_COMPLETE
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 ROLES = ("edge", "client", "master", "nursery", "builder")  # of "testbed edge ap12"
 _LOOK_S = 2.0

@@ -49,7 +49,7 @@ from msgspec.structs import replace
 from testbed.analysis.simulation_figures import draw_frontier
 from testbed.commands.output import print_table
 from testbed.config import Experiment
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.simulation.offloading import Offloading
 from traces.prepare import split_people
 

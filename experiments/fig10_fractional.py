@@ -42,7 +42,7 @@ from testbed.analysis.crowding import most_crowded
 from testbed.analysis.simulation_figures import draw_emulated_fractions, draw_fractions
 from testbed.commands.output import print_table
 from testbed.errors import ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 NAME = "fig10_fractional"
 RADIUS_M = 100.0

@@ -29,7 +29,7 @@ from testbed.commands.output import add_json, print_json, print_table
 from testbed.dnn.devices import device_profile
 from testbed.dnn.published import MODELS, published_graph
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.gpu.contention import LOAD, layer_table, profile_modelled
 from testbed.gpu.contention_host import IDLE_S, profile_real
 from testbed.gpu.evaluation import (

@@ -23,7 +23,7 @@ from testbed.dnn.partition import Costs, shortest_path
 from testbed.dnn.partitioner import best_plan
 from testbed.dnn.published import published_graph
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.options import Parser
 
 

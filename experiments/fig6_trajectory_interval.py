@@ -26,7 +26,7 @@ from paper import FIG6_ALL_INTERVALS_S, FIG6_BEST_INTERVAL_S, FIG6_INTERVALS_S, 
 from testbed.analysis.mobility_figures import draw_intervals
 from testbed.commands.output import print_table
 from testbed.errors import ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.regression import LinearSvr
 from testbed.movement import People

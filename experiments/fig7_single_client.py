@@ -36,7 +36,8 @@ from testbed.config import Experiment, Replay
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.upload_order import fraction
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
-from testbed.experiment import exit_with, machine_fit
+from testbed.exits import exit_with
+from testbed.experiment import machine_fit
 from testbed.series import Series
 from testbed.simulation.attachment import Answer, Sharing
 from testbed.simulation.offloading import Offloading, offloading_of

@@ -12,7 +12,7 @@ from _mobility import add_interval, load, new_folder, parser
 
 from testbed.analysis.mobility_figures import draw_trajectories
 from testbed.errors import EXIT_COMPLETE
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 NAME = "fig8_trajectories"
 

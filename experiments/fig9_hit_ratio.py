@@ -35,7 +35,7 @@ from _simulated import (
 
 from testbed.analysis.simulation_figures import draw_hit_ratios
 from testbed.commands.output import print_table
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 NAME = "fig9_hit_ratio"
 CHOICES = (

@@ -22,7 +22,8 @@ from testbed.analysis.summary import queries_after_changes
 from testbed.commands.output import add_json, print_table
 from testbed.config import Backhaul, Experiment, Migration, Model, Replay
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
-from testbed.experiment import check, exit_with, machine_fit, new_folder, parser
+from testbed.exits import exit_with
+from testbed.experiment import check, machine_fit, new_folder, parser
 from testbed.options import with_options
 from testbed.records import read_table
 from testbed.runfolder import RunFolder

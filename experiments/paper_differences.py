@@ -47,7 +47,7 @@ from msgspec.structs import replace
 from testbed.analysis.crowding import busiest_interval, most_crowded
 from testbed.config import Experiment
 from testbed.errors import ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.simulation.log import Moved
 from testbed.simulation.offloading import Offloading
 

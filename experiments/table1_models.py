@@ -18,7 +18,7 @@ from testbed.dnn.capture import capture
 from testbed.dnn.models import build_model
 from testbed.dnn.published import caffe_copies, caffe_layer_count
 from testbed.errors import EXIT_COMPLETE
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 
 NOTE = """
 MobileNet: Table I says 110 layers. Its Caffe definition (shicai/MobileNet-Caffe) had 110 until 5

@@ -37,7 +37,8 @@ from paper import MODELS, TABLE_2
 
 from testbed.config import Experiment, Replay
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
-from testbed.experiment import exit_with, machine_fit
+from testbed.exits import exit_with
+from testbed.experiment import machine_fit
 from testbed.series import Series
 from testbed.simulation.attachment import Sharing, answered_by, raised_before
 from testbed.simulation.offloading import Offloading, offloading_of

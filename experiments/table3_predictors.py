@@ -26,7 +26,7 @@ from _mobility import Movements, add_interval, load, new_folder, parser
 
 from testbed.analysis.mobility_figures import draw_errors
 from testbed.commands.output import print_table
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.predictor import Predictor
 from testbed.mobility.predictors import PREDICTORS, find_predictor

@@ -36,7 +36,7 @@ from testbed.analysis.mobility_figures import draw_offers, draw_reliability
 from testbed.commands.output import print_table
 from testbed.config import Migration
 from testbed.errors import ConfigurationError
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.mobility.calibration import (
     Happened,
     Reliability,

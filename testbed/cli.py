@@ -21,7 +21,7 @@ from testbed.commands import (
     topo,
     traces,
 )
-from testbed.experiment import exit_with
+from testbed.exits import exit_with
 from testbed.options import Parser
 
 COMMANDS = {
@@ -41,7 +41,7 @@ COMMANDS = {
 _DESCRIPTION = """Emulate edge servers that run DNN layers for walking clients.
 
 Exit status: 0 done, 1 failed, 2 bad usage or configuration, 3 the machine lacks something,
-130 interrupted.
+130 interrupted, 141 nobody reads what is printed.
 """
 
 

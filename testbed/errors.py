@@ -9,6 +9,7 @@ EXIT_COMPLETE = 0
 EXIT_BAD_CONFIGURATION = 2
 EXIT_MACHINE_UNFIT = 3
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # as a program that SIGPIPE ends
 
 
 class TestbedError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec.structs import replace
 from rich.console import Console
-from rich.markup import escape
 
 from testbed.config import Experiment, Model, to_dict
-from testbed.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_MACHINE_UNFIT,
-    ConfigurationError,
-    TestbedError,
-    unknown_name,
-)
+from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError, unknown_name
+from testbed.exits import exit_with
 from testbed.options import Parser, add_cli, add_settings, with_options
 from testbed.runfolder import RunFolder
 
@@ -43,19 +37,6 @@ def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn
         return run(with_options(experiment, given), given.out, cli=given.cli)
 
     exit_with(parse_and_run)
-
-
-def exit_with(action: Callable[[], int]) -> NoReturn:
-    """End the process with the status of an action, or of the error that it raised."""
-    try:
-        sys.exit(action())
-    except TestbedError as error:
-        text = f"[red]error:[/red] {escape(str(error))}"
-        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def parser(experiment: Experiment) -> Parser:

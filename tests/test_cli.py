@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -295,7 +296,10 @@ def test_captures_are_analysed(testbed: Any, tmp_path: Path) -> None:
     content = testbed("analyze", str(file), "--interval", "1min", "--json").json
     assert content["interval_s"] == 60
     assert content["totals"]["packets"] > 0
-    assert testbed("analyze", str(file)).status == 0
+    ended = testbed("analyze", str(file))
+    assert ended.status == 0
+    flow = next(line for line in ended.out.splitlines() if ":7003" in line)
+    assert flow.count("10.0.0.") == 2  # in no terminal a row is one line, however long
 
 
 def test_what_was_analysed_is_written_as_tables(testbed: Any, tmp_path: Path) -> None:
@@ -331,9 +335,26 @@ def test_the_dissector_is_installed_for_the_user(
     assert installed.read_bytes() == DISSECTOR.read_bytes()
 
 
+def test_a_reader_that_left_ends_a_command_quietly(tmp_path: Path) -> None:
+    file = backhaul_capture(tmp_path / "bare.pcap")
+    read, written = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "testbed.cli", "analyze", str(file)]
+        ended = subprocess.run(
+            command, stdout=written, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    finally:
+        os.close(written)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_analyze_refuses(testbed: Any, tmp_path: Path) -> None:
     empty = tmp_path / "empty.pcap"
     empty.touch()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    whole = str(backhaul_capture(tmp_path / "whole.pcap"))
     for arguments in (
         ["nowhere"],
         [str(tmp_path)],
@@ -343,6 +364,8 @@ def test_analyze_refuses(testbed: Any, tmp_path: Path) -> None:
         [],
         [__file__, "--format", "xlsx"],
         [str(empty)],
+        [str(pipe)],
+        [whole, whole],
     ):
         ended = testbed("analyze", *arguments)
         assert (ended.status, ended.out) == (2, ""), arguments

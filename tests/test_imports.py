@@ -27,7 +27,7 @@ LINES = (
     ("testbed.policy", "testbed.records", "testbed.manifest"),
     ("testbed.benefit",),
     ("testbed.policies",),
-    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
+    ("testbed.coordinator", "testbed.movement", "testbed.analysis", "testbed.exits"),
     ("testbed.options", "testbed.simulation"),
     ("testbed.emulation",),
     ("testbed.experiment", "testbed.series"),

@@ -94,6 +94,14 @@ def _analyze(paths: list[Path], interval_s: float) -> TrafficAnalysis:
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ConfigurationError(f"{missing[0]}: no such run or capture")
+    pipes = [path for path in paths if path.is_fifo()]
+    if pipes:
+        raise ConfigurationError(
+            f"{pipes[0]}: is a pipe; captures are read twice: keep it in a file"
+        )
+    for index, path in enumerate(paths):
+        if any(path.samefile(other) for other in paths[:index]):
+            raise ConfigurationError(f"{path}: is named twice, and would be counted twice")
     if not folders:
         return analyze_capture(paths, interval_s)
     if (folders[0] / "pcap" / "raw").exists():

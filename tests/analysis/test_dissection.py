@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from testbed.analysis.dissection import Frame
-from testbed.analysis.wireshark import DISSECTOR
+from testbed.analysis.wireshark import DISSECTOR, install_dissector
 from testbed.errors import ProtocolError
 from testbed.protocol import (
     AnyMessage,
@@ -82,12 +83,18 @@ class Stream:
 
 
 def tshark(path: Path, *fields: str, two_pass: bool = False) -> list[list[str]]:
-    """Return each packet's fields; several of a kind are joined by commas."""
+    """Return each packet's fields; several of a kind are joined by commas.
+
+    Dissectors are those of a home in the file's folder: none unless a test has installed one.
+    """
     command = ["tshark", "-n", "-X", f"lua_script:{DISSECTOR}", "-r", str(path), "-T", "fields"]
     command += ["-2"] if two_pass else []
     for field in fields:
         command += ["-e", field]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    home = os.environ | {"HOME": str(path.parent)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=True, env=home
+    )
     assert "Lua:" not in result.stderr and "lua" not in result.stderr.lower(), result.stderr
     return [line.split("\t") for line in result.stdout.splitlines()]
 
@@ -119,6 +126,16 @@ def test_tshark_shows_messages_clients_layers_and_bytes(tmp_path, migration, two
         ["layer", "c7", "", "300", "500", str(len(frame(LayerPiece(LAYERS[0].digest, 0))) + 200)],
         ["stored,stored", "c7,c7", "", "3,300", "", ""],
     ]
+
+
+def test_tshark_takes_an_installed_dissector_that_is_named_besides(
+    tmp_path, migration, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    install_dissector()
+    path = write_pcap(tmp_path / "a.pcap", migration, 1)
+    assert tshark(path, "perdnn.type")[0] == ["offer"]
 
 
 def test_tshark_shows_what_a_cut_capture_has(tmp_path, migration):

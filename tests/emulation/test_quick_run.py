@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -172,6 +173,7 @@ def test_tshark_dissects_the_testbeds_messages(run: RunFolder) -> None:
         text=True,
         timeout=120,
         check=True,
+        env=os.environ | {"HOME": str(run.path)},  # where no other dissector is installed
     )
     messages = [line.split("\t") for line in result.stdout.splitlines()]
     offers = [message for message in messages if message[0] == "offer"]

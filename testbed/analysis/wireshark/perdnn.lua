@@ -8,7 +8,8 @@
 -- where the next frame of a stream begins is counted from the lengths in the preambles, and what of
 -- a header was captured is shown. Everything is bounded by what was captured.
 
-local perdnn = Proto("perdnn", "PerDNN testbed")
+local is_first, perdnn = pcall(Proto, "perdnn", "PerDNN testbed")
+if not is_first then return end -- installed, and named with -X besides
 
 local MAGIC = 0x50444e31 -- "PDN1"
 local PREAMBLE_BYTES = 16
