@@ -335,14 +335,20 @@ def test_the_dissector_is_installed_for_the_user(
     assert installed.read_bytes() == DISSECTOR.read_bytes()
 
 
-def test_a_reader_that_left_ends_a_command_quietly(tmp_path: Path) -> None:
-    file = backhaul_capture(tmp_path / "bare.pcap")
+@pytest.mark.parametrize("arguments", [["analyze", "bare.pcap"], ["doctor"]])
+def test_a_reader_that_left_ends_a_command_quietly(tmp_path: Path, arguments: list[str]) -> None:
+    backhaul_capture(tmp_path / "bare.pcap")
     read, written = os.pipe()
     os.close(read)
     try:
-        command = [sys.executable, "-m", "testbed.cli", "analyze", str(file)]
+        command = [sys.executable, "-m", "testbed.cli", *arguments]
         ended = subprocess.run(
-            command, stdout=written, stderr=subprocess.PIPE, timeout=60, check=False
+            command,
+            stdout=written,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            timeout=60,
+            check=False,
         )
     finally:
         os.close(written)

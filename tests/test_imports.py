@@ -19,7 +19,7 @@ LINES = (
     (
         *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
         *("testbed.layerstore", "testbed.holdings", "testbed.plugins", "testbed.sections"),
-        "testbed.tables",
+        *("testbed.tables", "testbed.exits"),
     ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
@@ -27,7 +27,7 @@ LINES = (
     ("testbed.policy", "testbed.records", "testbed.manifest"),
     ("testbed.benefit",),
     ("testbed.policies",),
-    ("testbed.coordinator", "testbed.movement", "testbed.analysis", "testbed.exits"),
+    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
     ("testbed.options", "testbed.simulation"),
     ("testbed.emulation",),
     ("testbed.experiment", "testbed.series"),

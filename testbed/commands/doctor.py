@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from rich.console import Console
-
-from testbed.commands.output import add_json, print_json
+from testbed.commands.output import StdoutConsole, add_json, print_json
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 
 HELP = "look at what an emulation needs; exit 3 when something is missing"
@@ -26,5 +24,5 @@ def run(given: argparse.Namespace) -> int:
     if given.json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        doctor.print_findings(findings, Console())
+        doctor.print_findings(findings, StdoutConsole())
     return EXIT_MACHINE_UNFIT if doctor.unfit(findings) else EXIT_COMPLETE

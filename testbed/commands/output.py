@@ -15,7 +15,16 @@ from rich.table import Table
 _UNFOLDED = 1000  # columns: of a file or a pipe, whose lines have no end to fold at
 
 
-class _Console(Console):
+class StdoutConsole(Console):
+    """Prints on stdout, as wide as the terminal.
+
+    What is no terminal gets lines that are not folded, unless the environment says COLUMNS.
+    """
+
+    def __init__(self) -> None:
+        folded = sys.stdout.isatty() or "COLUMNS" in os.environ
+        super().__init__(width=None if folded else _UNFOLDED)
+
     def on_broken_pipe(self) -> None:
         """Leave to `exit_with` how a command ends."""
         raise BrokenPipeError
@@ -39,10 +48,7 @@ def print_json(content: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
 ) -> None:
-    """Print a table as wide as the terminal admits; columns of numbers stand on the right.
-
-    What is no terminal gets a line a row, unless the environment says COLUMNS.
-    """
+    """Print a table as wide as the terminal admits; columns of numbers stand on the right."""
     table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.show_header = any(columns)
     shown = [[("" if value is None else value) for value in row] for row in rows]
@@ -51,8 +57,7 @@ def print_table(
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in shown:
         table.add_row(*(escape(_text(value)) for value in row))
-    folded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    _Console(width=None if folded else _UNFOLDED).print(table, highlight=False)
+    StdoutConsole().print(table, highlight=False)
 
 
 def number(value: float) -> str:
