@@ -20,8 +20,11 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _LOOP_TURNS = 2
 
 
-class _Ended(BaseException):
-    """The run is to end: nothing in Mininet's command line catches this."""
+class _Ended(SystemExit):
+    """The run is to end: nothing in Mininet's command line catches this.
+
+    Its log catches all but SystemExit and KeyboardInterrupt, and a command's output goes there.
+    """
 
 
 async def open_console(network: EmulatedNetwork) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import subprocess
@@ -9,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mininet.log import StreamHandlerNoNewline
 
+from testbed.emulation import console
 from testbed.errors import EXIT_INTERRUPTED
 from testbed.runfolder import RunFolder
 from tests.emulation.runs import emulate, start
@@ -83,3 +86,14 @@ def test_who_ends_the_run_ends_a_command_that_never_would(tmp_path: Path) -> Non
         run.kill()
         run.wait()
     assert RunFolder(tmp_path / "run").read_json("manifest")["status"] == "interrupted"
+
+
+def test_what_ends_the_run_is_not_lost_while_a_commands_output_is_printed() -> None:
+    class Interrupted:
+        def write(self, text: str) -> int:
+            console._end(0, None)
+            return len(text)
+
+    handler = StreamHandlerNoNewline(Interrupted())
+    with pytest.raises(console._Ended):
+        handler.emit(logging.makeLogRecord({"msg": "64 bytes from 10.0.0.1"}))
