@@ -7,6 +7,7 @@ fills one is not taken for a repetition.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ class Streams:
         self._last = np.zeros(0, np.int64)  # sequence number of the latest segment; -1 before any
         self._position = np.zeros(0, np.int64)  # the same from the first segment on, not wrapping
         self._highest = np.zeros(0, np.int64)  # position behind all that was seen
-        self._holes: dict[int, list[tuple[int, int]]] = {}
+        self._holes: dict[int, list[tuple[int, int]]] = {}  # in order, apart from each other
 
     def repeated_bytes(self, segments: Segments) -> Int64s:
         """Return how many bytes of each segment's payload had been captured before: (n,)."""
@@ -108,16 +109,22 @@ class Streams:
             holes.append((before, position))
             return 0
         reaches = min(end, before)
+        if reaches <= position:
+            return 0
+        first = last = bisect_right(holes, position, key=_hole_end)
         filled, left = 0, []
-        for low, high in holes:
+        while last < len(holes) and holes[last][0] < reaches:
+            low, high = holes[last]
             cut_low, cut_high = max(low, position), min(high, reaches)
-            if cut_low >= cut_high:
-                left.append((low, high))
-                continue
             filled += cut_high - cut_low
             left += [part for part in ((low, cut_low), (cut_high, high)) if part[0] < part[1]]
-        self._holes[stream] = left
-        return reaches - position - filled if reaches > position else 0
+            last += 1
+        holes[first:last] = left
+        return reaches - position - filled
+
+
+def _hole_end(hole: tuple[int, int]) -> int:
+    return hole[1]
 
 
 def _data_sequence(segments: Segments) -> Int64s:
