@@ -121,13 +121,20 @@ def has_table(run_dir: Path, table: str) -> bool:
 
 
 def read_table(run_dir: Path, table: str) -> pd.DataFrame:
-    """Return one of a run's tables; TestbedError if the run folder has none."""
+    """Return one of a run's tables; TestbedError if the run folder has none that is whole."""
     import pandas as pd
 
     path = _table_path(run_dir, table)
     if not has_table(run_dir, table):
         raise TestbedError(f"{path}: not found; is {run_dir} the folder of a finished run?")
-    return pd.read_parquet(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's are of these
+        raise TestbedError(f"{path}: is no whole Parquet file: {error}") from error
+    columns = (TABLES | CAPTURE_TABLES)[table]
+    if missing := [column.name for column in columns if column.name not in frame]:
+        raise TestbedError(f"{path}: lacks columns of {table}: {', '.join(missing)}")
+    return frame
 
 
 def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:

@@ -102,6 +102,8 @@ class RunFolder:
             raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except ValueError as error:
             raise ConfigurationError(f"{path}: is no JSON: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
         if not isinstance(content, dict):
             raise ConfigurationError(f"{path}: is no JSON object")
         return content
@@ -119,6 +121,8 @@ class RunFolder:
             raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
         except msgspec.DecodeError as error:
             raise ConfigurationError(f"{path}: is no schedule: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
 
     def _document(self, document: str) -> Path:
         if document not in DOCUMENTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import hypot
 from operator import itemgetter
+from typing import Annotated
 
 import msgspec
 
@@ -61,8 +62,8 @@ class Schedule(msgspec.Struct, frozen=True):
 
     source: str  # "kaist", "synthetic campus", or the folder's name
     start_s: float  # where the window starts in the traces' own time
-    duration_s: float
-    interval_s: float
+    duration_s: Annotated[float, msgspec.Meta(gt=0)]
+    interval_s: Annotated[float, msgspec.Meta(gt=0)]
     access_points: tuple[AccessPoint, ...]
     clients: dict[str, str]  # client -> trace it walks
     fixes: tuple[Fix, ...]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from testbed.analysis.address_book import AddressBook
 from testbed.analysis.causes import CAUSE_OF_PORT, CAUSES, cause_codes
 from testbed.analysis.framing import Int64s
-from testbed.analysis.pcap import OUTBOUND, PacketBatch
+from testbed.analysis.pcap import INBOUND, OUTBOUND, PacketBatch
 
 DIRECTIONS = ("uplink", "downlink")
 KEYS = ["server", "interval", "direction", "cause"]
@@ -47,12 +47,23 @@ def server_sides(
     return Traffic(names, packets.interface[row], direction, packets, row)
 
 
-def address_sides(packets: PacketBatch, book: AddressBook) -> Traffic:
-    """Return the traffic of any capture; its IP addresses count as servers."""
-    row = np.flatnonzero((packets.src > 0) | (packets.dst > 0))
-    code, addresses = pd.factorize(np.concatenate([packets.src[row], packets.dst[row]]))
-    names = np.array([book.text(each) for each in addresses.tolist()], dtype=object)
-    return Traffic(names, code, np.repeat([0, 1], len(row)), packets, np.tile(row, 2))
+def address_sides(packets: PacketBatch, names: NDArray[np.object_], book: AddressBook) -> Traffic:
+    """Return the traffic of any capture; its IP addresses count as servers.
+
+    Where it is of several named interfaces, a frame may have been captured at both its ends. There
+    it counts in its sender's uplink where it was outbound, and in its receiver's downlink where it
+    was inbound.
+    """
+    is_ip = (packets.src > 0) | (packets.dst > 0)
+    at_ends = len(set(names.tolist()) - {""}) > 1
+    sent, received = (
+        np.flatnonzero(is_ip & ~(at_ends & (packets.direction == other)))
+        for other in (INBOUND, OUTBOUND)
+    )
+    code, addresses = pd.factorize(np.concatenate([packets.src[sent], packets.dst[received]]))
+    texts = np.array([book.text(each) for each in addresses.tolist()], dtype=object)
+    direction = np.repeat([0, 1], [len(sent), len(received)])
+    return Traffic(texts, code, direction, packets, np.concatenate([sent, received]))
 
 
 class BackhaulTally:

@@ -6,7 +6,7 @@ fields are then read with numpy for all of them at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +30,16 @@ class Interface:
     ticks_per_s: int
     offset_s: int = 0
     snap_bytes: int = MAX_RECORD_BYTES  # packets are cut to so many
+
+
+@dataclass
+class Description:
+    """What a capture file says beside its packets, as far as it has been read."""
+
+    interfaces: list[Interface] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)  # of IP addresses
+    #: Why something that is not damaged was left unread.
+    unread_for: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Link:
     header_bytes: Int64s  # in the capture file
     frame_header_bytes: Int64s  # of the Ethernet frame on the wire
     ip_version: Int64s  # 4 or 6, with its fixed header captured; else 0
+    malformed: Flags  # IPv4 whose header would be shorter than it can be: ip_version 0
     direction: Int64s  # 0 unknown, 1 inbound, 2 outbound at the capturing host
     ifindex: Int64s  # of the capturing host, -1 where the link type does not tell
 
@@ -56,6 +57,7 @@ class Transport:
     sequence: Int64s  # TCP's number of the first payload byte, or of the SYN
     syn: Flags
     fin: Flags
+    malformed: Flags  # lengths in the headers contradict each other or the frame's
 
 
 def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s) -> Link:
@@ -77,23 +79,22 @@ def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s
             ifindex = field_at(data, ">u4", start + 4)
     elif link_type in (NULL, LOOP):
         header = constant * _NULL_BYTES
-    version = field_at(data, ">u1", start + header) >> 4
-    return Link(
-        header,
-        frame_header,
-        _ip_version(version, ethertype, captured - header),
-        direction,
-        ifindex,
-    )
+    first_byte = field_at(data, ">u1", start + header)
+    version, malformed = _ip_version(first_byte, ethertype, captured - header)
+    return Link(header, frame_header, version, malformed, direction, ifindex)
 
 
-def _ip_version(version: Int64s, ethertype: Int64s | None, captured: Int64s) -> Int64s:
-    is_4 = (version == 4) & (captured >= _IPV4_BYTES)
-    is_6 = (version == 6) & (captured >= _IPV6_BYTES)
+def _ip_version(
+    first_byte: Int64s, ethertype: Int64s | None, captured: Int64s
+) -> tuple[Int64s, Flags]:
+    """Return the version, and whether it is 4 with an impossible header length."""
+    is_4 = (first_byte >> 4 == 4) & (captured >= _IPV4_BYTES)
+    is_6 = (first_byte >> 4 == 6) & (captured >= _IPV6_BYTES)
     if ethertype is not None:
         is_4 &= ethertype == _ETHERTYPE_IPV4
         is_6 &= ethertype == _ETHERTYPE_IPV6
-    return np.where(is_4, 4, np.where(is_6, 6, 0))
+    malformed = is_4 & (4 * (first_byte & 15) < _IPV4_BYTES)
+    return np.where(is_4 & ~malformed, 4, np.where(is_6, 6, 0)), malformed
 
 
 def _ethernet(data: bytearray, start: Int64s) -> tuple[Int64s, Int64s]:
@@ -119,6 +120,7 @@ class _Network:
     dst: Int64s
     protocol: Int64s
     has_transport: Flags  # not a later fragment
+    malformed: Flags  # longer than the frame, whose length is taken then
 
 
 def transport_fields(
@@ -138,8 +140,10 @@ def transport_fields(
     is_udp = network.has_transport & (network.protocol == UDP) & (left >= 4)
     has_ports = is_tcp | is_udp
     whole_tcp = is_tcp & (left >= 14)
-    tcp_header = np.where(whole_tcp, (field_at(data, ">u1", transport + 12) >> 4) * 4, _TCP_BYTES)
+    stated = np.where(whole_tcp, (field_at(data, ">u1", transport + 12) >> 4) * 4, _TCP_BYTES)
+    tcp_header = np.maximum(stated, _TCP_BYTES)
     header = network.header_bytes + np.where(is_tcp, tcp_header, _UDP_BYTES * is_udp)
+    contradictory = (link.ip_version > 0) & (header > network.length) | (stated < tcp_header)
     flags = np.where(whole_tcp, field_at(data, ">u1", transport + 13), 0)
     return Transport(
         src=network.src,
@@ -152,6 +156,7 @@ def transport_fields(
         sequence=np.where(whole_tcp, field_at(data, ">u4", transport + 4), 0),
         syn=flags & _SYN > 0,
         fin=flags & _FIN > 0,
+        malformed=link.malformed | network.malformed | contradictory,
     )
 
 
@@ -179,5 +184,8 @@ def _network_fields(
         has_transport[six] = True
     # Segments beyond 64 kB carry length 0; otherwise the length excludes Ethernet's padding.
     return _Network(
-        length=np.where(length > 0, length, on_link), has_transport=has_transport, **columns
+        length=np.where((length > 0) & (length <= on_link), length, on_link),
+        has_transport=has_transport,
+        malformed=length > on_link,
+        **columns,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.analysis.address_book import AddressBook
-from testbed.analysis.framing import Int64s, Interface, Records
+from testbed.analysis.framing import Description, Int64s, Interface, Records
 from testbed.analysis.headers import (
     LINK_TYPES,
     TCP,
@@ -52,6 +52,7 @@ class PacketBatch:
     sequence: Int64s
     syn: Flags
     fin: Flags
+    malformed: Flags  # lengths in its headers contradict each other or the frame's
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -82,18 +83,23 @@ class Capture:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.interfaces: list[Interface] = []  # grows while the file is read
+        self.description = Description()  # grows while the file is read
         self.addresses = AddressBook()
         self.unread_bytes = 0
         self.unknown_link_types: Counter[int] = Counter()
 
     def __iter__(self) -> Iterator[PacketBatch]:
         records_file = RecordFile(self.path)
-        self.interfaces = records_file.interfaces
+        self.description = records_file.description
         self.unknown_link_types.clear()
         for records in records_file:
             yield self._dissect(records)
         self.unread_bytes = records_file.unread_bytes
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """The interfaces met so far."""
+        return self.description.interfaces
 
     def names(self) -> NDArray[np.object_]:
         """Return the names of the interfaces met so far, by index: object, (n_interfaces,)."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.framing import (
     MAX_RECORD_BYTES,
+    Description,
     Int64s,
     Interface,
     Records,
@@ -28,11 +29,11 @@ _NEAR_S = 86400  # a record found behind damage is within a day of the last one 
 class PcapWalk:
     """A classic pcap's records; raises CaptureError for a file header that is none."""
 
-    def __init__(self, path: Path, header: bytes, interfaces: list[Interface]) -> None:
+    def __init__(self, path: Path, header: bytes, description: Description) -> None:
         order = _byte_order(path, header)
         magic, _, _, _, _, snap, link_type = struct.unpack(order + "IHHiIII", header)
         # The upper bits of the link type tell the length of a frame check sequence.
-        interfaces.append(Interface("", link_type & 0xFFFF, _TICKS_PER_S[magic]))
+        description.interfaces.append(Interface("", link_type & 0xFFFF, _TICKS_PER_S[magic]))
         self._ticks_per_s = _TICKS_PER_S[magic]
         self._order = order
         self._snap = snap if 0 < snap <= MAX_RECORD_BYTES else MAX_RECORD_BYTES

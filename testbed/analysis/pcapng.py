@@ -103,9 +103,9 @@ def _packets(raw: Path, ports: NDArray[np.int64], first: int) -> Iterator[_Packe
     """Yield a capture's packets of these ports, which are the interfaces from `first` on."""
     source = RecordFile(raw, chunk_bytes=_CHUNK_BYTES)
     for records in source:
-        if source.interfaces[0].link_type != LINUX_SLL2:
+        if (link_type := source.description.interfaces[0].link_type) != LINUX_SLL2:
             raise CaptureError(
-                f"{raw}: link type {source.interfaces[0].link_type}, expected LINUX_SLL2"
+                f"{raw}: link type {link_type}, expected LINUX_SLL2"
                 f" ({LINUX_SLL2}); capture with `tcpdump -y LINUX_SLL2`"
             )
         yield _blocks(records, ports, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.framing import (
     MAX_RECORD_BYTES,
+    Description,
     Int64s,
     Interface,
     Records,
@@ -21,9 +23,10 @@ from testbed.errors import CaptureError
 
 SECTION = b"\x0a\x0d\x0d\x0a"  # a palindrome, to be known before the byte order is
 _BYTE_ORDER = 0x1A2B3C4D
-_SECTION, _INTERFACE, _OLD_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 6
-# Name resolution, interface statistics, decryption secrets, custom blocks
-_OTHER_BLOCKS = frozenset((4, 5, 10, 0xBAD, 0x40000BAD))
+_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _NAMES, _PACKET = 0x0A0D0D0A, 1, 2, 3, 4, 6
+# Interface statistics, decryption secrets, custom blocks
+_OTHER_BLOCKS = frozenset((5, 10, 0xBAD, 0x40000BAD))
+_ADDRESS_BYTES = {1: 4, 2: 16}  # of IPv4 and IPv6, by the type of a name resolution record
 _OPTION_NAME, _OPTION_RESOLUTION, _OPTION_OFFSET = 2, 9, 14
 _OPTION_FLAGS = 2
 _HEAD, _PACKET_HEAD, _TAIL = 8, 28, 4
@@ -38,13 +41,14 @@ class PcapngWalk:
     numbers.
     """
 
-    def __init__(self, path: Path, header: bytes, interfaces: list[Interface]) -> None:
+    def __init__(self, path: Path, header: bytes, description: Description) -> None:
         if len(header) < 16:
             raise CaptureError(f"{path}: is cut short within the section header")
         if _section_order(header, 0) is None:
             raise CaptureError(f"{path}: pcapng section with byte-order magic {header[8:12].hex()}")
-        self._interfaces = interfaces
-        self._section_start = 0  # index of the section's first interface
+        self._description = description
+        self._described = 0  # interfaces of the sections before
+        self._interfaces: list[Interface] = []  # of this section
         self._order = ""
         self._was_lost = False
         self.unread_bytes = 0
@@ -62,11 +66,13 @@ class PcapngWalk:
         start = position
         while position <= last:
             kind, length = head_at(data, position)
+            if kind == _SECTION and position > start:
+                break  # its length may be in the other byte order
             following = position + length
             if length < 12 or length % 4 or length > MAX_RECORD_BYTES:
                 lost = True
                 break
-            if following > end or (kind == _SECTION and position > start):
+            if following > end:
                 break
             if kind in (_PACKET, _OLD_PACKET):
                 append(position)
@@ -106,7 +112,8 @@ class PcapngWalk:
         if order is None:
             return False
         self._order = order
-        self._section_start = len(self._interfaces)
+        self._described = len(self._description.interfaces)
+        self._interfaces = []
         self._was_lost = False
         return True
 
@@ -121,7 +128,12 @@ class PcapngWalk:
                 return False
             if not self._was_lost:
                 self._interfaces.append(interface)
+                self._description.interfaces.append(interface)
+        elif kind == _NAMES:
+            self._take_names(bytes(data[position + _HEAD : following - _TAIL]))
         elif kind != _SECTION and kind not in _OTHER_BLOCKS:
+            if kind == _SIMPLE_PACKET:
+                self._description.unread_for.add("simple packet blocks have no time")
             self.unread_bytes += following - position
         return True
 
@@ -135,6 +147,8 @@ class PcapngWalk:
         exponent = resolution & 0x7F
         ticks_per_s = 2**exponent if resolution & 0x80 else 10**exponent
         offset_s = options.get(_OPTION_OFFSET, bytes(8))
+        if ticks_per_s > 10**9:
+            self._description.unread_for.add("times finer than a nanosecond are not read")
         if ticks_per_s > 10**9 or len(offset_s) != 8:
             return None
         return Interface(
@@ -144,6 +158,13 @@ class PcapngWalk:
             offset_s=struct.unpack(self._order + "q", offset_s)[0],
             snap_bytes=snap_bytes or MAX_RECORD_BYTES,
         )
+
+    def _take_names(self, body: bytes) -> None:
+        for kind, record in self._options(body):
+            size = _ADDRESS_BYTES.get(kind, len(record))
+            name = record[size:].split(b"\0")[0].decode("utf-8", "replace")
+            if name:  # and so a whole address before it
+                self._description.names[str(ipaddress.ip_address(record[:size]))] = name
 
     def _options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
         position = 0
@@ -165,7 +186,7 @@ class PcapngWalk:
         return inside & (again == length) & (captured <= original) & (original <= MAX_RECORD_BYTES)
 
     def _records(self, data: bytearray, at: Int64s) -> Records | None:
-        interface = self._interface_numbers(data, at) + self._section_start
+        interface = self._interface_numbers(data, at)
         described = interface < len(self._interfaces)
         if not described.all():
             self.unread_bytes += int(field_at(data, self._u4, at[~described] + 4).sum())
@@ -185,7 +206,7 @@ class PcapngWalk:
             captured=captured,
             original=field_at(data, self._u4, at + 24),
             time_ns=time_s * 10**9 + ticks % ticks_per_s * 10**9 // ticks_per_s,
-            interface=interface,
+            interface=interface + self._described,
             direction=self._directions(data, options, at + length - _TAIL),
         )
         possible = (time_s >= 0) & (time_s < _MOST_TIME_S)
@@ -195,7 +216,7 @@ class PcapngWalk:
         if possible.all():
             return columns
         self.unread_bytes += int(length[~possible].sum())
-        return columns.take(np.flatnonzero(possible))
+        return columns.take(np.flatnonzero(possible)) if possible.any() else None
 
     def _interface_numbers(self, data: bytearray, at: Int64s) -> Int64s:
         is_old = field_at(data, self._u4, at) == _OLD_PACKET

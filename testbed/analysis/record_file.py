@@ -16,7 +16,7 @@ from pathlib import Path
 from testbed.analysis.framing import (
     MAX_RECORD_BYTES,
     PADDING_BYTES,
-    Interface,
+    Description,
     Records,
     Walk,
     joined,
@@ -37,7 +37,7 @@ class RecordFile:
     """A capture file opened for one pass, in chunks; `unread_bytes` is what damage left unread."""
 
     path: Path
-    interfaces: list[Interface] = field(default_factory=list)
+    description: Description = field(default_factory=Description)
     unread_bytes: int = 0
     chunk_bytes: int | None = None  # CHUNK_BYTES
 
@@ -81,8 +81,8 @@ class RecordFile:
         header = file.read(PCAP_HEADER_BYTES)
         if header.startswith(SECTION):
             file.seek(0)
-            return PcapngWalk(self.path, header, self.interfaces)
-        return PcapWalk(self.path, header, self.interfaces)
+            return PcapngWalk(self.path, header, self.description)
+        return PcapWalk(self.path, header, self.description)
 
     def _search(self, walk: Walk, data: bytearray, position: int, end: int) -> int:
         """Return where records begin again, or the end."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from testbed.analysis.backhaul import BackhaulTally, Traffic, address_sides, server_sides
 from testbed.analysis.crowding import most_crowded, peaks, share_under
+from testbed.analysis.damage import Reading, counted_twice
 from testbed.analysis.flows import FlowTally
-from testbed.analysis.headers import LINK_TYPES
 from testbed.analysis.pcap import Capture, PacketBatch
 from testbed.analysis.reconciliation import reconcile
 from testbed.analysis.witness import compare_witnesses
-from testbed.errors import CaptureError
+from testbed.errors import CaptureError, ConfigurationError, TestbedError
 from testbed.records import has_table, read_table
 from testbed.runfolder import RunFolder
 
@@ -26,7 +27,8 @@ from testbed.runfolder import RunFolder
 class TrafficAnalysis:
     """What captures hold.
 
-    `names` are those of a run's nodes, by address.
+    `packets` and `captured_bytes` count all of them, at the lengths that the captures state.
+    `names` are those of nodes, by address, as a run or its captures tell them.
     `backhaul` and `flows` are the tables of those names, `reconciliation` and `witness` those of a
     run; `problems` say in people's words what could not be read.
     """
@@ -70,6 +72,7 @@ class TrafficAnalysis:
             "totals": {"packets": self.packets, "bytes": self.captured_bytes},
             "unread_bytes": self.unread_bytes,
             "problems": self.problems,
+            "names": dict(self.names),
             "servers": {server: peak.loc[server].to_dict() for server in peak.index},
             "peak_uplink_mbps": float(peak["uplink"].max()) if len(peak) else 0.0,
             "peak_downlink_mbps": float(peak["downlink"].max()) if len(peak) else 0.0,
@@ -95,9 +98,17 @@ def analyze_capture(paths: Sequence[Path], interval_s: float) -> TrafficAnalysis
     origin_ns = min(firsts, default=0) // 10**9 * 10**9
     tally = BackhaulTally(origin_ns=origin_ns, interval_s=interval_s)
     found = TrafficAnalysis(interval_s, origin_ns / 1e9)
+    readings = [Reading(capture) for capture in captures]
     flows = _read(
-        found, captures, lambda capture, packets: address_sides(packets, capture.addresses), tally
+        found,
+        readings,
+        lambda capture, packets: address_sides(packets, capture.names(), capture.addresses),
+        tally,
     )
+    _take_problems(found, readings)
+    found.names = {
+        address: name for capture in captures for address, name in capture.description.names.items()
+    }
     found.backhaul = tally.table()
     if len(found.backhaul) and (earlier := int(found.backhaul["interval"].min())) < 0:
         # Packets stand before the first one's second: the intervals are counted from theirs.
@@ -111,38 +122,71 @@ def analyze_capture(paths: Sequence[Path], interval_s: float) -> TrafficAnalysis
 def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAnalysis:
     """Analyse a run's captures, with its edge servers and its emulated time.
 
-    The interval is the run's own unless another is named. Raises CaptureError when the run has no
-    captures, or nothing in them could be read.
+    The interval is the run's own unless another is named. A damaged table is a problem of the
+    analysis, which goes on without it.
+
+    Raises:
+        CaptureError: the run has no captures, or nothing in them could be read.
+        ConfigurationError: it has no manifest or schedule, or not whole ones.
     """
-    captures = run_captures(folder)
     manifest, schedule = folder.read_json("manifest"), folder.read_schedule()
+    readings = [Reading(capture) for capture in _captures(folder, manifest)]
+    clock = _clock(folder, manifest)
     interval_s = interval_s or schedule.interval_s
     servers = [each.name for each in schedule.access_points]
-    origin_ns, tdf = round(manifest["origin_unix_s"] * 1e9), manifest["tdf"]
+    origin_ns, tdf = round(clock.origin_unix_s * 1e9), clock.tdf
     tally = BackhaulTally(
         origin_ns=origin_ns, interval_s=interval_s, tdf=tdf, duration_s=schedule.duration_s
     )
-    found = TrafficAnalysis(interval_s, manifest["origin_unix_s"], servers=servers)
+    found = TrafficAnalysis(interval_s, clock.origin_unix_s, servers=servers)
     flows = _read(
         found,
-        captures,
+        readings,
         lambda capture, packets: server_sides(packets, capture.names(), servers),
         tally,
     )
+    _take_problems(found, readings, servers)
     found.backhaul = tally.table()
     found.flows = _joined_flows(flows, origin_ns, tdf)
-    found.names = {address: name for name, address in manifest.get("addresses", {}).items()}
-    if found.names:
-        transfers = read_table(folder.path, "transfers")
+    found.names = {address: name for name, address in clock.addresses.items()}
+    if found.names and (transfers := _table(found, folder, "transfers")) is not None:
         found.reconciliation = reconcile(transfers, found.flows, found.names)
-    if has_table(folder.path, "counters"):
-        counters = read_table(folder.path, "counters")
+    has_counters = has_table(folder.path, "counters")
+    if has_counters and (counters := _table(found, folder, "counters")) is not None:
         found.witness = compare_witnesses(found.flows, counters, servers)
     return found
 
 
-def run_captures(folder: RunFolder) -> list[Capture]:
-    """Return the captures of a run folder; CaptureError when it has none."""
+class _Clock(msgspec.Struct):
+    """What a run's manifest says that its captures are read by."""
+
+    origin_unix_s: float
+    tdf: Annotated[float, msgspec.Meta(gt=0)]
+    addresses: dict[str, str] = {}
+
+
+def _clock(folder: RunFolder, manifest: Mapping[str, Any]) -> _Clock:
+    if manifest.get("origin_unix_s", 0) is None:
+        raise ConfigurationError(f"{folder.path}: the run ended before its clock started")
+    try:
+        return msgspec.convert(manifest, _Clock)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{folder.path / 'manifest.json'}: {error}") from error
+
+
+def _table(found: TrafficAnalysis, folder: RunFolder, name: str) -> pd.DataFrame | None:
+    try:
+        return read_table(folder.path, name)
+    except TestbedError as error:
+        found.problems.append(str(error))
+        return None
+
+
+def _captures(folder: RunFolder, manifest: Mapping[str, Any]) -> list[Capture]:
+    if manifest.get("engine") == "simulate":
+        raise CaptureError(
+            f"{folder.path}: was simulated and has no captures; its traffic is in backhaul.parquet"
+        )
     paths = sorted(folder.pcap.glob("*.pcapng"))
     if not paths:
         raise CaptureError(f"{folder.pcap}: holds no captures (*.pcapng)")
@@ -159,47 +203,37 @@ def _first_ns(capture: Capture) -> int | None:
 
 def _read(
     found: TrafficAnalysis,
-    captures: Sequence[Capture],
+    readings: Sequence[Reading],
     sides: Callable[[Capture, PacketBatch], Traffic],
     tally: BackhaulTally,
 ) -> list[FlowTally]:
-    """Read each capture once into the tallies; count what could not be read."""
-    flows, understood = [], 0
-    for capture in captures:
-        flow_tally, before = FlowTally(capture), found.packets
+    """Read each capture once into the tallies."""
+    flows = []
+    for reading in readings:
+        capture, flow_tally = reading.capture, FlowTally(reading.capture)
         try:
             for packets in capture:
-                found.packets += len(packets)
+                reading.add(packets)
                 found.captured_bytes += int(packets.original_bytes.sum())
                 tally.add(sides(capture, packets))
                 flow_tally.add(packets)
         except CaptureError as error:
             found.problems.append(str(error))
+        found.packets += reading.packets
         flows.append(flow_tally)
-        found.unread_bytes[str(capture.path)] = capture.unread_bytes
-        found.problems += _damage(capture, found.packets - before)
-        understood += found.packets - before - capture.unknown_link_types.total()
-    if found.problems and not understood:
-        raise CaptureError(found.problems[0])
     return flows
 
 
-def _damage(capture: Capture, packets: int) -> list[str]:
-    said = []
-    if capture.unread_bytes and not packets:
-        said.append(f"{capture.path}: no packet can be read in {capture.unread_bytes:,} bytes")
-    elif capture.unread_bytes:
-        said.append(
-            f"{capture.path}: damaged or cut short: {capture.unread_bytes:,} bytes could not be"
-            f" read, beside the {packets:,} packets that could"
-        )
-    for link_type, count in sorted(capture.unknown_link_types.items()):
-        said.append(
-            f"{capture.path}: link type {link_type} is not understood (known are"
-            f" {', '.join(map(str, sorted(LINK_TYPES)))}: Ethernet, Linux cooked, loopback and raw"
-            f" IP): {count:,} packets are counted by their lengths alone"
-        )
-    return said
+def _take_problems(
+    found: TrafficAnalysis, readings: Sequence[Reading], servers: Sequence[str] | None = None
+) -> None:
+    """Say what could not be read; CaptureError if nothing could be."""
+    for reading in readings:
+        found.unread_bytes[str(reading.capture.path)] = reading.capture.unread_bytes
+        found.problems += reading.problems(servers)
+    found.problems += counted_twice(readings, servers or ())
+    if found.problems and not any(reading.understood for reading in readings):
+        raise CaptureError(found.problems[0])
 
 
 def _joined_flows(tallies: Sequence[FlowTally], origin_ns: int, tdf: float) -> pd.DataFrame:

@@ -1,0 +1,78 @@
+"""What of captures could not be read, or makes no sense, in people's words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from testbed.analysis.headers import LINK_TYPES
+from testbed.analysis.pcap import Capture, PacketBatch
+
+_NAMED = 3  # interfaces, of those that a sentence is about
+
+
+@dataclass
+class Reading:
+    """How far a capture's packets have been understood."""
+
+    capture: Capture
+    packets: int = 0
+    ip_packets: int = 0
+    malformed: int = 0
+    interfaces: set[str] = field(default_factory=set)  # named, that hold packets
+
+    def add(self, packets: PacketBatch) -> None:
+        """Count a batch."""
+        self.packets += len(packets)
+        self.ip_packets += int(((packets.src > 0) | (packets.dst > 0)).sum())
+        self.malformed += int(packets.malformed.sum())
+        names = self.capture.names()
+        self.interfaces.update(names[list(set(packets.interface.tolist()))].tolist())
+
+    @property
+    def understood(self) -> int:
+        """Packets of a link type that is understood."""
+        return self.packets - self.capture.unknown_link_types.total()
+
+    def problems(self, servers: Collection[str] | None = None) -> Iterator[str]:
+        """Yield what is wrong with the capture; `servers` are those of the run it should be of."""
+        path, unread = self.capture.path, self.capture.unread_bytes
+        reasons = "".join(f"; {each}" for each in sorted(self.capture.description.unread_for))
+        if unread and not self.packets:
+            yield f"{path}: no packet can be read in {unread:,} bytes{reasons}"
+        elif unread:
+            yield (
+                f"{path}: damaged or cut short: {unread:,} bytes could not be read, beside the"
+                f" {self.packets:,} packets that could{reasons}"
+            )
+        for link_type, count in sorted(self.capture.unknown_link_types.items()):
+            yield (
+                f"{path}: link type {link_type} is not understood (known are"
+                f" {', '.join(map(str, sorted(LINK_TYPES)))}: Ethernet, Linux cooked, loopback and"
+                f" raw IP): {count:,} packets are counted by their lengths alone"
+            )
+        if self.malformed:
+            yield (
+                f"{path}: {self.malformed:,} packets have IP or TCP headers whose lengths cannot be"
+                " true: of these the frames' lengths count"
+            )
+        if self.understood and not self.ip_packets:
+            known = {each.link_type for each in self.capture.interfaces} & LINK_TYPES
+            yield (
+                f"{path}: none of {self.understood:,} packets is IP, read with link type"
+                f" {', '.join(map(str, sorted(known)))}: there are no flows of them"
+            )
+        elif self.packets and servers is not None and not self.interfaces & set(servers):
+            yield f"{path}: no packet was captured at a server of the run: is it another's?"
+
+
+def counted_twice(readings: Sequence[Reading], servers: Collection[str]) -> Iterator[str]:
+    """Yield which captures of a run hold packets of the same servers."""
+    for number, reading in enumerate(readings):
+        for other in readings[:number]:
+            if both := reading.interfaces & other.interfaces & set(servers):
+                some = ", ".join(sorted(both)[:_NAMED]) + (", ..." if len(both) > _NAMED else "")
+                yield (
+                    f"{reading.capture.path}: holds packets at {some}, as does"
+                    f" {other.capture.path.name}: what is in both is counted twice"
+                )
