@@ -201,6 +201,8 @@ def option_value(option: str, path: str, text: str) -> object:
 
 def _servers(option: str, text: str) -> list[str]:
     """Return the servers in a file, separated by spaces or lines, or the crowded ones of a run."""
+    if not text:
+        raise ConfigurationError(f"{option}: names no run or file")
     path = Path(text)
     if path.is_dir():
         from testbed.analysis.crowding import crowded_servers
@@ -208,8 +210,13 @@ def _servers(option: str, text: str) -> list[str]:
         return crowded_servers(RunFolder(path))
     try:
         names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{option} {text}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{option} {text}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{option} {text}: is no text; expected the folder of a run, or a file of the servers'"
+            " names"
+        ) from error
     if not names:
         raise ConfigurationError(f"{option} {text}: names no servers")
     return names

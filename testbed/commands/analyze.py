@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # they take a while to import
 HELP = "count backhaul traffic and flows in the captures of a run, or in any captures"
 _SHOWN, _FLOWS_SHOWN = 20, 10
 _FORMATS = ("parquet", "csv", "json")
+_SHORTEST_S = 1e-6  # an interval: times in captures are in microseconds or nanoseconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=_path,
         metavar="RUN|FILE",
         help="the folder of a run, or captures (pcapng or pcap): there the servers are IP "
-        "addresses, and a frame that was captured at two interfaces counts at both",
+        "addresses, and a frame counts in its sender's uplink and its receiver's downlink",
     )
     parser.add_argument(
         "--interval",
@@ -38,16 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="write the tables there: backhaul (by server, interval, direction and cause), flows, "
         "servers (peaks) and, of a run, reconciliation",
     )
     parser.add_argument(
         "--format",
-        default=",".join(_FORMATS),
         metavar="F,...",
-        help="of what --out writes (default: %(default)s)",
+        help=f"of what --out writes (default: {','.join(_FORMATS)})",
     )
     parser.add_argument(
         "--install-dissector",
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="have Wireshark and tshark show the testbed's messages, from now on and for this user",
     )
     add_json(parser)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("names no file or folder")
+    return Path(text)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -68,12 +75,17 @@ def run(given: argparse.Namespace) -> int:
     if not given.paths:
         raise ConfigurationError("name the folder of a run, or captures")
     interval_s = parse_time(given.interval)
-    if interval_s <= 0:
-        raise ConfigurationError(f"--interval {given.interval}: must be above 0 s")
-    formats = given.format.split(",")
+    if interval_s < _SHORTEST_S:
+        raise ConfigurationError(f"--interval {given.interval}: must be {_SHORTEST_S:g} s or more")
+    if given.format is not None and given.out is None:
+        raise ConfigurationError("--format is of what --out writes; name a folder with --out")
+    formats = _FORMATS if given.format is None else given.format.split(",")
     if not set(formats) <= set(_FORMATS):
         raise ConfigurationError(f"--format {given.format}: expected some of {','.join(_FORMATS)}")
-    found = _analyze(given.paths, interval_s)
+    try:
+        found = _analyze(given.paths, interval_s)
+    except OSError as error:  # of looking at the paths; each reader has its own
+        raise ConfigurationError(f"paths cannot be looked at: {error.strerror}") from error
     for problem in found.problems:
         sys.stderr.write(f"warning: {problem}\n")
     if given.out is not None:
@@ -111,7 +123,7 @@ def _analyze(paths: list[Path], interval_s: float) -> TrafficAnalysis:
     return analyze_run(RunFolder(folders[0]), interval_s)
 
 
-def _write(found: TrafficAnalysis, folder: Path, formats: list[str]) -> None:
+def _write(found: TrafficAnalysis, folder: Path, formats: Sequence[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in found.tables().items():
@@ -137,11 +149,16 @@ def _print(found: TrafficAnalysis) -> None:
     print_table(
         ("server", "peak uplink, Mbit/s", "peak downlink, Mbit/s", "crowded"),
         [
-            (row.server, row.peak_uplink_mbps, row.peak_downlink_mbps, "yes" * row.crowded)
+            (
+                found.names.get(row.server, row.server),
+                row.peak_uplink_mbps,
+                row.peak_downlink_mbps,
+                "yes" * row.crowded,
+            )
             for row in busiest.itertuples()
         ],
-        title=f"{found.packets:,} packets, {format_size(found.captured_bytes)}; the busiest of "
-        f"{len(peaks)} servers, over {found.interval_s:g} s",
+        title=f"{found.packets:,} packets, {format_size(found.captured_bytes)} as captured; "
+        f"the busiest of {len(peaks)} servers, over {found.interval_s:g} s",
     )
     share = found.share_under()
     if share is not None:
@@ -149,7 +166,10 @@ def _print(found: TrafficAnalysis) -> None:
     for said in checks(found.reconciliation, found.witness):
         sys.stdout.write(said + "\n")
     print_table(
-        ("at", "from", "to", "cause", "bytes", "duration, s", "Mbit/s", "sent again, bytes"),
+        (
+            *("at", "from", "to", "cause", "in frames, bytes", "duration, s"),
+            *("goodput, Mbit/s", "sent again, bytes"),
+        ),
         [
             (
                 f"{row.interface} {row.direction}".strip(),

@@ -17,20 +17,25 @@ _PLUGINS = Path(".local", "lib", "wireshark", "plugins")
 def install_dissector() -> Path:
     """Copy the dissector to the user's plugins, those of who called sudo; return where it is.
 
+    An earlier version of it is replaced. To have it no longer, remove the file.
+
     Raises:
-        ConfigurationError: it cannot be written there.
+        ConfigurationError: it cannot be written there, or another plugin has its name.
     """
-    user = os.environ.get("SUDO_USER")
-    home = Path(pwd.getpwnam(user).pw_dir) if user and os.geteuid() == 0 else Path.home()
+    user = os.environ.get("SUDO_USER") if os.geteuid() == 0 else None
+    account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+    home = Path(account.pw_dir if user else os.environ.get("HOME") or account.pw_dir)
+    first_line = DISSECTOR.read_bytes().partition(b"\n")[0]
     target = home / _PLUGINS / DISSECTOR.name
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
+        if target.exists() and not target.read_bytes().startswith(first_line):
+            raise ConfigurationError(f"{target}: is another plugin; remove or rename it first")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(DISSECTOR, target)
-        if user and os.geteuid() == 0:
-            owner = pwd.getpwnam(user)
+        if user:
             for path in (*missing, target):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+                os.chown(path, account.pw_uid, account.pw_gid)
     except OSError as error:
         raise ConfigurationError(f"{target}: cannot be written: {error.strerror}") from error
     return target
