@@ -333,6 +333,11 @@ def test_the_dissector_is_installed_for_the_user(
     assert testbed("analyze", "--install-dissector").status == 0
     installed = tmp_path / ".local" / "lib" / "wireshark" / "plugins" / "perdnn.lua"
     assert installed.read_bytes() == DISSECTOR.read_bytes()
+    assert testbed("analyze", "--install-dissector").status == 0  # a new version, say
+    installed.write_text("-- of the user's own")
+    ended = testbed("analyze", "--install-dissector")
+    assert ended.status == 2 and "is another plugin" in ended.err
+    assert installed.read_text() == "-- of the user's own"
 
 
 @pytest.mark.parametrize("arguments", [["analyze", "bare.pcap"], ["doctor"]])
@@ -367,6 +372,11 @@ def test_analyze_refuses(testbed: Any, tmp_path: Path) -> None:
         [__file__],
         [str(tmp_path), __file__],
         [__file__, "--interval", "0"],
+        [whole, "--interval", "1e-300"],
+        [whole, "--format", "csv"],
+        [whole, "--out", ""],
+        [""],
+        ["a" * 5000],
         [],
         [__file__, "--format", "xlsx"],
         [str(empty)],

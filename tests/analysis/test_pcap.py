@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import socket
 import struct
 from pathlib import Path
@@ -323,3 +324,68 @@ def test_obsolete_packet_blocks_are_read_and_those_without_time_are_not(tmp_path
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(CaptureError, match="No such file"):
         list(Capture(tmp_path / "none.pcap"))
+
+
+def test_a_section_in_another_byte_order_is_read(tmp_path):
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(section("<", [1], 6, 0) + section(">", [1], 6, 0) + section("<", [1], 6, 0))
+    capture = Capture(path)
+    assert sum(len(packets) for packets in capture) == 3
+    assert capture.unread_bytes == 0
+
+
+@pytest.mark.parametrize("flipped", [1, 40])
+def test_packets_of_impossible_times_are_unread(tmp_path, flipped):
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(section("<", [1] * flipped, 6, 1 << 60))
+    capture = Capture(path)
+    assert list(capture) == []
+    assert capture.unread_bytes > 566 * flipped
+
+
+def test_names_of_addresses_are_read(tmp_path):
+    path = tmp_path / "a.pcapng"
+    four = struct.pack("<HH4s8s", 1, 12, bytes([10, 0, 0, 1]), b"ap1\0alt\0")
+    six = struct.pack("<HH16s4s", 2, 20, ipaddress.ip_address("fd00::1").packed, b"ap2\0")
+    short = struct.pack("<HH4s", 1, 3, b"\1\2\3")
+    names = block("<", 4, four + short + six + bytes(4))
+    path.write_bytes(section("<", [1], 6, 0) + names)
+    capture = Capture(path)
+    list(capture)
+    assert capture.description.names == {"10.0.0.1": "ap1", "fd00::1": "ap2"}
+    assert capture.unread_bytes == 0
+
+
+def test_what_is_left_unread_without_damage_has_a_reason(tmp_path):
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(section("<", [1], 6, 0) + block("<", 3, struct.pack("<I", 60)))
+    capture = Capture(path)
+    list(capture)
+    assert capture.description.unread_for == {"simple packet blocks have no time"}
+    path.write_bytes(section("<", [1], 12, 0))
+    capture = Capture(path)
+    assert list(capture) == []
+    assert capture.description.unread_for == {"times finer than a nanosecond are not read"}
+
+
+def tampered(offset: int, value: int) -> bytes:
+    """SEGMENT in an Ethernet frame, one byte of it another."""
+    frame = bytearray(bytes(Ether() / SEGMENT))
+    frame[offset] = value
+    return bytes(frame)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "wire_bytes"),
+    [
+        (16, 0xFF, 566),  # the IP packet is longer than the frame
+        (14, 0x43, 566),  # an IP header of 12 bytes: no IP
+        (14 + 20 + 12, 0x30, 566),  # a TCP header of 12 bytes
+        (16, 0x00, 14 + 20 + 32),  # an IP packet shorter than its headers
+    ],
+)
+def test_lengths_that_cannot_be_true_are_not_believed(tmp_path, offset, value, wire_bytes):
+    frames = [(0, bytes(Ether() / SEGMENT)), (1, tampered(offset, value))]
+    packets = read(write_pcap(tmp_path / "a.pcap", frames, 1))
+    assert packets.malformed.tolist() == [False, True]
+    assert packets.wire_bytes().tolist() == [566, wire_bytes]

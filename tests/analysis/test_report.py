@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +13,7 @@ from testbed.analysis.pcapng import to_pcapng
 from testbed.analysis.report import write_report
 from testbed.analysis.summary import summarise
 from testbed.analysis.traffic import analyze_run
-from testbed.errors import CaptureError
+from testbed.errors import CaptureError, ConfigurationError
 from testbed.records import collect, read_tables
 from testbed.runfolder import RunFolder
 from testbed.values import AccessPoint, Schedule
@@ -119,3 +121,72 @@ def test_the_report_tells_how_the_simulation_of_the_same_agrees(idle_run):
     assert "97.5% of the handovers" in text
     assert "+0.5%" in text and "Queries answered" in text
     assert "uploads: &lt;too much&gt;" in text
+
+
+@pytest.fixture
+def captured(run, tmp_path):
+    """A run's folder with a capture and addresses."""
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "captured"))
+    shutil.rmtree(folder.pcap, ignore_errors=True)
+    folder.pcap.mkdir()
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    to_pcapng({raw: {5: "ap1", 6: "ap2"}}, folder.pcap / "backhaul.pcapng")
+    addresses = {"ap1": "10.0.0.1", "ap2": "10.0.0.2"}
+    clock = {"origin_unix_s": ORIGIN_UNIX_S, "tdf": 1, "addresses": addresses}
+    folder.write_json("manifest", {**run.read_json("manifest"), **clock})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"origin_unix_s": None}, "ended before its clock started"),
+        ({"origin_unix_s": "x"}, r"manifest\.json.*origin_unix_s"),
+        ({"tdf": 0}, r"manifest\.json.*tdf"),
+        ({"tdf": None}, r"manifest\.json.*tdf"),
+        ({"addresses": []}, r"manifest\.json.*addresses"),
+    ],
+)
+def test_a_damaged_manifest_is_named(captured, change, message):
+    captured.write_json("manifest", {**captured.read_json("manifest"), **change})
+    with pytest.raises(ConfigurationError, match=message):
+        analyze_run(captured)
+
+
+@pytest.mark.parametrize("key", ["duration_s", "interval_s"])
+def test_a_schedule_of_no_time_is_none(captured, key):
+    path = captured.path / "schedule.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), key: 0}))
+    with pytest.raises(ConfigurationError, match=f"is no schedule.*{key}"):
+        analyze_run(captured)
+
+
+def test_a_simulated_run_says_where_its_traffic_is(captured):
+    captured.write_json("manifest", {**captured.read_json("manifest"), "engine": "simulate"})
+    with pytest.raises(CaptureError, match=r"was simulated.*backhaul\.parquet"):
+        analyze_run(captured)
+
+
+@pytest.mark.parametrize("content", [None, b"PAR1 no more", "handovers"])
+def test_what_can_be_counted_without_a_damaged_table_is(captured, content):
+    path = captured.path / "transfers.parquet"
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        shutil.copy(captured.path / f"{content}.parquet", path)
+    found = analyze_run(captured)
+    assert found.packets == 7
+    assert found.reconciliation is None
+    assert [each for each in found.problems if "transfers.parquet" in each] == found.problems
+
+
+def test_a_foreign_or_second_capture_among_a_runs_is_told(captured, tmp_path):
+    backhaul = captured.pcap / "backhaul.pcapng"
+    shutil.copy(backhaul, captured.pcap / "copy.pcapng")
+    (problem,) = analyze_run(captured).problems
+    assert "holds packets at ap1, ap2, as does backhaul.pcapng" in problem
+    raw = backhaul_capture(tmp_path / "other.pcap")
+    to_pcapng({raw: {5: "wlan0"}}, captured.pcap / "copy.pcapng")
+    (problem,) = analyze_run(captured).problems
+    assert "no packet was captured at a server of the run" in problem

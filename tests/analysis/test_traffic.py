@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
+from testbed.analysis.pcapng import to_pcapng
 from testbed.analysis.traffic import TrafficAnalysis, analyze_capture
 from testbed.errors import CaptureError
 from tests.analysis.captures import (
@@ -246,3 +248,47 @@ def test_a_raw_capture_of_a_run_has_the_kernels_interfaces(tmp_path):
         ("ifindex 6", "uplink"),
         ("ifindex 9", "downlink"),
     }
+
+
+def test_a_frame_captured_at_both_its_ends_counts_once_in_each_direction(tmp_path):
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    both = tmp_path / "both.pcapng"
+    to_pcapng({raw: {5: "ap1", 6: "ap2"}}, both, {"ap1": "10.0.0.1", "ap2": "10.0.0.2"})
+    found = analyze_capture([both], interval_s=100)
+    packets = found.backhaul.groupby(["server", "direction"])["packets"].sum().to_dict()
+    assert packets == {
+        ("10.0.0.1", "uplink"): 2,
+        ("10.0.0.1", "downlink"): 1,
+        ("10.0.0.2", "uplink"): 1,
+        ("10.0.0.2", "downlink"): 3,  # a client's too, which was captured at one end only
+    }
+    assert found.names == {"10.0.0.1": "ap1", "10.0.0.2": "ap2"}
+    assert found.packets == 7
+
+
+def test_a_capture_without_any_ip_is_suspect(tmp_path):
+    frames = [(i, bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 10))) for i in range(9)]
+    found = with_problems([write_pcap(tmp_path / "sll.pcap", frames, 113)])
+    assert "none of 9 packets is IP, read with link type 113" in found.problems[0]
+
+
+def test_headers_that_cannot_be_true_are_told(tmp_path):
+    frame = bytearray(bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 10)))
+    frame[16] = 0xFF
+    found = with_problems([write_pcap(tmp_path / "a.pcap", [(0, bytes(frame))], 1)])
+    assert "1 packets have IP or TCP headers whose lengths cannot be true" in found.problems[0]
+    assert found.flows["payload_bytes"].tolist() == [10]
+
+
+def test_sequence_numbers_that_leap_about_are_counted_in_time(tmp_path):
+    frame = bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 9))
+    places = np.random.default_rng(2).permutation(20_000) * 10  # a byte is missing after each 9
+    frames = [
+        (i / 1000, frame[:38] + int(place).to_bytes(4, "big") + frame[42:])
+        for i, place in enumerate(places)
+    ]
+    path = write_pcap(tmp_path / "a.pcap", frames, 1)
+    begun = time.monotonic()
+    (flow,) = analyze_capture([path], interval_s=30).flows.itertuples()
+    assert time.monotonic() - begun < 10  # half a minute if each looks at all the gaps
+    assert (flow.packets, flow.retransmitted_bytes, flow.missing_bytes) == (20_000, 0, 19_999)
