@@ -67,7 +67,7 @@ def emulate(settings: Experiment, fractions_mb: Sequence[float], folder: RunFold
     """
     if not machine_fit():
         return EXIT_MACHINE_UNFIT
-    series = Series(folder.path)
+    series = Series(folder.path, runs=1 + len(fractions_mb))
     status = series.run({WHOLE: settings})
     if status != EXIT_COMPLETE:
         return status

@@ -52,7 +52,7 @@ def main() -> int:
     if settings.engine == "emulate" and not machine_fit():
         return EXIT_MACHINE_UNFIT
     folder = new_folder(settings, given.out)
-    series = Series(folder.path)
+    series = Series(folder.path, runs=3)
     status = series.run({FIBRE: variants(settings, ())[FIBRE]})
     if status == EXIT_COMPLETE:
         crowded = tuple(crowded_servers(RunFolder(folder.path / FIBRE)))

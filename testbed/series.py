@@ -55,20 +55,26 @@ class Series:
     """Runs in subfolders of one folder, each a process of its own (`testbed run`).
 
     A signal that asks this process to end is passed on to the run under way, which keeps what it
-    has recorded; those before it are complete.
+    has recorded; those before it are complete. `runs` says how many there will be in all, where
+    they are run in several parts.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, runs: int | None = None) -> None:
         self.folder = folder
+        self._runs = runs
+        self._begun = 0
         self._ended_by = 0
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self, runs: Mapping[str, Experiment]) -> int:
         """Run all, by the name of their folder; return the first status that is not 0, else 0."""
         console = Console(stderr=True)
+        in_all = self._runs or len(runs)
         with self._forwarding():
-            for number, (name, settings) in enumerate(runs.items(), start=1):
-                console.print(f"run {number} of {len(runs)}: {name}", highlight=False, style="bold")
+            for name, settings in runs.items():
+                self._begun += 1
+                said = f"run {self._begun} of {in_all}: {name}"
+                console.print(said, highlight=False, style="bold")
                 status = self._run(settings, name)
                 if status != EXIT_COMPLETE:
                     return status

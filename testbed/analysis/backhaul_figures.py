@@ -69,7 +69,12 @@ def backhaul_heat_map(backhaul: pd.DataFrame, interval_s: float, duration_s: flo
         axes.spines[:].set_visible(False)
     if servers:
         panels[0].invert_yaxis()
-        panels[0].set_ylabel("Edge server, most loaded first")
+        all_servers = backhaul["server"].nunique()
+        panels[0].set_ylabel(
+            "Edge server, most loaded first"
+            if len(servers) == all_servers
+            else f"The {len(servers)} most loaded of {all_servers} edge servers"
+        )
         figure.colorbar(
             mesh, ax=panels, label="Rate (Mbit/s)", pad=0.01, aspect=30
         ).outline.set_visible(False)
@@ -91,13 +96,15 @@ def backhaul_causes(backhaul: pd.DataFrame, interval_s: float, duration_s: float
     servers = list(crowded) or ["no traffic"]
     edges = interval_edges(interval_s, duration_s)
     figure = Figure(figsize=(WIDTH_IN, 0.8 + 1.2 * len(servers)), layout="constrained")
-    grid = figure.subplots(len(servers), 2, sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(len(servers), 2, sharex=True, sharey=True, squeeze=False)
+    highest = 0.0
     for row, server in zip(grid, servers, strict=True):
         for axes, direction in zip(row, DIRECTIONS, strict=True):
             chosen = (backhaul["server"] == server) & (backhaul["direction"] == direction)
             _stack(axes, backhaul[chosen], edges)
             axes.set_title(f"{server}, {direction}", loc="left", pad=3)
-        row[0].set_ylim(0, 1.1 * max(axes.dataLim.ymax for axes in row) or 1)
+            highest = max(highest, axes.dataLim.ymax)
+    grid[0, 0].set_ylim(0, 1.1 * highest or 1)
     grid[0, 0].set_xlim(0, duration_s)
     figure.supxlabel("Time since the run's start (s)", fontsize=8)
     figure.supylabel("Rate (Mbit/s)", fontsize=8)

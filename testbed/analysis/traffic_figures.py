@@ -27,7 +27,7 @@ from testbed.analysis.style import (
 from testbed.values import Schedule
 
 _MATRIX_SERVERS = 40
-_LABELLED_SERVERS = 40
+_LABELLED_SERVERS, _LABELLED_OF_MANY = 40, 6  # of many the ones with the busiest links
 _COLOURS = {"uplink": BLUE, "downlink": VERMILION}
 _BESIDE_SHARE = 0.08  # of the map's width
 _THINNEST, _THICKEST = 0.4, 4.0  # points
@@ -62,32 +62,41 @@ def peaks_cdf(backhaul: pd.DataFrame, servers: Sequence[str]) -> Figure:
 
 
 def migration_matrix(transfers: pd.DataFrame) -> Figure:
-    """Draw how many bytes each server sent to each: senders downwards, receivers across."""
+    """Draw how many bytes each server sent to each: senders downwards, receivers across.
+
+    Of many servers those that sent and received most are drawn.
+    """
     migrations = transfers[(transfers["cause"] == "migration") & (transfers["bytes"] > 0)]
     sent = migrations.groupby("source")["bytes"].sum()
     received = migrations.groupby("destination")["bytes"].sum()
     most = sent.add(received, fill_value=0).nlargest(_MATRIX_SERVERS).index
-    names = sorted(map(str, most), key=natural_order)
-    side_in = 1.6 + 0.13 * max(len(names), 12)
-    figure = Figure(figsize=(min(side_in + 0.9, WIDTH_IN), side_in), layout="constrained")
+    table = migrations[migrations["source"].isin(most) & migrations["destination"].isin(most)]
+    senders, receivers = (
+        sorted(table[end].astype(str).unique(), key=natural_order)
+        for end in ("source", "destination")
+    )
+    width_in, height_in = (1.6 + 0.13 * max(len(ends), 12) for ends in (receivers, senders))
+    figure = Figure(figsize=(min(width_in + 0.9, WIDTH_IN), height_in), layout="constrained")
     axes = figure.subplots()
-    if not names:
+    if not senders:
         say_empty(axes, "nothing was migrated")
         axes.set_axis_off()
         return figure
-    table = migrations.pivot_table(
+    sizes = table.pivot_table(
         index="source", columns="destination", values="bytes", aggfunc="sum"
-    ).reindex(index=names, columns=names)
-    edges = np.arange(len(names) + 1) - 0.5
+    ).reindex(index=senders, columns=receivers)
+    across, down = (np.arange(len(ends) + 1) - 0.5 for ends in (receivers, senders))
     mesh = axes.pcolormesh(
-        edges, edges, table.to_numpy(float) / 1e6, cmap=SEQUENTIAL, vmin=0, rasterized=True
+        across, down, sizes.to_numpy(float) / 1e6, cmap=SEQUENTIAL, vmin=0, rasterized=True
     )
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
-    axes.set_yticks(range(len(names)), names, fontsize=6)
+    axes.set_xticks(range(len(receivers)), receivers, rotation=90, fontsize=6)
+    axes.set_yticks(range(len(senders)), senders, fontsize=6)
     axes.invert_yaxis()
     axes.set_aspect("equal")
     axes.set_xlabel("Receiving edge server")
     axes.set_ylabel("Sending edge server")
+    if (there_are := len(sent.index.union(received.index))) > len(most):
+        axes.set_title(f"The {len(most)} busiest of {there_are}", loc="left")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     bar = figure.colorbar(mesh, ax=axes, label="Migrated (MB)", pad=0.02, shrink=0.8)
@@ -137,10 +146,19 @@ def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) 
             linewidth=0.6,
             zorder=2,
         )
-    labelled = places if len(servers) <= _LABELLED_SERVERS else places.keys() - servers
-    for name in labelled:
+    labelled = set(places)
+    if len(servers) > _LABELLED_SERVERS:
+        busy = [servers & set(pairs[i]) for i in order[::-1] if loads[i] > 0]
+        named = [name for ends in busy for name in sorted(ends)]
+        labelled = places.keys() - servers | set(list(dict.fromkeys(named))[:_LABELLED_OF_MANY])
+    for name in sorted(labelled):
         axes.annotate(
-            name, places[name], xytext=(3, 3), textcoords="offset points", fontsize=5.5, zorder=3
+            name,
+            places[name],
+            xytext=(3, -7 if name in servers else 3),
+            textcoords="offset points",
+            fontsize=5.5,
+            zorder=3,
         )
     axes.set_aspect("equal")
     axes.margins(0.05)
