@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from testbed.analysis.headers import LINK_TYPES
 from testbed.analysis.pcap import Capture, PacketBatch
 
@@ -26,8 +28,7 @@ class Reading:
         self.packets += len(packets)
         self.ip_packets += int(((packets.src > 0) | (packets.dst > 0)).sum())
         self.malformed += int(packets.malformed.sum())
-        names = self.capture.names()
-        self.interfaces.update(names[list(set(packets.interface.tolist()))].tolist())
+        self.interfaces.update(self.capture.names()[np.unique(packets.interface)].tolist())
 
     @property
     def understood(self) -> int:
@@ -53,8 +54,8 @@ class Reading:
             )
         if self.malformed:
             yield (
-                f"{path}: {self.malformed:,} packets have IP or TCP headers whose lengths cannot be"
-                " true: of these the frames' lengths count"
+                f"{path}: packets with lengths in their IP or TCP headers that cannot be true:"
+                f" {self.malformed:,}; their frames' lengths count"
             )
         if self.understood and not self.ip_packets:
             known = {each.link_type for each in self.capture.interfaces} & LINK_TYPES
