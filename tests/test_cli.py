@@ -429,6 +429,15 @@ def test_rebuilding_twice_gives_the_same(testbed: Any, killed: RunFolder) -> Non
     assert testbed("report", str(killed.path), "--json").json == first
 
 
+def test_the_report_warns_of_a_damaged_capture(testbed: Any, killed: RunFolder) -> None:
+    assert "warning" not in testbed("report", str(killed.path)).err
+    capture = killed.pcap / "backhaul.pcapng"
+    capture.write_bytes(capture.read_bytes()[:-5])
+    ended = testbed("report", str(killed.path))
+    assert ended.status == 0
+    assert f"warning: {capture}: damaged or cut short" in ended.err
+
+
 def test_what_the_processes_knew_of_fidelity_is_kept(testbed: Any, killed: RunFolder) -> None:
     killed.write_json("fidelity", {"verdict": "invalid", "reasons": ["too late"]})
     assert testbed("report", str(killed.path), "--json").json["fidelity"] == "invalid"

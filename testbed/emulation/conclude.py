@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ def write_results(folder: RunFolder, judge: Callable[[Tables], dict[str, Any]]) 
     """
     collect(folder.path)
     found = analyze_run(folder)
+    for problem in found.problems:
+        sys.stderr.write(f"warning: {problem}\n")
     write_table(folder.path, "backhaul", found.backhaul)
     write_table(folder.path, "flows", found.flows)
     for name, table in (("reconciliation", found.reconciliation), ("witness", found.witness)):
