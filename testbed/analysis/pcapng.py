@@ -60,14 +60,14 @@ def to_pcapng(
     streams, known = [], 0
     with out.open("wb") as file:
         file.write(_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
-        if addresses:
-            file.write(_names_block(addresses))
         for raw, interfaces in raws.items():
             ports = sorted(interfaces)
             for port in ports:
                 file.write(_interface_block(interfaces[port]))
             streams.append(_packets(raw, np.array(ports, dtype=np.int64), known))
             known += len(ports)
+        if addresses:  # behind the interfaces: editcap wants to know their link type first
+            file.write(_names_block(addresses))
         kept = 0
         for packets in _in_order(streams):
             file.write(b"".join(packets.blocks))
