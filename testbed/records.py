@@ -110,9 +110,15 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_table(run_dir: Path, table: str, frame: pd.DataFrame) -> None:
-    """Write a table with the declared columns and dtypes as `<table>.parquet`."""
+    """Write a table with the declared columns and dtypes as `<table>.parquet`, whole or not."""
     dtypes = {column.name: column.dtype for column in (TABLES | CAPTURE_TABLES)[table]}
-    frame[list(dtypes)].astype(dtypes).to_parquet(_table_path(run_dir, table), index=False)
+    path = _table_path(run_dir, table)
+    partial = path.with_suffix(".partial")
+    try:
+        frame[list(dtypes)].astype(dtypes).to_parquet(partial, index=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def has_table(run_dir: Path, table: str) -> bool:

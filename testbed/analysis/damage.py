@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.headers import LINK_TYPES
+from testbed.analysis.headers import ENCAPSULATED, LINK_TYPES, MALFORMED, UNSEQUENCED
 from testbed.analysis.pcap import Capture, PacketBatch
 
 _NAMED = 3  # interfaces, of those that a sentence is about
+_DOUBTS = {
+    MALFORMED: "have lengths in their IP or TCP headers that cannot be true: the frames' count",
+    ENCAPSULATED: "are MPLS, PPPoE or in many VLAN tags, which are not looked into: no flows",
+    UNSEQUENCED: "are cut before their TCP header's flags, or are IP fragments: whether they repeat"
+    " others is not known",
+}
 
 
 @dataclass
@@ -20,14 +27,15 @@ class Reading:
     capture: Capture
     packets: int = 0
     ip_packets: int = 0
-    malformed: int = 0
+    doubts: Counter[int] = field(default_factory=Counter)  # by `PacketBatch.doubt`
     interfaces: set[str] = field(default_factory=set)  # named, that hold packets
 
     def add(self, packets: PacketBatch) -> None:
         """Count a batch."""
         self.packets += len(packets)
         self.ip_packets += int(((packets.src > 0) | (packets.dst > 0)).sum())
-        self.malformed += int(packets.malformed.sum())
+        kinds, counts = np.unique(packets.doubt, return_counts=True)
+        self.doubts.update(dict(zip(kinds.tolist(), counts.tolist(), strict=True)))
         self.interfaces.update(self.capture.names()[np.unique(packets.interface)].tolist())
 
     @property
@@ -52,11 +60,9 @@ class Reading:
                 f" {', '.join(map(str, sorted(LINK_TYPES)))}: Ethernet, Linux cooked, loopback and"
                 f" raw IP): {count:,} packets are counted by their lengths alone"
             )
-        if self.malformed:
-            yield (
-                f"{path}: packets with lengths in their IP or TCP headers that cannot be true:"
-                f" {self.malformed:,}; their frames' lengths count"
-            )
+        for doubt, said in _DOUBTS.items():
+            if self.doubts[doubt]:
+                yield f"{path}: {self.doubts[doubt]:,} of {self.packets:,} packets {said}"
         if self.understood and not self.ip_packets:
             known = {each.link_type for each in self.capture.interfaces} & LINK_TYPES
             yield (

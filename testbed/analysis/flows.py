@@ -128,16 +128,16 @@ class FlowTally:
 
     def _count(self, packets: PacketBatch, rows: Int64s, flows: Int64s, first: Int64s) -> None:
         self._grow()
-        is_tcp = packets.protocol[rows] == TCP
+        numbered = (packets.protocol[rows] == TCP) & (packets.sequence[rows] >= 0)
         payload = packets.payload_bytes[rows]
         repeated = np.zeros(len(rows), np.int64)
-        repeated[is_tcp] = self._streams.repeated_bytes(
+        repeated[numbered] = self._streams.repeated_bytes(
             Segments(
-                flows[is_tcp],
-                packets.sequence[rows][is_tcp],
-                payload[is_tcp],
-                packets.syn[rows][is_tcp],
-                packets.fin[rows][is_tcp],
+                flows[numbered],
+                packets.sequence[rows][numbered],
+                payload[numbered],
+                packets.syn[rows][numbered],
+                packets.fin[rows][numbered],
             )
         )
         values = (

@@ -22,11 +22,15 @@ ETHERNET_HEADER_BYTES = 14
 TCP, UDP = 6, 17
 
 _ETHERTYPE_IPV4, _ETHERTYPE_IPV6 = 0x0800, 0x86DD
-_VLAN_TAGS = (0x8100, 0x88A8)
+_VLAN_TAGS, _MOST_TAGS = (0x8100, 0x88A8, 0x9100), 4
+_ENCAPSULATIONS = (*_VLAN_TAGS, 0x8847, 0x8848, 0x8864)  # more tags, MPLS, PPPoE
 _FIN, _SYN = 0x01, 0x02
 _SLL_OUTGOING = 4
 _IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES, _UDP_BYTES = 20, 40, 20, 8
 _NULL_BYTES = 4
+
+#: Why a packet's columns are not to be trusted altogether; 0 where they are.
+MALFORMED, ENCAPSULATED, UNSEQUENCED = 1, 2, 3
 
 Flags = NDArray[np.bool_]
 
@@ -39,6 +43,7 @@ class Link:
     frame_header_bytes: Int64s  # of the Ethernet frame on the wire
     ip_version: Int64s  # 4 or 6, with its fixed header captured; else 0
     malformed: Flags  # IPv4 whose header would be shorter than it can be: ip_version 0
+    encapsulated: Flags  # in what is not looked into
     direction: Int64s  # 0 unknown, 1 inbound, 2 outbound at the capturing host
     ifindex: Int64s  # of the capturing host, -1 where the link type does not tell
 
@@ -54,10 +59,12 @@ class Transport:
     dst_port: Int64s
     header_bytes: Int64s  # of IP and TCP or UDP together
     payload_bytes: Int64s  # what IP, TCP or UDP carried when it was on the wire
-    sequence: Int64s  # TCP's number of the first payload byte, or of the SYN
+    sequence: Int64s  # TCP's number of the first payload byte, or of the SYN; -1 if not captured
     syn: Flags
     fin: Flags
-    malformed: Flags  # lengths in the headers contradict each other or the frame's
+    #: 0; MALFORMED: lengths in the headers contradict each other or the frame's; ENCAPSULATED: in
+    #: what is not looked into; UNSEQUENCED: TCP whose sequence number was not captured.
+    doubt: Int64s
 
 
 def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s) -> Link:
@@ -65,10 +72,9 @@ def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s
     constant = np.ones_like(start)
     direction, ifindex = 0 * constant, -constant
     header, ethertype = 0 * constant, None
-    frame_header = ETHERNET_HEADER_BYTES * constant
     if link_type == ETHERNET:
-        header, ethertype = _ethernet(data, start)
-        frame_header = header
+        header = ETHERNET_HEADER_BYTES * constant
+        ethertype = field_at(data, ">u2", start + 12)
     elif link_type in (LINUX_SLL, LINUX_SLL2):
         sll2 = link_type == LINUX_SLL2
         header = constant * (20 if sll2 else 16)
@@ -79,9 +85,15 @@ def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s
             ifindex = field_at(data, ">u4", start + 4)
     elif link_type in (NULL, LOOP):
         header = constant * _NULL_BYTES
+    tags = 0 * constant
+    if ethertype is not None:
+        tags, ethertype = _behind_tags(data, start + header, ethertype)
+        header = header + tags
     first_byte = field_at(data, ">u1", start + header)
     version, malformed = _ip_version(first_byte, ethertype, captured - header)
-    return Link(header, frame_header, version, malformed, direction, ifindex)
+    encapsulated = np.isin(0 if ethertype is None else ethertype, _ENCAPSULATIONS) & (header >= 0)
+    frame_header = ETHERNET_HEADER_BYTES + tags
+    return Link(header, frame_header, version, malformed, encapsulated, direction, ifindex)
 
 
 def _ip_version(
@@ -97,17 +109,17 @@ def _ip_version(
     return np.where(is_4 & ~malformed, 4, np.where(is_6, 6, 0)), malformed
 
 
-def _ethernet(data: bytearray, start: Int64s) -> tuple[Int64s, Int64s]:
-    """Return header length and EtherType, behind up to two VLAN tags."""
-    header = np.full_like(start, ETHERNET_HEADER_BYTES)
-    ethertype = field_at(data, ">u2", start + header - 2)
-    for _ in range(2):
+def _behind_tags(data: bytearray, at: Int64s, ethertype: Int64s) -> tuple[Int64s, Int64s]:
+    """Return the bytes of the VLAN tags that begin at these places, and the EtherType behind."""
+    tags = np.zeros_like(at)
+    for _ in range(_MOST_TAGS):
         tagged = np.isin(ethertype, _VLAN_TAGS)
         if not tagged.any():
             break
-        header = header + 4 * tagged
-        ethertype = field_at(data, ">u2", start + header - 2)
-    return header, ethertype
+        behind = field_at(data, ">u2", np.where(tagged, at + tags + 2, at))
+        ethertype = np.where(tagged, behind, ethertype)
+        tags = tags + 4 * tagged
+    return tags, ethertype
 
 
 @dataclass(frozen=True)
@@ -153,10 +165,17 @@ def transport_fields(
         dst_port=np.where(has_ports, field_at(data, ">u2", transport + 2), 0),
         header_bytes=header,
         payload_bytes=np.maximum(network.length - header, 0),
-        sequence=np.where(whole_tcp, field_at(data, ">u4", transport + 4), 0),
+        sequence=np.where(whole_tcp, field_at(data, ">u4", transport + 4), -1),
         syn=flags & _SYN > 0,
         fin=flags & _FIN > 0,
-        malformed=link.malformed | network.malformed | contradictory,
+        doubt=np.select(
+            [
+                link.malformed | network.malformed | contradictory,
+                link.encapsulated,
+                (network.protocol == TCP) & ~whole_tcp,
+            ],
+            [MALFORMED, ENCAPSULATED, UNSEQUENCED],
+        ),
     )
 
 

@@ -49,10 +49,10 @@ class PacketBatch:
     frame_header_bytes: Int64s  # Ethernet's on the wire, also where the capture has another
     header_bytes: Int64s  # IP and TCP or UDP
     payload_bytes: Int64s
-    sequence: Int64s
+    sequence: Int64s  # -1 where there is none
     syn: Flags
     fin: Flags
-    malformed: Flags  # lengths in its headers contradict each other or the frame's
+    doubt: Int64s  # why it is not to be trusted altogether: as in `headers.Transport`
 
     def __len__(self) -> int:
         return len(self.time_ns)

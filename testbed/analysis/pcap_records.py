@@ -33,10 +33,12 @@ class PcapWalk:
         order = _byte_order(path, header)
         magic, _, _, _, _, snap, link_type = struct.unpack(order + "IHHiIII", header)
         # The upper bits of the link type tell the length of a frame check sequence.
-        description.interfaces.append(Interface("", link_type & 0xFFFF, _TICKS_PER_S[magic]))
         self._ticks_per_s = _TICKS_PER_S[magic]
         self._order = order
         self._snap = snap if 0 < snap <= MAX_RECORD_BYTES else MAX_RECORD_BYTES
+        description.interfaces.append(
+            Interface("", link_type & 0xFFFF, self._ticks_per_s, snap_bytes=self._snap)
+        )
         self._last_s: int | None = None
         self._was_lost = False
         self.unread_bytes = 0

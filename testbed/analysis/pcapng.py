@@ -44,11 +44,16 @@ class _Packets:
 
 
 def to_pcapng(
-    raws: Mapping[Path, Mapping[int, str]], out: Path, addresses: Mapping[str, str] | None = None
+    raws: Mapping[Path, Mapping[int, str]],
+    out: Path,
+    addresses: Mapping[str, str] | None = None,
+    *,
+    snap_bytes: int = 0,
 ) -> int:
     """Rewrite SLL2 captures of switch ports as one pcapng of servers; return the packets kept.
 
     `addresses` by name become a name resolution block, so that Wireshark can show the names.
+    `snap_bytes` is what packets were cut to (0: not at all).
 
     `raws` names for each capture the server behind each switch port (kernel interface number);
     packets of other interfaces are left out. Packets are in the order of their times, and keep
@@ -63,7 +68,7 @@ def to_pcapng(
         for raw, interfaces in raws.items():
             ports = sorted(interfaces)
             for port in ports:
-                file.write(_interface_block(interfaces[port]))
+                file.write(_interface_block(interfaces[port], snap_bytes))
             streams.append(_packets(raw, np.array(ports, dtype=np.int64), known))
             known += len(ports)
         if addresses:  # behind the interfaces: editcap wants to know their link type first
@@ -141,9 +146,9 @@ def _blocks(records: Records, ports: NDArray[np.int64], first: int) -> _Packets:
     return _Packets(records.time_ns[rows], blocks)
 
 
-def _interface_block(name: str) -> bytes:
+def _interface_block(name: str, snap_bytes: int) -> bytes:
     options = _option(2, name.encode()) + _option(9, bytes([_NANOSECONDS])) + _option(0, b"")
-    return _block(1, struct.pack("<HHI", LINUX_SLL2, 0, 0) + options)
+    return _block(1, struct.pack("<HHI", LINUX_SLL2, 0, snap_bytes) + options)
 
 
 def _names_block(addresses: Mapping[str, str]) -> bytes:

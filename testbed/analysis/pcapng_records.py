@@ -30,6 +30,7 @@ _ADDRESS_BYTES = {1: 4, 2: 16}  # of IPv4 and IPv6, by the type of a name resolu
 _OPTION_NAME, _OPTION_RESOLUTION, _OPTION_OFFSET = 2, 9, 14
 _OPTION_FLAGS = 2
 _HEAD, _PACKET_HEAD, _TAIL = 8, 28, 4
+_USUAL = 3  # packets cut to one length
 _MOST_TIME_S = 1 << 33  # year 2242: later ones are damage
 
 
@@ -51,6 +52,7 @@ class PcapngWalk:
         self._interfaces: list[Interface] = []  # of this section
         self._order = ""
         self._was_lost = False
+        self._cut_bytes = MAX_RECORD_BYTES  # to which packets are cut, whatever interfaces say
         self.unread_bytes = 0
 
     def step(self, data: bytearray, position: int, end: int) -> tuple[int, Records | None, bool]:
@@ -94,14 +96,11 @@ class PcapngWalk:
         if last <= first:
             return None
         kinds = every_offset(data, self._u4)[first:last]
-        at = first + np.flatnonzero(np.isin(kinds, (_PACKET, _OLD_PACKET, _SECTION)))
-        for place, kind in zip(at.tolist(), kinds[at - first].tolist(), strict=True):
-            if kind == _SECTION:
-                if _section_order(data, place):
-                    return int(place)
-            elif self._good(data, np.array([place]), end)[0]:
-                return int(place)
-        return None
+        packets = first + np.flatnonzero(np.isin(kinds, (_PACKET, _OLD_PACKET)))
+        found = packets[self._good(data, packets, end)][:1].tolist()
+        sections = first + np.flatnonzero(kinds == _SECTION)
+        found += [place for place in sections.tolist() if _section_order(data, place)][:1]
+        return min(found, default=None)
 
     @property
     def _u4(self) -> str:
@@ -210,9 +209,11 @@ class PcapngWalk:
             direction=self._directions(data, options, at + length - _TAIL),
         )
         possible = (time_s >= 0) & (time_s < _MOST_TIME_S)
+        snap = np.array([each.snap_bytes for each in self._interfaces])[interface]
+        whole = captured == np.minimum(columns.original, snap)
+        self._cut_bytes = _usual(captured[~whole]) or self._cut_bytes
         if self._was_lost:  # then a packet's two lengths have to confirm each other
-            snap = np.array([each.snap_bytes for each in self._interfaces])[interface]
-            possible &= columns.captured == np.minimum(columns.original, snap)
+            possible &= whole | (captured == np.minimum(columns.original, self._cut_bytes))
         if possible.all():
             return columns
         self.unread_bytes += int(length[~possible].sum())
@@ -237,6 +238,14 @@ class PcapngWalk:
             more = ~flagged & (code != 0) & (position[rows] + 4 <= end[rows])
             rows = rows[more]
         return directions
+
+
+def _usual(lengths: Int64s) -> int | None:
+    """Return the length that most of these have, unless they are few."""
+    values, counts = np.unique(lengths, return_counts=True)
+    if counts.max(initial=0) < max(_USUAL, len(lengths) / 2):
+        return None
+    return int(values[counts.argmax()])
 
 
 def _section_order(data: bytes | bytearray, position: int) -> str | None:

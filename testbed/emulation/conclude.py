@@ -13,7 +13,7 @@ from testbed.analysis.conclusion import Tables, conclude_run
 from testbed.analysis.pcapng import to_pcapng
 from testbed.analysis.traffic import analyze_run
 from testbed.config import from_dict
-from testbed.emulation.capture import raw_captures
+from testbed.emulation.capture import SNAP_BYTES, raw_captures
 from testbed.emulation.fidelity import Evidence, assess, rate_shares
 from testbed.emulation.outcome import Outcome, raw_folder
 from testbed.errors import TestbedError
@@ -96,7 +96,7 @@ def name_interfaces(folder: RunFolder) -> None:
     except (OSError, ValueError) as error:
         raise TestbedError(f"{raw}: the names of the ports are lost: {error}") from error
     addresses = folder.read_json("manifest").get("addresses")
-    to_pcapng(captures, folder.pcap / "backhaul.pcapng", addresses)
+    to_pcapng(captures, folder.pcap / "backhaul.pcapng", addresses, snap_bytes=SNAP_BYTES)
     shutil.rmtree(raw)
 
 

@@ -16,6 +16,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 from scapy.utils import PcapNgWriter
 
+from testbed.analysis.headers import ENCAPSULATED, MALFORMED, UNSEQUENCED
 from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
 from testbed.errors import CaptureError
 from tests.analysis.captures import (
@@ -387,5 +388,5 @@ def tampered(offset: int, value: int) -> bytes:
 def test_lengths_that_cannot_be_true_are_not_believed(tmp_path, offset, value, wire_bytes):
     frames = [(0, bytes(Ether() / SEGMENT)), (1, tampered(offset, value))]
     packets = read(write_pcap(tmp_path / "a.pcap", frames, 1))
-    assert packets.malformed.tolist() == [False, True]
+    assert packets.doubt.tolist() == [0, MALFORMED]
     assert packets.wire_bytes().tolist() == [566, wire_bytes]
