@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.errors import TestbedError
-from testbed.tables import CAPTURE_TABLES, TABLES
+from testbed.tables import CAPTURE_TABLES, TABLES, Column
 
 if TYPE_CHECKING:  # nodes only write rows, and do without
     import pandas as pd
@@ -127,7 +127,7 @@ def has_table(run_dir: Path, table: str) -> bool:
 
 
 def read_table(run_dir: Path, table: str) -> pd.DataFrame:
-    """Return one of a run's tables; TestbedError if the run folder has none that is whole."""
+    """Return one of a run's tables; TestbedError if the run folder has none that is sound."""
     import pandas as pd
 
     path = _table_path(run_dir, table)
@@ -135,12 +135,35 @@ def read_table(run_dir: Path, table: str) -> pd.DataFrame:
         raise TestbedError(f"{path}: not found; is {run_dir} the folder of a finished run?")
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's are of these
+    except OSError as error:
+        raise TestbedError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # of pyarrow
         raise TestbedError(f"{path}: is no whole Parquet file: {error}") from error
     columns = (TABLES | CAPTURE_TABLES)[table]
     if missing := [column.name for column in columns if column.name not in frame]:
         raise TestbedError(f"{path}: lacks columns of {table}: {', '.join(missing)}")
+    for column in columns:
+        if not _is_sound(frame[column.name], column):
+            raise TestbedError(f"{path}: {column.name} holds values that are no {column.dtype}")
     return frame
+
+
+def _is_sound(values: pd.Series, column: Column) -> bool:
+    import numpy as np
+    from pandas.api import types
+
+    if column.dtype == "string":
+        kind = not len(values) or types.is_string_dtype(values) or values.isna().all()
+    elif column.dtype in ("bool", "boolean"):
+        kind = values.isin([True, False]).where(values.notna(), True).all()
+    else:
+        kind = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+    if not kind:
+        return False
+    if not column.nullable and values.isna().any():
+        return False
+    numbers = column.dtype in ("int64", "float64")
+    return not numbers or not np.isinf(values.to_numpy(float, na_value=np.nan)).any()
 
 
 def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:

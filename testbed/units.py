@@ -53,7 +53,8 @@ def parse_time(text: str) -> float:
     """Return seconds for "90", "90s", "20ms" or "5min"."""
     value, unit = _split(text, "time such as 30s")
     if unit not in _TIMES:
-        raise ConfigurationError(f"{text!r}: unknown unit of time {unit!r}; write for example 30s")
+        known = ", ".join(filter(None, _TIMES))
+        raise ConfigurationError(f"{text!r}: unknown unit of time {unit!r}; known: {known}")
     return value * _TIMES[unit]
 
 

@@ -85,13 +85,13 @@ def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s
             ifindex = field_at(data, ">u4", start + 4)
     elif link_type in (NULL, LOOP):
         header = constant * _NULL_BYTES
-    tags = 0 * constant
+    tags, encapsulated = 0 * constant, constant < 0
     if ethertype is not None:
         tags, ethertype = _behind_tags(data, start + header, ethertype)
         header = header + tags
+        encapsulated = np.isin(ethertype, _ENCAPSULATIONS)
     first_byte = field_at(data, ">u1", start + header)
     version, malformed = _ip_version(first_byte, ethertype, captured - header)
-    encapsulated = np.isin(0 if ethertype is None else ethertype, _ENCAPSULATIONS) & (header >= 0)
     frame_header = ETHERNET_HEADER_BYTES + tags
     return Link(header, frame_header, version, malformed, encapsulated, direction, ifindex)
 

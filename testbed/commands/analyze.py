@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,9 @@ if TYPE_CHECKING:  # they take a while to import
 HELP = "count backhaul traffic and flows in the captures of a run, or in any captures"
 _SHOWN, _FLOWS_SHOWN = 20, 10
 _FORMATS = ("parquet", "csv", "json")
-_SHORTEST_S = 1e-6  # an interval: times in captures are in microseconds or nanoseconds
+#: Of bare captures, whose run nobody knows.
+_INTERVAL_S = 30.0
+_SHORTEST_S = 1e-6  # times in captures are in microseconds or nanoseconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        default="30",
         metavar="T",
-        help="length of an interval, s or with a unit (default: %(default)s)",
+        help="length of an interval, s or with a unit (default: a run's own; 30 of captures)",
     )
     parser.add_argument(
         "--out",
@@ -74,9 +76,11 @@ def run(given: argparse.Namespace) -> int:
             return EXIT_COMPLETE
     if not given.paths:
         raise ConfigurationError("name the folder of a run, or captures")
-    interval_s = parse_time(given.interval)
-    if interval_s < _SHORTEST_S:
-        raise ConfigurationError(f"--interval {given.interval}: must be {_SHORTEST_S:g} s or more")
+    interval_s = None if given.interval is None else parse_time(given.interval)
+    if interval_s is not None and not _SHORTEST_S <= interval_s < math.inf:
+        raise ConfigurationError(f"--interval {given.interval}: expected 1us or more")
+    if given.out is not None and (given.out / "manifest.json").exists():
+        raise ConfigurationError(f"--out {given.out}: is a run's folder, whose tables stay")
     if given.format is not None and given.out is None:
         raise ConfigurationError("--format is of what --out writes; name a folder with --out")
     formats = _FORMATS if given.format is None else given.format.split(",")
@@ -97,7 +101,7 @@ def run(given: argparse.Namespace) -> int:
     return EXIT_COMPLETE
 
 
-def _analyze(paths: list[Path], interval_s: float) -> TrafficAnalysis:
+def _analyze(paths: list[Path], interval_s: float | None) -> TrafficAnalysis:
     from testbed.analysis.traffic import analyze_capture, analyze_run
 
     folders = [path for path in paths if path.is_dir()]
@@ -115,7 +119,9 @@ def _analyze(paths: list[Path], interval_s: float) -> TrafficAnalysis:
         if any(path.samefile(other) for other in paths[:index]):
             raise ConfigurationError(f"{path}: is named twice, and would be counted twice")
     if not folders:
-        return analyze_capture(paths, interval_s)
+        return analyze_capture(paths, interval_s or _INTERVAL_S)
+    if not (folders[0] / "manifest.json").exists() and any(folders[0].glob("*.pcap*")):
+        raise ConfigurationError(f"{folders[0]}: is no run's folder; name the captures in it")
     if (folders[0] / "pcap" / "raw").exists():
         raise ConfigurationError(
             f"{folders[0]}: goes on, or was killed; then call `testbed report` on it first"

@@ -49,7 +49,7 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
 ) -> None:
     """Print a table as wide as the terminal admits; columns of numbers stand on the right."""
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table = Table(box=None, pad_edge=False)
     table.show_header = any(columns)
     shown = [[("" if value is None else value) for value in row] for row in rows]
     for index, column in enumerate(columns):
@@ -57,7 +57,10 @@ def print_table(
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in shown:
         table.add_row(*(escape(_text(value)) for value in row))
-    StdoutConsole().print(table, highlight=False)
+    console = StdoutConsole()
+    if title is not None:
+        console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    console.print(table, highlight=False)
 
 
 def number(value: float) -> str:
