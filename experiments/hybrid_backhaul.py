@@ -17,7 +17,13 @@ import _venv  # noqa: F401  continues under the project's interpreter; must come
 from _delivery import Row, deliver, say
 from msgspec.structs import replace
 
-from testbed.analysis.crowding import FULL_SHARE, crowded_servers, peaks, with_full_links
+from testbed.analysis.crowding import (
+    CROWDED_SHARE,
+    FULL_SHARE,
+    crowded_servers,
+    peaks,
+    with_full_links,
+)
 from testbed.analysis.summary import queries_after_changes
 from testbed.commands.output import add_json, print_table
 from testbed.config import Backhaul, Experiment, Migration, Model, Replay
@@ -146,7 +152,11 @@ def report(rows: list[Row], settings: Experiment) -> None:
     )
     if needed := rows[0]["full"]:
         more = f" and {len(needed) - SHOWN} more" if len(needed) > SHOWN else ""
-        print(f"Servers that need fibre: {', '.join(needed[:SHOWN])}{more}")
+        print(
+            f"On fibre are the {CROWDED_SHARE:.0%} of the servers with the highest peaks (section"
+            f" IV.B.5). With fibre everywhere these sent or received {FULL_SHARE * 100:g} % and"
+            f" more of a wireless link's rate: {', '.join(needed[:SHOWN])}{more}"
+        )
 
 
 if __name__ == "__main__":

@@ -211,7 +211,10 @@ def _servers(option: str, text: str) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").split()
     except OSError as error:
-        raise ConfigurationError(f"{option} {text}: cannot be read: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{option} {text}: cannot be read: {error.strerror}; expected the folder of a run, or a"
+            " file of the servers' names"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{option} {text}: is no text; expected the folder of a run, or a file of the servers'"

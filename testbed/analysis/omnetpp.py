@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from testbed.errors import TestbedError
 from testbed.records import read_tables
 from testbed.runfolder import RunFolder
 from testbed.values import Schedule
@@ -101,6 +102,8 @@ class _Run:
         self._folder = folder
         self._manifest = folder.read_json("manifest")
         self._config = folder.read_json("config")
+        if not isinstance(self._config.get("seed"), int):
+            raise TestbedError(f"{folder.path / 'config.json'}: holds no seed")
         self._summary = folder.read_json("summary")
         self._schedule: Schedule = folder.read_schedule()
         self._tables = read_tables(folder.path)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from testbed.analysis.checks import checks
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
 from testbed.analysis.comparison_figure import NAME as COMPARISON
@@ -32,7 +34,8 @@ figure { margin: 1.5rem 0; } img { max-width: 100%; } figcaption { color: #555; 
 """
 _VERDICTS = {
     "good": "The timing of this run was kept; its figures can be used.",
-    "degraded": "The machine fell behind at times; treat this run's timing with care.",
+    "degraded": "The machine fell behind at times, or captures are not whole; treat this run's"
+    " figures with care.",
     "invalid": "The machine could not keep the timing; do not use this run's figures.",
 }
 # Key in summary.json, what people call it, unit
@@ -56,6 +59,7 @@ _SUMMARY = (
 )
 
 _LEFT_OUT = ("addresses", "switch_ports", "table_misses")  # a row a node or port
+_BUSIEST = 10  # servers whose peaks are listed
 _LONGEST = 300  # characters of a value; the files beside the report have it whole
 
 
@@ -94,7 +98,12 @@ def write_report(folder: RunFolder) -> Path:
 def _backhaul(folder: RunFolder) -> Iterable[str]:
     """Yield which servers need fibre, and how far the captured traffic is confirmed."""
     yield "<h2>Backhaul</h2>"
-    yield f"<p>{_text(_fibre(folder))}</p>"
+    schedule = folder.read_schedule()
+    peak = peaks(
+        read_table(folder.path, "backhaul"), [each.name for each in schedule.access_points]
+    )
+    yield f"<p>{_text(_fibre(folder, peak, schedule.interval_s))}</p>"
+    yield from _busiest(peak, schedule.interval_s)
     reconciliation, witness = (
         read_table(folder.path, name) if has_table(folder.path, name) else None
         for name in ("reconciliation", "witness")
@@ -102,20 +111,35 @@ def _backhaul(folder: RunFolder) -> Iterable[str]:
     yield from (f"<p>{_text(line)}</p>" for line in checks(reconciliation, witness))
 
 
-def _fibre(folder: RunFolder) -> str:
+def _busiest(peak: pd.DataFrame, interval_s: float) -> Iterable[str]:
+    """Yield a table of the servers with the highest peaks."""
+    highest = peak.max(axis="columns").sort_values(ascending=False, kind="stable")
+    names = highest[highest > 0].index[:_BUSIEST]
+    if not len(names):
+        return
+    yield (
+        f"<table><tr><th>Peaks over {interval_s:g} s, Mbit/s</th><th>Uplink</th><th>Downlink</th>"
+        "</tr>"
+    )
+    for name in names:
+        numbers = "".join(f'<td class="number">{rate:.1f}</td>' for rate in peak.loc[name])
+        yield f'<tr><th scope="row">{_text(name)}</th>{numbers}</tr>'
+    yield "</table>"
+
+
+def _fibre(folder: RunFolder, peak: pd.DataFrame, interval_s: float) -> str:
     """Return which servers a wireless link would not do for, or did not."""
     backhaul = folder.read_json("config").get("backhaul", {})
     wireless_bps, fibre = backhaul.get("wireless_bps"), backhaul.get("fibre", [])
-    servers = [each.name for each in folder.read_schedule().access_points]
-    peak = peaks(read_table(folder.path, "backhaul"), servers)
+    over = f" over an interval of {interval_s:g} s"
     if wireless_bps is None:
         names = in_need_of_fibre(peak)
-        said = f"{len(names)} of {len(servers)} edge servers need fibre"
-        said += f", with peaks of {CROWDED_MBPS:g} Mbit/s or more"
+        said = f"{len(names)} of {len(peak)} edge servers need fibre"
+        said += f", with peaks of {CROWDED_MBPS:g} Mbit/s or more{over}"
     else:
         names = with_full_links(peak, wireless_bps, fibre)
         said = f"{len(fibre)} edge servers are on fibre, {len(names)} of the others filled"
-        said += f" their wireless link ({wireless_bps / 1e6:g} Mbit/s)"
+        said += f" their wireless link ({wireless_bps / 1e6:g} Mbit/s){over}"
     return said + (": " + ", ".join(names) if names else "") + "."
 
 

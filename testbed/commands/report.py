@@ -30,24 +30,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Rebuild, and print the run's summary."""
-    from testbed.analysis.omnetpp import write_omnetpp
-    from testbed.emulation.conclude import give_to_user
-
     if not (given.run / "schedule.json").is_file():
         raise ConfigurationError(f"{given.run}: is no folder of a run")
     folder = RunFolder(given.run)
     if _goes_on(folder):
         raise ConfigurationError(f"{given.run}: the run goes on; it writes its report at its end")
-    summary = rebuild(folder)
-    if given.omnetpp:
-        for path in write_omnetpp(folder):
-            sys.stderr.write(f"written: {path}\n")
-        give_to_user(folder.path)
+    try:
+        summary = _rebuild_all(folder, omnetpp=given.omnetpp)
+    except OSError as error:
+        path = error.filename or given.run
+        raise ConfigurationError(f"{path}: cannot be read or written: {error.strerror}") from error
     if given.json:
         print_json(summary)
     else:
         print_table(("", ""), summary.items(), title=str(folder.report))
     return EXIT_COMPLETE
+
+
+def _rebuild_all(folder: RunFolder, *, omnetpp: bool) -> dict[str, Any]:
+    from testbed.analysis.omnetpp import write_omnetpp
+    from testbed.emulation.conclude import give_to_user
+
+    summary = rebuild(folder)
+    if omnetpp:
+        for path in write_omnetpp(folder):
+            sys.stderr.write(f"written: {path}\n")
+        give_to_user(folder.path)
+    return summary
 
 
 def rebuild(folder: RunFolder) -> dict[str, Any]:
@@ -62,7 +71,7 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     from testbed.emulation.conclude import give_to_user, name_interfaces, write_results
 
     if folder.read_json("manifest").get("engine") == "simulate":
-        return conclude_run(folder, lambda _: folder.read_json("fidelity"))
+        return conclude_run(folder, lambda _: _known_fidelity(folder))
     if not folder.read_json("manifest").get("origin_unix_s"):
         raise TestbedError(f"{folder.path}: the run ended before its clock started; run it again")
     name_interfaces(folder)
@@ -79,11 +88,18 @@ def _goes_on(folder: RunFolder) -> bool:
     return any(ours <= set(process.command) for process in observe_processes())
 
 
+def _known_fidelity(folder: RunFolder) -> dict[str, Any]:
+    fidelity = folder.read_json("fidelity")
+    if not isinstance(fidelity.get("verdict"), str):
+        raise TestbedError(f"{folder.path / 'fidelity.json'}: holds no verdict")
+    return fidelity
+
+
 def _fidelity(folder: RunFolder, queries: Any) -> dict[str, Any]:
     from testbed.emulation.fidelity import Evidence, assess
 
-    if (folder.path / "fidelity.json").exists():
-        return folder.read_json("fidelity")
+    if folder.has_json("fidelity"):
+        return _known_fidelity(folder)
     evidence = Evidence(
         compute_late_s=queries["late_s"].tolist(),
         compared=int(queries["verified"].notna().sum()),

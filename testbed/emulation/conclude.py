@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,26 @@ def write_results(folder: RunFolder, judge: Callable[[Tables], dict[str, Any]]) 
     found = analyze_run(folder)
     for problem in found.problems:
         sys.stderr.write(f"warning: {problem}\n")
+
+    def judge_with_captures(tables: Tables) -> dict[str, Any]:
+        return _with_problems(judge(tables), found.problems)
+
     write_table(folder.path, "backhaul", found.backhaul)
     write_table(folder.path, "flows", found.flows)
     for name, table in (("reconciliation", found.reconciliation), ("witness", found.witness)):
         if table is not None:
             write_table(folder.path, name, table)
-    return conclude_run(folder, judge)
+    return conclude_run(folder, judge_with_captures)
+
+
+def _with_problems(fidelity: dict[str, Any], problems: Sequence[str]) -> dict[str, Any]:
+    """Return the fidelity of a run whose captures or tables have these problems."""
+    if not problems:
+        return fidelity
+    reasons = list(fidelity.get("reasons", ()))
+    reasons += [problem for problem in problems if problem not in reasons]
+    verdict = "degraded" if fidelity["verdict"] == "good" else fidelity["verdict"]
+    return {**fidelity, "verdict": verdict, "reasons": reasons}
 
 
 def name_interfaces(folder: RunFolder) -> None:

@@ -6,6 +6,7 @@ import gzip
 import ipaddress
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from scapy.utils import PcapNgWriter
 
 from testbed.analysis.headers import ENCAPSULATED, MALFORMED, UNSEQUENCED
 from testbed.analysis.pcap import OUTBOUND, Capture, PacketBatch
+from testbed.analysis.pcapng import to_pcapng
 from testbed.errors import CaptureError
 from tests.analysis.captures import (
     ORIGIN_UNIX_S,
@@ -390,3 +392,65 @@ def test_lengths_that_cannot_be_true_are_not_believed(tmp_path, offset, value, w
     packets = read(write_pcap(tmp_path / "a.pcap", frames, 1))
     assert packets.doubt.tolist() == [0, MALFORMED]
     assert packets.wire_bytes().tolist() == [566, wire_bytes]
+
+
+@pytest.mark.parametrize("snap", [192, 0], ids=["stated", "not stated"])
+def test_a_damaged_block_among_cut_packets_costs_itself_alone(tmp_path, snap):
+    raw = write_pcap(
+        tmp_path / "raw.pcap", [(i, sll2(SEGMENT, 5, outgoing=False)) for i in range(50)], 276
+    )
+    data = bytearray(write_pcapng(raw, tmp_path / "a.pcapng", snap).read_bytes())
+    place = 0
+    for _ in range(12):  # a section, an interface, and packets
+        place += struct.unpack_from("<I", data, place + 4)[0]
+    data[place + 4] ^= 0x40
+    (tmp_path / "a.pcapng").write_bytes(data)
+    capture = Capture(tmp_path / "a.pcapng")
+    assert sum(len(packets) for packets in capture) == 49
+
+
+def write_pcapng(raw: Path, path: Path, snap: int) -> Path:
+    """What the testbed makes of a raw capture, its packets cut to 192 bytes."""
+    cut = raw.with_name("cut.pcap")
+    subprocess.run(["editcap", "-F", "pcap", "-s", "192", raw, cut], check=True, timeout=60)
+    to_pcapng({cut: {5: "ap1"}}, path, snap_bytes=snap)
+    return path
+
+
+def cooked_in_vlan(version: int) -> bytes:
+    tag = struct.pack(">HH", 7, 0x0800)
+    if version == 1:
+        return struct.pack(">HHH8sH", 0, 1, 6, bytes(8), 0x8100) + tag + bytes(SEGMENT)
+    return struct.pack(">HHIHBB8x", 0x8100, 0, 3, 1, 0, 6) + tag + bytes(SEGMENT)
+
+
+@pytest.mark.parametrize(
+    ("link_type", "frame"),
+    [
+        (113, cooked_in_vlan(1)),
+        (276, cooked_in_vlan(2)),
+        (1, bytes(Ether() / Dot1Q(vlan=1) / Dot1Q(vlan=2) / Dot1Q(vlan=3) / SEGMENT)),
+    ],
+)
+def test_vlan_tags_are_passed_over(tmp_path, link_type, frame):
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, frame)], link_type))
+    assert (packets.payload_bytes.tolist(), packets.doubt.tolist()) == ([500], [0])
+    tags = 3 if link_type == 1 else 1
+    assert packets.frame_header_bytes.tolist() == [14 + 4 * tags]
+
+
+def test_encapsulations_that_are_not_looked_into_are_doubtful(tmp_path):
+    mpls = bytes(Ether(type=0x8847)) + bytes.fromhex("0001 01 40") + bytes(SEGMENT)
+    packets = read(write_pcap(tmp_path / "a.pcap", [(0, mpls), (1, bytes(Ether() / ARP()))], 1))
+    assert packets.doubt.tolist() == [ENCAPSULATED, 0]
+
+
+def test_tcp_without_its_sequence_number_is_doubtful(tmp_path):
+    frames = [
+        (0, bytes(Ether() / SEGMENT)),
+        (1, bytes(Ether() / datagram("1.1.1.1", "2.2.2.2", 9))),
+    ]
+    packets = read(write_pcap(tmp_path / "a.pcap", frames, 1, snap=44))
+    assert packets.doubt.tolist() == [UNSEQUENCED, 0]
+    assert packets.sequence.tolist() == [-1, -1]
+    assert packets.dst_port.tolist() == [7003, 5001]

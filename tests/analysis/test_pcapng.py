@@ -73,3 +73,13 @@ def test_captures_of_several_namespaces_become_one_in_the_order_of_time(tmp_path
     assert names == ["ap-a", "ap-b"] * 3
     assert (np.diff(packets.time_ns) > 0).all()
     assert packets.payload_bytes.tolist() == [100, 101, 102, 103, 104, 105]
+
+
+def test_editcap_takes_it(tmp_path):
+    raw = backhaul_capture(tmp_path / "raw.pcap")
+    out = tmp_path / "a.pcapng"
+    to_pcapng({raw: {5: "ap1", 6: "ap2"}}, out, {"ap1": "10.0.0.1"}, snap_bytes=112)
+    for kind, name in (("pcapng", "b.pcapng"), ("pcap", "b.pcap")):
+        copy = tmp_path / name
+        subprocess.run(["editcap", "-F", kind, out, copy], check=True, timeout=60)
+        assert sum(len(packets) for packets in Capture(copy)) == 7

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scapy.layers.inet import fragment
 from scapy.layers.l2 import ARP, Ether
 
 from testbed.analysis.pcapng import to_pcapng
@@ -295,3 +296,17 @@ def test_sequence_numbers_that_leap_about_are_counted_in_time(tmp_path):
     (flow,) = analyze_capture([path], interval_s=30).flows.itertuples()
     assert time.monotonic() - begun < 10  # half a minute if each looks at all the gaps
     assert (flow.packets, flow.retransmitted_bytes, flow.missing_bytes) == (20_000, 0, 19_999)
+
+
+def test_of_packets_cut_before_the_sequence_number_none_counts_as_repeated(tmp_path):
+    found = with_problems([bare_capture(tmp_path / "a.pcap", largest=1400, snap=44)])
+    assert "600 of 623 packets are cut before their TCP header's flags" in found.problems[0]
+    assert found.flows["retransmitted_bytes"].sum() == found.flows["missing_bytes"].sum() == 0
+
+
+def test_ip_fragments_of_tcp_are_not_repetitions(tmp_path):
+    pieces = fragment(segment("10.0.0.1", "10.0.0.2", 1, 2, 4000), fragsize=1400)
+    frames = [(i, bytes(Ether() / piece)) for i, piece in enumerate(pieces)]
+    found = with_problems([write_pcap(tmp_path / "a.pcap", frames, 1)])
+    assert found.flows["payload_bytes"].sum() == 4000
+    assert found.flows["retransmitted_bytes"].sum() == 0
