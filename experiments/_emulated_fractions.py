@@ -37,12 +37,28 @@ def add_options(made: argparse.ArgumentParser) -> None:
         " takes a run for each fraction (default: %(default)s)",
     )
     emulated = made.add_argument_group("with --engine emulate")
-    emulated.add_argument("--clients", type=int, default=8, help="(default: %(default)s)")
     emulated.add_argument(
-        "--duration", type=float, default=300.0, metavar="S", help="(default: %(default)s)"
+        "--clients", type=int, default=8, help="clients that walk (default: %(default)s)"
     )
-    emulated.add_argument("--compute", default="memo", help="(default: %(default)s)")
-    emulated.add_argument("--tdf", type=float, default=2.0, help="(default: %(default)s)")
+    emulated.add_argument(
+        "--duration",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="emulated seconds of each run, which takes TDF times as long, and one for whole models"
+        " comes first (default: %(default)s)",
+    )
+    emulated.add_argument(
+        "--compute",
+        default="memo",
+        help="how layers are computed: real, memo, profile (default: %(default)s)",
+    )
+    emulated.add_argument(
+        "--tdf",
+        type=float,
+        default=2.0,
+        help="time dilation: everything goes on so many times more slowly (default: %(default)s)",
+    )
 
 
 def settings_of(given: argparse.Namespace, base: Experiment, model: str) -> Experiment:

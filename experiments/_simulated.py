@@ -52,7 +52,7 @@ def parser_of_models(
         "--models",
         default=",".join(default),
         metavar="NAME,NAME,...",
-        help="(default: %(default)s)",
+        help="models of the paper (default: %(default)s)",
     )
     return made
 

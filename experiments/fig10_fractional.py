@@ -88,7 +88,11 @@ def ask() -> argparse.Namespace:
         help="megabytes of a model that crowded servers migrate (default: %(default)s)",
     )
     made.add_argument(
-        "--radius", type=float, default=RADIUS_M, metavar="M", help="(default: %(default)s)"
+        "--radius",
+        type=float,
+        default=RADIUS_M,
+        metavar="M",
+        help="r of the paper, metres (default: %(default)s)",
     )
     add_options(made)
     return made.parse_args()

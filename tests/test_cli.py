@@ -373,6 +373,8 @@ def test_analyze_refuses(testbed: Any, tmp_path: Path) -> None:
         [str(tmp_path), __file__],
         [__file__, "--interval", "0"],
         [whole, "--interval", "1e-300"],
+        [whole, "--interval", "1e400"],
+        [whole, "--out", str(make_run(tmp_path / "run", clients=1).path)],
         [whole, "--format", "csv"],
         [whole, "--out", ""],
         [""],
@@ -436,6 +438,30 @@ def test_the_report_warns_of_a_damaged_capture(testbed: Any, killed: RunFolder) 
     ended = testbed("report", str(killed.path))
     assert ended.status == 0
     assert f"warning: {capture}: damaged or cut short" in ended.err
+    fidelity = killed.read_json("fidelity")
+    assert fidelity["verdict"] == "degraded"
+    assert sum("damaged or cut short" in reason for reason in fidelity["reasons"]) == 1
+    assert testbed("report", str(killed.path)).status == 0
+    assert killed.read_json("fidelity") == fidelity
+
+
+@pytest.mark.parametrize("name", ["report.html", "figures", "summary.json", "transfers.parquet"])
+def test_what_stands_in_the_reports_way_is_named(
+    testbed: Any, killed: RunFolder, name: str
+) -> None:
+    if name == "figures":
+        (killed.path / name).touch()
+    else:
+        (killed.path / name).mkdir()
+    ended = testbed("report", str(killed.path))
+    assert ended.status in (1, 2)
+    assert name in ended.err.splitlines()[-1]
+
+
+def test_a_fidelity_without_verdict_is_refused(testbed: Any, killed: RunFolder) -> None:
+    killed.write_json("fidelity", {})
+    ended = testbed("report", str(killed.path))
+    assert ended.status == 1 and "holds no verdict" in ended.err
 
 
 def test_what_the_processes_knew_of_fidelity_is_kept(testbed: Any, killed: RunFolder) -> None:

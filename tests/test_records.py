@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.records import RecordWriter, collect, has_table, read_table, read_tables
+from testbed.records import RecordWriter, collect, has_table, read_table, read_tables, write_table
 from testbed.tables import CAPTURE_TABLES, TABLES
 
 README = Path(__file__).parents[1] / "results" / "README.md"
@@ -118,6 +118,44 @@ def test_a_nullable_flag_keeps_its_three_values(tmp_path):
 def test_a_folder_without_tables_is_an_error(tmp_path):
     with pytest.raises(TestbedError, match="folder of a finished run"):
         read_table(tmp_path, "queries")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("present_bytes", None),
+        ("present_bytes", "many"),
+        ("trace_s", float("inf")),
+        ("hit", 7),
+        ("client", 3),
+    ],
+)
+def test_a_table_with_values_that_cannot_be_is_refused(tmp_path, column, value):
+    with RecordWriter(tmp_path, "client0") as writer:
+        writer.append("handovers", **HANDOVER)
+    collect(tmp_path)
+    path = tmp_path / "handovers.parquet"
+    pd.read_parquet(path).assign(**{column: [value]}).to_parquet(path)
+    with pytest.raises(TestbedError, match=f"handovers.parquet: {column} holds values"):
+        read_table(tmp_path, "handovers")
+
+
+def test_a_table_whose_writing_fails_is_the_one_before(tmp_path, monkeypatch):
+    with RecordWriter(tmp_path, "client0") as writer:
+        writer.append("handovers", **HANDOVER)
+    collect(tmp_path)
+    before = read_table(tmp_path, "handovers")
+
+    def fail(self, path, **options):
+        Path(path).write_bytes(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_table(tmp_path, "handovers", before)
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(read_table(tmp_path, "handovers"), before)
+    assert [path.name for path in tmp_path.glob("handovers*")] == ["handovers.parquet"]
 
 
 def test_the_readme_documents_every_column_as_declared():

@@ -38,7 +38,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         summary = _rebuild_all(folder, omnetpp=given.omnetpp)
     except OSError as error:
-        path = error.filename or given.run
+        path = error.filename2 or error.filename or given.run
         raise ConfigurationError(f"{path}: cannot be read or written: {error.strerror}") from error
     if given.json:
         print_json(summary)
