@@ -61,7 +61,10 @@ def models_of(given: argparse.Namespace) -> list[str]:
     """Return the models of --models, each once; ConfigurationError for one that is unknown."""
     models = list(dict.fromkeys(given.models.split(",")))
     if unknown := set(models) - set(paper.MODELS):
-        raise ConfigurationError(f"--models: {', '.join(sorted(unknown))} is none of the paper's")
+        raise ConfigurationError(
+            f"--models: {', '.join(sorted(unknown))} is none of the paper's:"
+            f" {', '.join(paper.MODELS)}"
+        )
     return models
 
 

@@ -160,8 +160,8 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _real(
             "goodput_mbps",
             "Mbit/s",
-            "(payload_bytes - retransmitted_bytes) * 8 / 10^6 / duration_s, pauses included; null for"
-            " an instant",
+            "(payload_bytes - retransmitted_bytes) * 8 / 10^6 / duration_s, pauses included; null"
+            " for an instant",
             nullable=True,
         ),
     ),

@@ -160,8 +160,8 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
 class _Clock(msgspec.Struct):
     """What a run's manifest says that its captures are read by."""
 
-    origin_unix_s: float
-    tdf: Annotated[float, msgspec.Meta(gt=0)]
+    origin_unix_s: Annotated[float, msgspec.Meta(ge=0, lt=1 << 33)]
+    tdf: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
     addresses: dict[str, str] = {}
 
 

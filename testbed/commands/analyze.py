@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,8 @@ def _print(found: TrafficAnalysis) -> None:
         title=f"{found.packets:,} packets, {format_size(found.captured_bytes)} as captured; "
         f"the busiest of {len(peaks)} servers, over {found.interval_s:g} s",
     )
+    start = datetime.fromtimestamp(found.origin_unix_s, timezone.utc)
+    sys.stdout.write(f"Intervals and flows are counted from {start:%Y-%m-%d %H:%M:%S} UTC.\n")
     share = found.share_under()
     if share is not None:
         sys.stdout.write(f"{share:.0%} of the servers stay under 100 Mbit/s.\n")
