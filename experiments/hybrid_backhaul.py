@@ -27,7 +27,7 @@ from testbed.analysis.crowding import (
 from testbed.analysis.summary import queries_after_changes
 from testbed.commands.output import add_json, print_table
 from testbed.config import Backhaul, Experiment, Migration, Model, Replay
-from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
+from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT, ConfigurationError
 from testbed.exits import exit_with
 from testbed.experiment import check, machine_fit, new_folder, parser
 from testbed.options import with_options
@@ -53,6 +53,8 @@ def main() -> int:
     """Run the three, print, and keep the rows."""
     given = ask()
     settings = with_options(EXPERIMENT, given)
+    if settings.backhaul.fibre:
+        raise ConfigurationError("--fibre: here the crowded servers of the first run are on fibre")
     for backhaul in variants(settings, ()).values():
         check(backhaul, given.out)
     if settings.engine == "emulate" and not machine_fit():

@@ -100,7 +100,7 @@ class RunFolder:
             content: dict[str, Any] = json.loads(path.read_bytes())
         except FileNotFoundError as error:
             raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path}: is no JSON: {error}") from error
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error

@@ -64,7 +64,7 @@ class Schedule(msgspec.Struct, frozen=True):
     start_s: float  # where the window starts in the traces' own time
     duration_s: Annotated[float, msgspec.Meta(gt=0)]
     interval_s: Annotated[float, msgspec.Meta(gt=0)]
-    access_points: tuple[AccessPoint, ...]
+    access_points: Annotated[tuple[AccessPoint, ...], msgspec.Meta(min_length=1)]
     clients: dict[str, str]  # client -> trace it walks
     fixes: tuple[Fix, ...]
     handovers: tuple[Handover, ...]

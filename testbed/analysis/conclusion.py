@@ -48,7 +48,7 @@ def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.D
     fixes = pd.DataFrame(
         [(fix.client, fix.time_s, fix.x_m, fix.y_m) for fix in schedule.fixes],
         columns=["client", "time_s", "actual_x_m", "actual_y_m"],
-    )
+    ).astype({"time_s": float, "actual_x_m": float, "actual_y_m": float})
     interval_s = schedule.interval_s
     fixes["step"] = (fixes.pop("time_s") / interval_s).round().astype("int64") - 1
     known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])

@@ -153,10 +153,12 @@ def test_a_damaged_manifest_is_named(captured, change, message):
         analyze_run(captured)
 
 
-@pytest.mark.parametrize("key", ["duration_s", "interval_s"])
-def test_a_schedule_of_no_time_is_none(captured, key):
+@pytest.mark.parametrize(
+    ("key", "value"), [("duration_s", 0), ("interval_s", 0), ("access_points", [])]
+)
+def test_a_schedule_of_no_time_or_place_is_none(captured, key, value):
     path = captured.path / "schedule.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), key: 0}))
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), key: value}))
     with pytest.raises(ConfigurationError, match=f"is no schedule.*{key}"):
         analyze_run(captured)
 
