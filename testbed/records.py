@@ -144,7 +144,7 @@ def read_table(run_dir: Path, table: str) -> pd.DataFrame:
         raise TestbedError(f"{path}: lacks columns of {table}: {', '.join(missing)}")
     for column in columns:
         if not _is_sound(frame[column.name], column):
-            raise TestbedError(f"{path}: {column.name} holds values that are no {column.dtype}")
+            raise TestbedError(f"{path}: {column.name} holds values that cannot be")
     return frame
 
 
@@ -162,8 +162,11 @@ def _is_sound(values: pd.Series, column: Column) -> bool:
         return False
     if not column.nullable and values.isna().any():
         return False
-    numbers = column.dtype in ("int64", "float64")
-    return not numbers or not np.isinf(values.to_numpy(float, na_value=np.nan)).any()
+    if column.dtype not in ("int64", "float64"):
+        return True
+    if column.dtype == "int64" and not column.signed and (values < 0).any():
+        return False
+    return not np.isinf(values.to_numpy(float, na_value=np.nan)).any()
 
 
 def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:

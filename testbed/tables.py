@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """A column: pandas `dtype`, `unit` ("" for none) and meaning; nullable where said."""
+    """A column: pandas `dtype`, `unit` ("" for none) and meaning; nullable where said.
+
+    Integers count something and are not below 0, unless signed.
+    """
 
     name: str
     dtype: str
     unit: str
     meaning: str
     nullable: bool = False
+    signed: bool = False
 
 
 def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -28,8 +32,8 @@ def _count(name: str, meaning: str) -> Column:
     return Column(name, "int64", "", meaning)
 
 
-def _size(name: str, meaning: str) -> Column:
-    return Column(name, "int64", "bytes", meaning)
+def _size(name: str, meaning: str, *, signed: bool = False) -> Column:
+    return Column(name, "int64", "bytes", meaning, signed=signed)
 
 
 def _real(name: str, unit: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -78,7 +82,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _size("frame_bytes", "the protocol's own around them: preambles, headers, the opening"),
         _size(
             "unsent_bytes",
-            "of both, what the sender's kernel had not put on the wire when the transfer ended",
+            "of both, what the sender's kernel had not put on the wire when the transfer ended;"
+            " below 0 where it had sent what was not counted yet",
+            signed=True,
         ),
         _count("source_port", "TCP port of the sender; 0 in a simulated run"),
         _size(
@@ -208,7 +214,11 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _count("source_port", "TCP port of the sender"),
         _size("bytes", "weights that the sender's application handed to its socket"),
         _size("frame_bytes", "the protocol's own around them"),
-        _size("unsent_bytes", "of both, what its kernel had not sent when the transfer ended"),
+        _size(
+            "unsent_bytes",
+            "of both, what its kernel had not sent when the transfer ended",
+            signed=True,
+        ),
         _size("payload_bytes", "TCP payload captured at the sender's uplink"),
         _size("retransmitted_bytes", "of that, what had been captured before"),
         _size("missing_bytes", "payload that the capture never saw, by its sequence numbers"),
@@ -219,6 +229,7 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
             "difference_bytes",
             "(payload - retransmitted + missing) - (bytes + frame - unsent); 0 where all is"
             " explained",
+            signed=True,
         ),
     ),
 }

@@ -431,18 +431,26 @@ def test_rebuilding_twice_gives_the_same(testbed: Any, killed: RunFolder) -> Non
     assert testbed("report", str(killed.path), "--json").json == first
 
 
-def test_the_report_warns_of_a_damaged_capture(testbed: Any, killed: RunFolder) -> None:
+def test_the_report_warns_of_a_damaged_capture(
+    testbed: Any, killed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "warning" not in testbed("report", str(killed.path)).err
     capture = killed.pcap / "backhaul.pcapng"
-    capture.write_bytes(capture.read_bytes()[:-5])
+    whole = capture.read_bytes()
+    capture.write_bytes(whole[:-5])
     ended = testbed("report", str(killed.path))
     assert ended.status == 0
     assert f"warning: {capture}: damaged or cut short" in ended.err
     fidelity = killed.read_json("fidelity")
     assert fidelity["verdict"] == "degraded"
     assert sum("damaged or cut short" in reason for reason in fidelity["reasons"]) == 1
-    assert testbed("report", str(killed.path)).status == 0
+    monkeypatch.chdir(killed.path.parent)  # another spelling of the path is no other reason
+    assert testbed("report", killed.path.name).status == 0
     assert killed.read_json("fidelity") == fidelity
+    assert "<li>pcap/backhaul.pcapng: damaged" in killed.report.read_text(encoding="utf-8")
+    capture.write_bytes(whole)
+    assert testbed("report", killed.path.name).status == 0
+    assert not any("damaged" in reason for reason in killed.read_json("fidelity")["reasons"])
 
 
 @pytest.mark.parametrize("name", ["report.html", "figures", "summary.json", "transfers.parquet"])

@@ -125,6 +125,7 @@ def test_a_folder_without_tables_is_an_error(tmp_path):
     [
         ("present_bytes", None),
         ("present_bytes", "many"),
+        ("present_bytes", -1),
         ("trace_s", float("inf")),
         ("hit", 7),
         ("client", 3),

@@ -8,6 +8,31 @@ import pandas as pd
 
 from testbed.units import format_size
 
+_TRUSTED_SHARE = 0.01  # of the bytes: what captures may differ by from what others counted
+_MATTERS_BYTES = 1_000_000
+
+
+def contradictions(
+    reconciliation: pd.DataFrame | None, witness: pd.DataFrame | None
+) -> Iterator[str]:
+    """Yield where a run's captures cannot be the whole truth."""
+    if reconciliation is not None:
+        left = int(reconciliation["difference_bytes"].abs().sum())
+        if _matters(left, int(reconciliation["bytes"].sum())):
+            yield f"captures do not explain the migrations: {_reconciled(reconciliation)}"
+    if witness is not None:
+        counted = int(witness["counted_bytes"].sum())
+        left = int((witness["captured_bytes"] - witness["counted_bytes"]).abs().sum())
+        if _matters(left, counted):
+            yield (
+                f"the captures differ by {format_size(left)} from the {format_size(counted)} that"
+                " the switches counted"
+            )
+
+
+def _matters(left: int, whole: int) -> bool:
+    return left > max(_MATTERS_BYTES, _TRUSTED_SHARE * whole)
+
 
 def checks(reconciliation: pd.DataFrame | None, witness: pd.DataFrame | None) -> Iterator[str]:
     """Yield a sentence for each check that the run has the tables for."""

@@ -8,15 +8,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.headers import ENCAPSULATED, LINK_TYPES, MALFORMED, UNSEQUENCED
+from testbed.analysis.headers import (
+    ENCAPSULATED,
+    FRAGMENT,
+    LINK_TYPES,
+    MALFORMED,
+    UNSEQUENCED,
+)
 from testbed.analysis.pcap import Capture, PacketBatch
 
 _NAMED = 3  # interfaces, of those that a sentence is about
 _DOUBTS = {
     MALFORMED: "have lengths in their IP or TCP headers that cannot be true: the frames' count",
     ENCAPSULATED: "are MPLS, PPPoE or in many VLAN tags, which are not looked into: no flows",
-    UNSEQUENCED: "are cut before their TCP header's flags, or are IP fragments: whether they repeat"
-    " others is not known",
+    UNSEQUENCED: "are cut before their TCP header's flags: whether they repeat others, and how long"
+    " their headers are, is not known",
+    FRAGMENT: "are later fragments of IP packets: their ports, and so their cause, are not known",
 }
 
 
@@ -66,11 +73,14 @@ class Reading:
         if self.understood and not self.ip_packets:
             known = {each.link_type for each in self.capture.interfaces} & LINK_TYPES
             yield (
-                f"{path}: none of {self.understood:,} packets is IP, read with link type"
-                f" {', '.join(map(str, sorted(known)))}: there are no flows of them"
+                f"{path}: none of {self.understood:,} packets is IP with its header captured, read"
+                f" with link type {', '.join(map(str, sorted(known)))}: there are no flows of them"
             )
-        elif self.packets and servers is not None and not self.interfaces & set(servers):
-            yield f"{path}: no packet was captured at a server of the run: is it another's?"
+        elif servers is not None and (foreign := self.interfaces - set(servers)):
+            yield (
+                f"{path}: holds packets at {_some(foreign)}, where the run has no server: is it"
+                " another's?"
+            )
 
 
 def counted_twice(readings: Sequence[Reading], servers: Collection[str]) -> Iterator[str]:
@@ -78,8 +88,12 @@ def counted_twice(readings: Sequence[Reading], servers: Collection[str]) -> Iter
     for number, reading in enumerate(readings):
         for other in readings[:number]:
             if both := reading.interfaces & other.interfaces & set(servers):
-                some = ", ".join(sorted(both)[:_NAMED]) + (", ..." if len(both) > _NAMED else "")
                 yield (
-                    f"{reading.capture.path}: holds packets at {some}, as does"
+                    f"{reading.capture.path}: holds packets at {_some(both)}, as does"
                     f" {other.capture.path.name}: what is in both is counted twice"
                 )
+
+
+def _some(names: Collection[str]) -> str:
+    shown = [name or "an unnamed interface" for name in sorted(names)[:_NAMED]]
+    return ", ".join(shown) + (", ..." if len(names) > _NAMED else "")

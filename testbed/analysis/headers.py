@@ -30,7 +30,7 @@ _IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES, _UDP_BYTES = 20, 40, 20, 8
 _NULL_BYTES = 4
 
 #: Why a packet's columns are not to be trusted altogether; 0 where they are.
-MALFORMED, ENCAPSULATED, UNSEQUENCED = 1, 2, 3
+MALFORMED, ENCAPSULATED, UNSEQUENCED, FRAGMENT = 1, 2, 3, 4
 
 Flags = NDArray[np.bool_]
 
@@ -63,7 +63,8 @@ class Transport:
     syn: Flags
     fin: Flags
     #: 0; MALFORMED: lengths in the headers contradict each other or the frame's; ENCAPSULATED: in
-    #: what is not looked into; UNSEQUENCED: TCP whose sequence number was not captured.
+    #: what is not looked into; UNSEQUENCED: TCP whose sequence number was not captured; FRAGMENT:
+    #: of an IP packet, without its ports.
     doubt: Int64s
 
 
@@ -172,9 +173,10 @@ def transport_fields(
             [
                 link.malformed | network.malformed | contradictory,
                 link.encapsulated,
+                (link.ip_version > 0) & ~network.has_transport,
                 (network.protocol == TCP) & ~whole_tcp,
             ],
-            [MALFORMED, ENCAPSULATED, UNSEQUENCED],
+            [MALFORMED, ENCAPSULATED, FRAGMENT, UNSEQUENCED],
         ),
     )
 

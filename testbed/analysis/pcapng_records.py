@@ -151,7 +151,7 @@ class PcapngWalk:
         if ticks_per_s > 10**9 or len(offset_s) != 8:
             return None
         return Interface(
-            name=options.get(_OPTION_NAME, b"").decode("utf-8", "replace"),
+            name=_printable(options.get(_OPTION_NAME, b"")),
             link_type=link_type,
             ticks_per_s=ticks_per_s,
             offset_s=struct.unpack(self._order + "q", offset_s)[0],
@@ -161,7 +161,7 @@ class PcapngWalk:
     def _take_names(self, body: bytes) -> None:
         for kind, record in self._options(body):
             size = _ADDRESS_BYTES.get(kind, len(record))
-            name = record[size:].split(b"\0")[0].decode("utf-8", "replace")
+            name = _printable(record[size:].split(b"\0")[0])
             if name:  # and so a whole address before it
                 self._description.names[str(ipaddress.ip_address(record[:size]))] = name
 
@@ -238,6 +238,11 @@ class PcapngWalk:
             more = ~flagged & (code != 0) & (position[rows] + 4 <= end[rows])
             rows = rows[more]
         return directions
+
+
+def _printable(text: bytes) -> str:
+    """Return a name without what would move a terminal's cursor."""
+    return "".join(each for each in text.decode("utf-8", "replace") if each.isprintable())
 
 
 def _usual(lengths: Int64s) -> int | None:

@@ -91,7 +91,12 @@ def write_report(folder: RunFolder) -> Path:
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
-    folder.report.write_text(page, encoding="utf-8")
+    partial = folder.report.with_suffix(".partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(folder.report)
+    finally:
+        partial.unlink(missing_ok=True)
     return folder.report
 
 
@@ -179,9 +184,11 @@ def _text(value: object) -> str:
 def _verdict(verdict: str, fidelity: Mapping[str, Any]) -> str:
     meaning = _VERDICTS.get(verdict, "")
     details = _table(_flat(fidelity))
+    said = "".join(f"<li>{_text(reason)}</li>" for reason in fidelity.get("reasons", ()))
+    reasons = f"<ul>{said}</ul>" if said else ""
     return (
         f'<div class="verdict {_text(verdict)}"><strong>Fidelity: {_text(verdict)}.</strong>'
-        f" {_text(meaning)}<details><summary>Measurements</summary>{details}</details></div>"
+        f" {_text(meaning)}{reasons}<details><summary>Measurements</summary>{details}</details></div>"
     )
 
 

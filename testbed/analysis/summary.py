@@ -42,7 +42,8 @@ def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> l
         f"{summary['handovers']} handovers: {summary['hits']} hits, {summary['misses']} misses "
         f"(hit ratio {ratio}); median gap {_ms(summary['median_handover_gap_s'])}",
         f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers on the "
-        f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, {down_mbps:.0f} Mbit/s down",
+        f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, "
+        f"{down_mbps:.0f} Mbit/s down over an interval",
         "; ".join([f"fidelity: {summary['fidelity']}", *reasons]),
         f"files: {folder}  (start with report.html)",
     ]

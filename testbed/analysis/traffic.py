@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.backhaul import BackhaulTally, Traffic, address_sides, server_sides
+from testbed.analysis.checks import contradictions
 from testbed.analysis.crowding import most_crowded, peaks, share_under
 from testbed.analysis.damage import Reading, counted_twice
 from testbed.analysis.flows import FlowTally
@@ -154,6 +155,7 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
     has_counters = has_table(folder.path, "counters")
     if has_counters and (counters := _table(found, folder, "counters")) is not None:
         found.witness = compare_witnesses(found.flows, counters, servers)
+    found.problems += contradictions(found.reconciliation, found.witness)
     return found
 
 
@@ -187,7 +189,7 @@ def _captures(folder: RunFolder, manifest: Mapping[str, Any]) -> list[Capture]:
         raise CaptureError(
             f"{folder.path}: was simulated and has no captures; its traffic is in backhaul.parquet"
         )
-    paths = sorted(folder.pcap.glob("*.pcapng"))
+    paths = sorted(path for path in folder.pcap.glob("*.pcapng") if path.is_file())
     if not paths:
         raise CaptureError(f"{folder.pcap}: holds no captures (*.pcapng)")
     return [Capture(path) for path in paths]

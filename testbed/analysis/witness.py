@@ -40,6 +40,7 @@ def compare_witnesses(
         .groupby(["interface", "direction"])["ethernet"]
         .sum()
     )
+    captured = captured[captured.index.get_level_values("interface").isin(list(servers))]
     both = pd.DataFrame({"captured_bytes": captured, "counted_bytes": counted.stack()}).fillna(0)
     both.index.names = ["server", "direction"]
     table = both[both.sum(axis="columns") > 0].astype("int64").reset_index()

@@ -76,24 +76,38 @@ def write_results(folder: RunFolder, judge: Callable[[Tables], dict[str, Any]]) 
         sys.stderr.write(f"warning: {problem}\n")
 
     def judge_with_captures(tables: Tables) -> dict[str, Any]:
-        return _with_problems(judge(tables), found.problems)
+        return _with_problems(judge(tables), _relative(found.problems, folder))
 
     write_table(folder.path, "backhaul", found.backhaul)
     write_table(folder.path, "flows", found.flows)
     for name, table in (("reconciliation", found.reconciliation), ("witness", found.witness)):
         if table is not None:
             write_table(folder.path, name, table)
+        else:  # one of an earlier report would be of other captures
+            (folder.path / f"{name}.parquet").unlink(missing_ok=True)
     return conclude_run(folder, judge_with_captures)
 
 
 def _with_problems(fidelity: dict[str, Any], problems: Sequence[str]) -> dict[str, Any]:
-    """Return the fidelity of a run whose captures or tables have these problems."""
+    """Return the fidelity of a run whose captures or tables have these problems now.
+
+    `before_captures` keeps what was judged without them, for a report that is made again.
+    """
+    before = fidelity.get("before_captures") or {
+        "verdict": fidelity["verdict"],
+        "reasons": list(fidelity.get("reasons", ())),
+    }
+    others = {key: value for key, value in fidelity.items() if key != "before_captures"}
     if not problems:
-        return fidelity
-    reasons = list(fidelity.get("reasons", ()))
-    reasons += [problem for problem in problems if problem not in reasons]
-    verdict = "degraded" if fidelity["verdict"] == "good" else fidelity["verdict"]
-    return {**fidelity, "verdict": verdict, "reasons": reasons}
+        return {**others, **before}
+    verdict = "degraded" if before["verdict"] == "good" else before["verdict"]
+    reasons = [*before["reasons"], *problems]
+    return {**others, "verdict": verdict, "reasons": reasons, "before_captures": before}
+
+
+def _relative(problems: Sequence[str], folder: RunFolder) -> list[str]:
+    """Return sentences with the paths as seen from the run's folder."""
+    return [problem.replace(f"{folder.path}{os.sep}", "") for problem in problems]
 
 
 def name_interfaces(folder: RunFolder) -> None:

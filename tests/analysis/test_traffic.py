@@ -270,7 +270,10 @@ def test_a_frame_captured_at_both_its_ends_counts_once_in_each_direction(tmp_pat
 def test_a_capture_without_any_ip_is_suspect(tmp_path):
     frames = [(i, bytes(Ether() / segment("10.0.0.1", "10.0.0.2", 1, 2, 10))) for i in range(9)]
     found = with_problems([write_pcap(tmp_path / "sll.pcap", frames, 113)])
-    assert "none of 9 packets is IP, read with link type 113" in found.problems[0]
+    assert (
+        "none of 9 packets is IP with its header captured, read with link type 113"
+        in found.problems[0]
+    )
 
 
 def test_headers_that_cannot_be_true_are_told(tmp_path):
@@ -308,5 +311,6 @@ def test_ip_fragments_of_tcp_are_not_repetitions(tmp_path):
     pieces = fragment(segment("10.0.0.1", "10.0.0.2", 1, 2, 4000), fragsize=1400)
     frames = [(i, bytes(Ether() / piece)) for i, piece in enumerate(pieces)]
     found = with_problems([write_pcap(tmp_path / "a.pcap", frames, 1)])
+    assert "2 of 3 packets are later fragments of IP packets" in found.problems[0]
     assert found.flows["payload_bytes"].sum() == 4000
     assert found.flows["retransmitted_bytes"].sum() == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from testbed.analysis.checks import checks
+from testbed.analysis.checks import checks, contradictions
 from testbed.analysis.witness import COLUMNS, compare_witnesses
 
 #: 20 bytes of Linux cooked header in the capture, 14 of Ethernet at the switch
@@ -69,3 +69,25 @@ def test_checks_are_told_in_words():
     (whole,) = checks(reconciliation[:1], None)
     assert whole.endswith("to the byte.")
     assert list(checks(None, None)) == list(checks(reconciliation[:0], None)) == []
+
+
+@pytest.mark.parametrize(("left", "contradict"), [(90_000_000, 1), (9_000_000, 0), (0, 0)])
+def test_what_differs_by_more_than_a_hundredth_contradicts(left, contradict):
+    reconciliation = pd.DataFrame({"difference_bytes": [left, 0], "bytes": [500_000_000] * 2})
+    witness = pd.DataFrame(
+        {"captured_bytes": [10**9 - left, 10**9], "counted_bytes": [10**9, 10**9 + left // 9]}
+    )
+    assert len(list(contradictions(reconciliation, None))) == contradict
+    assert len(list(contradictions(None, witness))) == contradict
+    assert list(contradictions(None, None)) == []
+
+
+def test_little_that_is_left_open_is_no_contradiction():
+    few = pd.DataFrame({"difference_bytes": [-900_000], "bytes": [900_000]})
+    assert list(contradictions(few, None)) == []
+
+
+def test_packets_at_no_server_of_the_run_are_not_compared():
+    counted = counters((None, "ap1", 0, 0), (60.0, "ap1", 10_910, 370))
+    table = compare_witnesses(FLOWS.assign(interface="wlan0"), counted, ["ap1"])
+    assert table["captured_bytes"].tolist() == [0, 0]
