@@ -188,7 +188,8 @@ def _verdict(verdict: str, fidelity: Mapping[str, Any]) -> str:
     reasons = f"<ul>{said}</ul>" if said else ""
     return (
         f'<div class="verdict {_text(verdict)}"><strong>Fidelity: {_text(verdict)}.</strong>'
-        f" {_text(meaning)}{reasons}<details><summary>Measurements</summary>{details}</details></div>"
+        f" {_text(meaning)}{reasons}"
+        f"<details><summary>Measurements</summary>{details}</details></div>"
     )
 
 
