@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from testbed.errors import ConfigurationError, unknown_name
+from testbed.kinds import described
 from testbed.sections import (
     Backhaul,
     Compute,
@@ -156,19 +157,10 @@ def _readable(error: msgspec.ValidationError, values: dict[str, Any]) -> str:
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None
     refused = "" if found is None or isinstance(found, dict) else f", got {found!r}"
-    if message.startswith("Invalid enum value") and (choices := _choices(path)):
-        return f"{path}: expected {' or '.join(choices)}{refused}"
+    field = dict(settings()).get(path)
+    if field is not None and message.startswith("Invalid enum value"):
+        return f"{path}: expected {described(field.type)}{refused}"
     return f"{path}: {message.replace('`', '')}{refused}"
-
-
-def _choices(path: str) -> list[str]:
-    """Return what a setting may be, where some words are among it; else []."""
-    kind = next((field.type for name, field in settings() if name == path), None)
-    if isinstance(kind, msgspec.inspect.Metadata):
-        kind = kind.type
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    words = [str(v) for k in kinds if isinstance(k, msgspec.inspect.LiteralType) for v in k.values]
-    return [*words, "a number"] if words and len(kinds) > 1 else words
 
 
 def _check_numbers(value: object, path: str) -> None:

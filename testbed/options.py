@@ -16,6 +16,7 @@ from msgspec import inspect
 
 from testbed.config import Experiment, from_dict, override, parse_value, settings, to_dict
 from testbed.errors import EXIT_BAD_CONFIGURATION, ConfigurationError, unknown_name
+from testbed.kinds import described
 from testbed.runfolder import RunFolder
 from testbed.units import parse_rate, parse_size, parse_time
 
@@ -53,14 +54,6 @@ _UNITS: dict[str, tuple[str, Callable[[str], float] | None]] = {
     "mb": ("MB", None),
     "intervals": ("intervals", None),
 }
-_KINDS: dict[type[inspect.Type], str] = {
-    inspect.FloatType: "number",
-    inspect.IntType: "integer",
-    inspect.StrType: "text",
-    inspect.BoolType: "true or false",
-    inspect.NoneType: "none",
-}
-_BOUNDS = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -236,30 +229,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _described(path: str, field: inspect.Field, values: dict[str, Any]) -> str:
     """Return for example "number above 0, m; default: 50"."""
-    kind = _kind(field.type)
+    kind = described(field.type)
     unit = _UNITS.get(path.rpartition("_")[2], ("", None))[0]
-    described = f"{kind}, {unit}" if unit else kind
-    return f"{described}; default: {shown(path, values[path])}" if path in values else described
-
-
-def _kind(kind: inspect.Type) -> str:
-    """Return the words for a type: "number above 0", "a, b or c", "none or text"."""
-    if isinstance(kind, inspect.Metadata):
-        return _kind(kind.type)
-    if isinstance(kind, inspect.LiteralType):
-        return " or ".join(", ".join(map(str, kind.values)).rsplit(", ", 1))
-    if isinstance(kind, inspect.UnionType):
-        return " or ".join(_kind(each) for each in kind.types)
-    if isinstance(kind, inspect.TupleType):
-        return f"list of {len(kind.item_types)} {_kind(kind.item_types[0])}s"
-    if isinstance(kind, inspect.VarTupleType):
-        return f"list of {_kind(kind.item_type)}s"
-    bounds = [
-        f"{word} {getattr(kind, name):.12g}"
-        for name, word in _BOUNDS.items()
-        if getattr(kind, name, None) is not None
-    ]
-    return " ".join([_KINDS[type(kind)], *bounds])
+    words = f"{kind}, {unit}" if unit else kind
+    return f"{words}; default: {shown(path, values[path])}" if path in values else words
 
 
 def _types(field: inspect.Field) -> set[type[inspect.Type]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.errors import TestbedError
+from testbed.files import written_whole
 from testbed.tables import CAPTURE_TABLES, TABLES, Column
 
 if TYPE_CHECKING:  # nodes only write rows, and do without
@@ -112,13 +113,8 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def write_table(run_dir: Path, table: str, frame: pd.DataFrame) -> None:
     """Write a table with the declared columns and dtypes as `<table>.parquet`, whole or not."""
     dtypes = {column.name: column.dtype for column in (TABLES | CAPTURE_TABLES)[table]}
-    path = _table_path(run_dir, table)
-    partial = path.with_suffix(".partial")
-    try:
-        frame[list(dtypes)].astype(dtypes).to_parquet(partial, index=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(_table_path(run_dir, table)) as file:
+        frame[list(dtypes)].astype(dtypes).to_parquet(file, index=False)
 
 
 def has_table(run_dir: Path, table: str) -> bool:

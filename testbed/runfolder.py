@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from testbed.errors import ConfigurationError
+from testbed.files import written_whole
 from testbed.values import Schedule
 
 DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "agreement")
@@ -130,7 +131,5 @@ class RunFolder:
         return self.path / f"{document}.json"
 
     def _write(self, document: str, content: bytes) -> None:
-        path = self._document(document)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        with written_whole(self._document(document)) as file:
+            file.write_bytes(content)

@@ -19,7 +19,7 @@ LINES = (
     (
         *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
         *("testbed.layerstore", "testbed.holdings", "testbed.plugins", "testbed.sections"),
-        *("testbed.tables", "testbed.exits"),
+        *("testbed.tables", "testbed.exits", "testbed.files", "testbed.kinds"),
     ),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),

@@ -27,12 +27,17 @@ def share_under(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> float |
     return float((peak.max(axis="columns") < limit_mbps).mean()) if len(peak) else None
 
 
+def busiest(peak: pd.DataFrame) -> pd.Series:
+    """Return each server's higher peak of both directions, the busiest server first."""
+    return peak.max(axis="columns").sort_values(ascending=False, kind="stable")
+
+
 def in_need_of_fibre(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> list[str]:
     """Return the servers whose peak in either direction reaches the limit, the highest first.
 
     The limit is what wireless broadband carries (section IV.D).
     """
-    highest = peak.max(axis="columns").sort_values(ascending=False, kind="stable")
+    highest = busiest(peak)
     return [str(server) for server in highest[highest >= limit_mbps].index]
 
 

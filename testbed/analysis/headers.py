@@ -42,8 +42,7 @@ class Link:
     header_bytes: Int64s  # in the capture file
     frame_header_bytes: Int64s  # of the Ethernet frame on the wire
     ip_version: Int64s  # 4 or 6, with its fixed header captured; else 0
-    malformed: Flags  # IPv4 whose header would be shorter than it can be: ip_version 0
-    encapsulated: Flags  # in what is not looked into
+    doubt: Int64s  # MALFORMED: IPv4 with a header shorter than can be, ip_version 0; ENCAPSULATED
     direction: Int64s  # 0 unknown, 1 inbound, 2 outbound at the capturing host
     ifindex: Int64s  # of the capturing host, -1 where the link type does not tell
 
@@ -94,7 +93,8 @@ def link_fields(data: bytearray, link_type: int, start: Int64s, captured: Int64s
     first_byte = field_at(data, ">u1", start + header)
     version, malformed = _ip_version(first_byte, ethertype, captured - header)
     frame_header = ETHERNET_HEADER_BYTES + tags
-    return Link(header, frame_header, version, malformed, encapsulated, direction, ifindex)
+    doubt = np.where(malformed, MALFORMED, ENCAPSULATED * encapsulated)
+    return Link(header, frame_header, version, doubt, direction, ifindex)
 
 
 def _ip_version(
@@ -171,12 +171,12 @@ def transport_fields(
         fin=flags & _FIN > 0,
         doubt=np.select(
             [
-                link.malformed | network.malformed | contradictory,
-                link.encapsulated,
+                link.doubt > 0,
+                network.malformed | contradictory,
                 (link.ip_version > 0) & ~network.has_transport,
                 (network.protocol == TCP) & ~whole_tcp,
             ],
-            [MALFORMED, ENCAPSULATED, FRAGMENT, UNSEQUENCED],
+            [link.doubt, MALFORMED, FRAGMENT, UNSEQUENCED],
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,15 @@ import pandas as pd
 from testbed.analysis.checks import checks
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
 from testbed.analysis.comparison_figure import NAME as COMPARISON
-from testbed.analysis.crowding import CROWDED_MBPS, in_need_of_fibre, peaks, with_full_links
+from testbed.analysis.crowding import (
+    CROWDED_MBPS,
+    busiest,
+    in_need_of_fibre,
+    peaks,
+    with_full_links,
+)
 from testbed.analysis.figures import CAPTIONS
+from testbed.files import written_whole
 from testbed.records import has_table, read_table
 from testbed.runfolder import RunFolder
 from testbed.units import format_size
@@ -91,12 +98,8 @@ def write_report(folder: RunFolder) -> Path:
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
-    partial = folder.report.with_suffix(".partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(folder.report)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(folder.report) as file:
+        file.write_text(page, encoding="utf-8")
     return folder.report
 
 
@@ -118,18 +121,12 @@ def _backhaul(folder: RunFolder) -> Iterable[str]:
 
 def _busiest(peak: pd.DataFrame, interval_s: float) -> Iterable[str]:
     """Yield a table of the servers with the highest peaks."""
-    highest = peak.max(axis="columns").sort_values(ascending=False, kind="stable")
+    highest = busiest(peak)
     names = highest[highest > 0].index[:_BUSIEST]
     if not len(names):
         return
-    yield (
-        f"<table><tr><th>Peaks over {interval_s:g} s, Mbit/s</th><th>Uplink</th><th>Downlink</th>"
-        "</tr>"
-    )
-    for name in names:
-        numbers = "".join(f'<td class="number">{rate:.1f}</td>' for rate in peak.loc[name])
-        yield f'<tr><th scope="row">{_text(name)}</th>{numbers}</tr>'
-    yield "</table>"
+    rows = ((str(name), [f"{rate:.1f}" for rate in peak.loc[name]]) for name in names)
+    yield _figure_table((f"Peaks over {interval_s:g} s, Mbit/s", "Uplink", "Downlink"), rows)
 
 
 def _fibre(folder: RunFolder, peak: pd.DataFrame, interval_s: float) -> str:
@@ -164,15 +161,14 @@ def _agreement(folder: RunFolder) -> Iterable[str]:
         f" {HIT_TOLERANCE:.0%} of those wanted.</p>"
     )
     meaning = {key: (text, unit) for key, text, unit in TOTALS}
-    yield "<table><tr><th></th><th>Emulated</th><th>Simulated</th><th>Difference</th></tr>"
+    rows = []
     for row in found["totals"]:
         text, unit = meaning[row["key"]]
         cells = [_figure(row[engine], unit) for engine in ("emulated", "simulated")]
         difference = row["difference"]
         cells.append("" if difference is None else f"{difference:+.1%}")
-        numbers = "".join(f'<td class="number">{_text(cell)}</td>' for cell in cells)
-        yield f'<tr><th scope="row">{_text(text)}</th>{numbers}</tr>'
-    yield "</table>"
+        rows.append((text, cells))
+    yield _figure_table(("", "Emulated", "Simulated", "Difference"), rows)
     yield from (f"<p>{_text(line)}</p>" for line in found["disagreements"])
     yield _image(folder.figures / f"{COMPARISON}.png", "Each stay at a server, in both engines")
 
@@ -223,6 +219,16 @@ def _table(rows: Iterable[tuple[str, str]], css_class: str = "") -> str:
         for name, value in rows
     )
     return f"<table>{cells}</table>"
+
+
+def _figure_table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Return a table with a head, whose rows are a name and figures."""
+    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    lines = []
+    for name, cells in rows:
+        numbers = "".join(f'<td class="number">{_text(cell)}</td>' for cell in cells)
+        lines.append(f'<tr><th scope="row">{_text(name)}</th>{numbers}</tr>')
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
 def _image(path: Path, caption: str) -> str:

@@ -149,10 +149,10 @@ def _print(found: TrafficAnalysis) -> None:
     import pandas as pd
 
     from testbed.analysis.checks import checks
+    from testbed.analysis.crowding import busiest
 
     peaks = found.peaks()
-    highest = peaks[["peak_uplink_mbps", "peak_downlink_mbps"]].max(axis="columns")
-    busiest = peaks.loc[highest.sort_values(ascending=False, kind="stable").index[:_SHOWN]]
+    highest = busiest(peaks[["peak_uplink_mbps", "peak_downlink_mbps"]])
     print_table(
         ("server", "peak uplink, Mbit/s", "peak downlink, Mbit/s", "crowded"),
         [
@@ -162,7 +162,7 @@ def _print(found: TrafficAnalysis) -> None:
                 row.peak_downlink_mbps,
                 "yes" * row.crowded,
             )
-            for row in busiest.itertuples()
+            for row in peaks.loc[highest.index[:_SHOWN]].itertuples()
         ],
         title=f"{found.packets:,} packets, {format_size(found.captured_bytes)} as captured; "
         f"the busiest of {len(peaks)} servers, over {found.interval_s:g} s",

@@ -25,6 +25,7 @@ from msgspec import Meta
 
 from testbed.dnn.estimator import Work
 from testbed.errors import ConfigurationError
+from testbed.files import written_whole
 
 REQUIRED_METADATA = ("device", "framework", "source")
 
@@ -96,14 +97,10 @@ def write_profile(path: Path, metadata: Mapping[str, str], layers: Sequence[Prof
     writer.writerows(msgspec.to_builtins(layer) for layer in layers)
     if _parse(path, text.getvalue()) != (dict(metadata), tuple(layers)):
         raise ConfigurationError(f"{path}: metadata must be of one line each: {dict(metadata)}")
-    partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(text.getvalue(), "utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            file.write_text(text.getvalue(), "utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from testbed.config import Experiment, to_dict
 from testbed.errors import ConfigurationError, TestbedError
+from testbed.files import written_whole
 from testbed.manifest import now, versions
 from testbed.runfolder import RunFolder
 from testbed.sweep.results import State, run_rows, table_rows
@@ -252,6 +253,5 @@ def _differences(before: object, after: object, path: str = "") -> Iterator[str]
 
 
 def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
