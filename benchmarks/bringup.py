@@ -26,11 +26,12 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed.commands.output import print_table
-from testbed.config import Experiment
-from testbed.emulation.sandbox import scratch_folder
+from benchmarks.reporting import parser, printed_as_json
+from testbed.emulation.sandbox.sandbox import scratch_folder
+from testbed.settings.experiment import Experiment
+from testbed.terminal import print_table
 from tests.emulation.sandboxed import run_in_sandbox
-from topologies.library import find_topology
+from topologies.building import find_topology
 
 SIZES = "25,50,100,357"
 CLIENTS = 31
@@ -39,12 +40,9 @@ LIMIT_S = 1800
 
 def main() -> None:
     """Measure both at each size, and print."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--sizes", default=SIZES, help="access points (default: %(default)s)")
     made.add_argument("--clients", type=int, default=CLIENTS, help="(default: %(default)s)")
-    made.add_argument("--json", action="store_true", help="print rows as JSON")
     made.add_argument("--inside", choices=KINDS, help=argparse.SUPPRESS)
     given = made.parse_args()
     try:
@@ -65,8 +63,7 @@ def main() -> None:
             row |= run_in_sandbox("benchmarks.bringup", *inside, timeout_s=LIMIT_S)
         row["ratio"] = row["mininet_s"] / row["network_s"]
         rows.append(row)
-    if given.json:
-        print(json.dumps(rows, indent=2))
+    if printed_as_json(given, rows):
         return
     print_table(
         ("access points", "clients", "ready, s", "network, s", "plain Mininet, s", "ratio"),
@@ -88,9 +85,9 @@ def testbed(access_points: int, clients: int) -> dict[str, float]:
     """Bring up the testbed's network, then routes and associations; return seconds."""
     from mininet.log import setLogLevel
 
-    from testbed.emulation.controller import Controller
-    from testbed.emulation.network import EmulatedNetwork
-    from testbed.emulation.openvswitch import OpenVSwitch
+    from testbed.emulation.network.controller import Controller
+    from testbed.emulation.network.network import EmulatedNetwork
+    from testbed.emulation.network.openvswitch import OpenVSwitch
 
     setLogLevel("error")  # clients have no link yet when Mininet looks for one
     settings = Experiment(name="bringup")
@@ -118,7 +115,7 @@ def mininet(access_points: int, clients: int) -> dict[str, float]:
     from mininet.net import Mininet
     from mininet.node import OVSSwitch
 
-    from testbed.emulation.openvswitch import OpenVSwitch
+    from testbed.emulation.network.openvswitch import OpenVSwitch
 
     setLogLevel("critical")  # HTB warns of each quantum
     settings = Experiment(name="bringup")

@@ -12,8 +12,6 @@ carry more.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,23 +20,21 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.full_run import full_run
-from testbed.commands.output import print_table
+from benchmarks.reporting import parser, printed_as_json
 from testbed.errors import EXIT_COMPLETE
 from testbed.exits import exit_with
+from testbed.terminal import print_table
 
 MODES = ("real", "memo", "profile")
 
 
 def main() -> int:
     """Bisect for each mode, and print."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--modes", default=",".join(MODES), help="(default: %(default)s)")
     made.add_argument("--most", type=int, default=31, help="clients (default: %(default)s)")
     made.add_argument("--duration", default="60", help="emulated (default: %(default)s)")
     made.add_argument("--tdf", default="1", help="(default: %(default)s)")
-    made.add_argument("--json", action="store_true", help="print rows as JSON")
     given = made.parse_args()
     modes = given.modes.split(",")
     if not set(modes) <= set(MODES):
@@ -49,8 +45,7 @@ def main() -> int:
     for mode in modes:
         options = ("--compute", mode, "--duration", given.duration, "--tdf", given.tdf)
         rows.append({"mode": mode} | largest(given.most, options))
-    if given.json:
-        print(json.dumps(rows, indent=2))
+    if printed_as_json(given, rows):
         return EXIT_COMPLETE
     print_table(
         ("compute", "most clients", "first not good", "its verdict and reason"),

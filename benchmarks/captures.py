@@ -13,7 +13,6 @@ the testbed's own captures cut them.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -29,7 +28,8 @@ import numpy as np
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed.commands.output import print_table
+from benchmarks.reporting import parser
+from testbed.terminal import print_table
 
 SERVERS = 40
 SEGMENT_BYTES = 1448
@@ -62,9 +62,7 @@ class Reading:
 
 
 def main() -> int:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--size-gb", type=float, default=1.0, help="(default: %(default)s)")
     made.add_argument("--snap", type=int, default=65535, help="bytes kept (default: all)")
     made.add_argument("--skip-scapy", action="store_true", help="it takes minutes")

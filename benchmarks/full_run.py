@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.errors import EXIT_COMPLETE, TestbedError
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
 
 _EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "kaist_full.py"
 

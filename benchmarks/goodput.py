@@ -26,16 +26,17 @@ if __package__ in (None, ""):
 
 import numpy as np
 
-from nodes.connection import Connection, serve
-from nodes.control import Preload, Start, Transferred
-from nodes.setup import MASTER, NodeSetup
+from benchmarks.reporting import parser, printed_as_json
+from nodes.control import Preload, Start
+from nodes.setup import NodeSetup
+from nodes.transport.connection import Connection, serve
 from testbed.clock import RunClock
-from testbed.commands.output import print_table
-from testbed.config import Backhaul, from_dict
-from testbed.emulation.namespaces import inside_network
-from testbed.emulation.network import EmulatedNetwork
-from testbed.protocol import PORTS, EdgeHello, Migrate
-from testbed.values import AccessPoint
+from testbed.emulation.network.network import EmulatedNetwork
+from testbed.namespaces import inside_network
+from testbed.protocol.messages import PORTS, EdgeHello, Migrate
+from testbed.settings.experiment import Backhaul, from_dict
+from testbed.terminal import print_table
+from testbed.values import MASTER, AccessPoint
 from tests.emulation.sandboxed import run_in_sandbox
 
 LIMIT_S = 900
@@ -46,9 +47,7 @@ SOURCE = "ap1"
 
 def main() -> None:
     """Measure and print."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--at-once", type=int, default=20, help="migrations (default: %(default)s)")
     made.add_argument("--model", default="inception", help="(default: %(default)s)")
     made.add_argument(
@@ -57,7 +56,6 @@ def main() -> None:
         default=Backhaul().queue_bytes,
         help="limit of each link's queue (default: %(default)s)",
     )
-    made.add_argument("--json", action="store_true", help="print figures as JSON")
     made.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = made.parse_args()
     if given.inside:
@@ -70,8 +68,7 @@ def main() -> None:
         f"--queue-bytes={given.queue_bytes}",
     )
     found = run_in_sandbox("benchmarks.goodput", *inside, timeout_s=LIMIT_S)
-    if given.json:
-        print(json.dumps(found, indent=2))
+    if printed_as_json(given, found):
         return
     print_table(
         ("what", "Mbit/s", "of iperf3", "Jain's index"),
@@ -106,8 +103,8 @@ def measure(at_once: int, model: str, queue_bytes: int) -> dict[str, Any]:
 
 async def migrations(network: EmulatedNetwork, model: str) -> dict[str, Any]:
     """Have servers send layers over a network; `measure` says what is returned."""
-    from testbed.emulation.processes import Nodes, Nursery
-    from testbed.emulation.sandbox import scratch_folder
+    from testbed.emulation.processes import Nodes, NurseryProcess
+    from testbed.emulation.sandbox.sandbox import scratch_folder
     from tests.emulation.measure_links import goodput_bps
 
     scratch = scratch_folder()
@@ -115,10 +112,10 @@ async def migrations(network: EmulatedNetwork, model: str) -> dict[str, Any]:
     master = StandIn()
     with inside_network(network.namespace(MASTER)):
         server = await serve(setup.addresses[MASTER], PORTS["control"], master.hear)
-    nursery = Nursery(scratch / "nursery.log")
+    nursery = NurseryProcess(scratch / "nursery.log")
     nursery.set_up(setup)
     await nursery.build_models("profile", network.clients).built()
-    done: asyncio.Queue[Transferred] = asyncio.Queue()
+    done: asyncio.Queue[Any] = asyncio.Queue()
     nodes = Nodes(nursery, "profile", done.put_nowait)
     await nodes.start("edge", {name: network.namespace(name) for name in network.access_points})
     await nodes.ready_again([SOURCE], Preload())

@@ -25,15 +25,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-
+from benchmarks.handover_clocks import TimedHandover, figures, stray_packets
+from benchmarks.reporting import parser, printed_as_json
 from benchmarks.udp_probe import UdpProbe
-from testbed.commands.output import print_table
+from testbed.terminal import print_table
 from tests.emulation.sandboxed import run_in_sandbox
 
 INTERVAL_S = 0.004
@@ -43,26 +43,12 @@ MININET_SWITCHES = 25
 LIMIT_S = 900
 
 
-class Moved(NamedTuple):
-    """A handover and its clocks, on the monotonic clock."""
-
-    client: str
-    old: str
-    new: str
-    due_s: float
-    moved_s: float
-    routed_s: float
-
-
 def main() -> None:
     """Measure both ways, and print."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--access-points", type=int, default=357, help="(default: %(default)s)")
     made.add_argument("--clients", type=int, default=31, help="(default: %(default)s)")
     made.add_argument("--rounds", type=int, default=30, help="(default: %(default)s)")
-    made.add_argument("--json", action="store_true", help="print rows as JSON")
     made.add_argument("--inside", choices=WAYS, help=argparse.SUPPRESS)
     given = made.parse_args()
     if given.inside:
@@ -76,9 +62,7 @@ def main() -> None:
         rows.append(
             {"way": way} | run_in_sandbox("benchmarks.handover", *inside, timeout_s=LIMIT_S)
         )
-    if given.json:
-        print(json.dumps(rows, indent=2))
-    else:
+    if not printed_as_json(given, rows):
         show(rows)
 
 
@@ -87,11 +71,12 @@ OPTIONS = ("access-points", "clients", "rounds")
 
 def testbed(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
     """Hand clients over on the emulated network."""
-    from testbed.emulation.capture import Capture, raw_captures
-    from testbed.emulation.sandbox import scratch_folder
+    from testbed.emulation.evidence.packet_capture import PacketCapture, raw_captures
+    from testbed.emulation.sandbox.sandbox import scratch_folder
     from tests.emulation.small_network import small_network
 
-    drawn, at, moves = random.Random(1), {}, []
+    drawn, moves = random.Random(1), list[TimedHandover]()
+    at: dict[str, str] = {}
     with small_network("tree", access_points, clients) as (network, northbound):
         stations = {
             name: (network.namespace(name), network.address(name)) for name in network.clients
@@ -100,7 +85,7 @@ def testbed(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
         def route(client: str, place: str, old: str | None) -> float:
             northbound.move(client, place)
             if old is not None:
-                network.settle((place, old))
+                network.forget_cached_flows((place, old))
             return time.monotonic()
 
         def hand_over(names: Mapping[str, str], record: bool) -> None:
@@ -117,7 +102,9 @@ def testbed(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
                 )
             for client, place, moved_s, routed in confirmed:
                 if record:
-                    moves.append(Moved(client, at[client], place, due_s, moved_s, routed.result()))
+                    moves.append(
+                        TimedHandover(client, at[client], place, due_s, moved_s, routed.result())
+                    )
                 at[client] = place
                 routed.result()
 
@@ -125,7 +112,7 @@ def testbed(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
         places = drawn.choices(network.access_points, k=clients)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             hand_over(dict(zip(network.clients, places, strict=True)), record=False)
-            capture = Capture(raw, network.backhaul_ports(), scratch_folder())
+            capture = PacketCapture(raw, network.backhaul_ports(), scratch_folder())
             with capture, UdpProbe(network.namespace("master"), stations, INTERVAL_S) as probe:
                 for _ in range(rounds):
                     time.sleep(ROUND_S)
@@ -143,50 +130,6 @@ def other(drawn: random.Random, places: tuple[str, ...], now: str) -> str:
     return drawn.choice([place for place in places if place != now])
 
 
-def stray_packets(
-    raws: Mapping[Path, Mapping[int, str]],
-    folder: Path,
-    moves: list[Moved],
-    addresses: Mapping[str, str],
-    offset_s: float,
-) -> dict[str, float]:
-    """Count packets to clients at their old place after the barrier, and at no place of theirs."""
-    import ipaddress
-
-    from testbed.analysis.pcap import INBOUND, Capture
-    from testbed.analysis.pcapng import to_pcapng
-
-    to_pcapng(raws, folder / "all.pcapng")
-    clients = {int(ipaddress.IPv4Address(address)): name for name, address in addresses.items()}
-    moved: dict[str, list[Moved]] = {}
-    for each in moves:
-        moved.setdefault(each.client, []).append(each)
-    late_s, flooded, packets = [], 0, 0
-    capture = Capture(folder / "all.pcapng")
-    for batch in capture:
-        names = capture.names()[batch.interface]
-        rows = np.flatnonzero((batch.direction == INBOUND) & np.isin(batch.dst, list(clients)))
-        packets += len(rows)
-        for row in rows:
-            its = moved.get(clients[int(batch.dst[row])], [])
-            at_s = batch.time_ns[row] / 1e9 - offset_s
-            before = [each for each in its if each.due_s <= at_s]
-            if not before:
-                continue
-            last = before[-1]
-            if names[row] == last.old:
-                if at_s > last.routed_s:
-                    late_s.append(at_s - last.routed_s)
-            elif names[row] != last.new:
-                flooded += 1
-    return {
-        "packets": packets,
-        "late_at_old_place": len(late_s),
-        "latest_at_old_place_ms": max(late_s, default=0.0) * 1e3,
-        "elsewhere": flooded,
-    }
-
-
 def mininet(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
     """Move one host among switches as Mininet's example does."""
     from mininet.link import Link
@@ -194,9 +137,9 @@ def mininet(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
     from mininet.net import Mininet
     from mininet.node import OVSSwitch
 
-    from testbed.emulation.hosts import namespace_of
-    from testbed.emulation.openvswitch import OpenVSwitch
-    from testbed.emulation.sandbox import scratch_folder
+    from testbed.emulation.network.hosts import namespace_of
+    from testbed.emulation.network.openvswitch import OpenVSwitch
+    from testbed.emulation.sandbox.sandbox import scratch_folder
 
     setLogLevel("critical")
     drawn, moves = random.Random(1), []
@@ -236,43 +179,15 @@ def mininet(access_points: int, clients: int, rounds: int) -> dict[str, Any]:
                         check=True,
                         stdout=subprocess.DEVNULL,
                     )
-                moves.append(Moved("h2", old.name, new.name, due_s, moved_s, time.monotonic()))
+                moves.append(
+                    TimedHandover("h2", old.name, new.name, due_s, moved_s, time.monotonic())
+                )
                 old = new
             time.sleep(ROUND_S)
         return figures(moves, probe)
 
 
 WAYS = {"testbed": testbed, "mininet": mininet}
-
-
-def figures(moves: list[Moved], probe: UdpProbe) -> dict[str, Any]:
-    """Return the interruptions and the clocks of handovers, in milliseconds."""
-    gaps, firsts, unheard = [], [], 0
-    for each in moves:
-        found = probe.around(each.client, each.moved_s)
-        if found is None:
-            unheard += 1
-            continue
-        last_s, first_s = found
-        gaps.append(first_s - last_s)
-        firsts.append(first_s - each.due_s)
-    lost = probe.sent - np.mean([len(its) for its in probe.arrivals.values()])
-    clocks = {
-        "interruption": gaps,
-        "due_to_moved": [each.moved_s - each.due_s for each in moves],
-        "due_to_routed": [each.routed_s - each.due_s for each in moves],
-        "due_to_first": firsts,
-    }
-    return {
-        "handovers": len(moves),
-        "unheard": unheard,
-        "lost_packets_a_client": float(lost),
-        **{
-            f"{name}_{what}_ms": float(np.percentile(values, share)) * 1e3 if values else None
-            for name, values in clocks.items()
-            for what, share in (("median", 50), ("p99", 99), ("max", 100))
-        },
-    }
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -11,8 +11,6 @@ interfaces, and the layers and outputs that are files in memory.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 import time
@@ -27,9 +25,10 @@ if __package__ in (None, ""):
 import psutil
 
 from benchmarks.full_run import full_run
-from testbed.commands.output import print_table
+from benchmarks.reporting import parser, printed_as_json
 from testbed.errors import EXIT_COMPLETE
 from testbed.exits import exit_with
+from testbed.terminal import print_table
 
 ROLES = ("edge", "client", "master", "nursery", "builder")  # of "testbed edge ap12"
 _LOOK_S = 2.0
@@ -37,22 +36,18 @@ _LOOK_S = 2.0
 
 def main() -> int:
     """Run, sample, and print."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--duration", default="600", help="emulated (default: %(default)s)")
     made.add_argument(
         "--every", type=float, default=120.0, metavar="S", help="(default: %(default)s)"
     )
-    made.add_argument("--json", action="store_true", help="print rows as JSON")
     made.add_argument("options", nargs="*", help="of the experiment, after --")
     given = made.parse_args()
     if not _LOOK_S <= given.every < math.inf:
         made.error(f"--every {given.every:g}: expected at least {_LOOK_S:g} s")
     options = ["--duration", given.duration, *given.options]
     samples = list(sampled(options, given.every))
-    if given.json:
-        print(json.dumps(samples, indent=2))
+    if printed_as_json(given, samples):
         return EXIT_COMPLETE
     for sample in samples:
         print_table(
@@ -109,7 +104,8 @@ def by_role(run: psutil.Process) -> dict[str, dict[str, float]]:
     )
     for process in run.children(recursive=True):
         try:
-            name, role, *_ = [*(process.cmdline() or [process.name()])[0].split(), ""]
+            title: str = (process.cmdline() or [process.name()])[0]
+            name, role, *_ = [*title.split(), ""]
             of = found[role if name == "testbed" and role in ROLES else process.name()]
             rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):

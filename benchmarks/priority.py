@@ -27,10 +27,11 @@ if __package__ in (None, ""):
 
 import numpy as np
 
-from nodes.connection import CONGESTION_CONTROL
-from testbed.commands.output import print_table
-from testbed.protocol import PORTS
-from testbed.units import parse_rate
+from benchmarks.reporting import parser, printed_as_json
+from nodes.transport.connection import CONGESTION_CONTROL
+from testbed.protocol.messages import PORTS
+from testbed.settings.units import parse_rate
+from testbed.terminal import print_table
 from tests.emulation.sandboxed import run_in_sandbox
 
 OPTIONS = ("rate", "queries", "at-once")
@@ -43,13 +44,10 @@ SERVER, AWAY, CLIENT = "ap2", "ap1", "c1"
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     made.add_argument("--rate", default="100Mbps", help="of backhaul links (default: %(default)s)")
     made.add_argument("--at-once", type=int, default=8, help="migrations (default: %(default)s)")
     made.add_argument("--queries", type=int, default=200, help="of each kind (default: 200)")
-    made.add_argument("--json", action="store_true", help="print figures as JSON")
     made.add_argument("--inside", choices=KINDS, help=argparse.SUPPRESS)
     given = made.parse_args()
     if given.inside:
@@ -61,8 +59,7 @@ def main() -> None:
         run_in_sandbox("benchmarks.priority", f"--inside={kind}", *options, timeout_s=LIMIT_S)
         for kind in KINDS
     ]
-    if given.json:
-        print(json.dumps(rows, indent=2))
+    if printed_as_json(given, rows):
         return
     print_table(
         ("migrations", "query time, median, ms", "95th percentile, ms", "migrated, Mbit/s"),
@@ -107,7 +104,7 @@ def _connected(
     serve: Callable[[socket.socket], None],
 ) -> socket.socket:
     """Return a connection between two nodes, at whose far end `serve` runs in a thread."""
-    from testbed.emulation.namespaces import inside_network
+    from testbed.namespaces import inside_network
 
     with inside_network(network.namespace(destination)):
         listener = socket.create_server(("", port), reuse_port=True)

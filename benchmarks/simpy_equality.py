@@ -11,16 +11,16 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.simpy_peer import Counts, Move, simulate
-from testbed.config import Experiment, Migration, Model, Replay, Simulation, Traces
+from benchmarks.simpy_peer import Move, PeerCounts, simulate
+from testbed.decision.policies import build_predictor
 from testbed.mobility.predictor import Predictor
 from testbed.movement import Movement, prepare
-from testbed.policies import build_predictor
-from testbed.simulation.carrier import Unlimited
+from testbed.settings.experiment import Experiment, Migration, Model, Replay, Simulation, Traces
+from testbed.simulation.fluid.carrier import Unlimited
 from testbed.simulation.foresight import clients_of
 from testbed.simulation.log import Log, Moved
 from testbed.simulation.offloading import offloading_of
-from testbed.simulation.run import Simulation as Run
+from testbed.simulation.simulated_run import SimulatedRun as Run
 
 SMALL = Experiment(
     name="small",
@@ -50,7 +50,7 @@ class Peers:
 
     def train(self) -> Predictor:
         """Return a fitted predictor."""
-        predictor = build_predictor(self.settings.migration)
+        predictor = build_predictor(self.settings)
         servers_m = np.array([(each.x_m, each.y_m) for each in self.movement.access_points])
         predictor.fit(list(self.movement.training.positions_m), servers_m)
         return predictor
@@ -59,7 +59,7 @@ class Peers:
         """Return what each client did, by the testbed's simulator; it need not train."""
         predictor, schedule = self.predictor, self.movement.schedule
         with (
-            patch("testbed.simulation.run.build_predictor", lambda _: predictor),
+            patch("testbed.simulation.simulated_run.build_predictor", lambda _: predictor),
             patch.object(predictor, "fit"),
         ):
             return Run(
@@ -73,7 +73,7 @@ class Peers:
                 details=False,
             ).run()
 
-    def by_simpy(self) -> list[Counts]:
+    def by_simpy(self) -> list[PeerCounts]:
         """Return what each client did, by SimPy."""
         schedule = self.movement.schedule
         return simulate(
@@ -92,7 +92,7 @@ def differences(settings: Experiment) -> list[str]:
     return differences_of(peers.by_testbed(), peers.by_simpy())
 
 
-def differences_of(logs: Sequence[Log], counts: Sequence[Counts]) -> list[str]:
+def differences_of(logs: Sequence[Log], counts: Sequence[PeerCounts]) -> list[str]:
     """Return in words in what two runs of the same clients differ."""
     return [
         f"client {number}: {name} {ours} by the testbed, {theirs} by SimPy"
@@ -101,7 +101,7 @@ def differences_of(logs: Sequence[Log], counts: Sequence[Counts]) -> list[str]:
     ]
 
 
-def _differing(log: Log, counts: Counts) -> Iterator[tuple[str, object, object]]:
+def _differing(log: Log, counts: PeerCounts) -> Iterator[tuple[str, object, object]]:
     moves = [_move(moved) for moved in log.handovers]
     if len(moves) != len(counts.moves):
         yield "attachments", len(moves), len(counts.moves)

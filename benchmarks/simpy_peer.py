@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 
 import simpy
 
-from benchmarks.simpy_world import MOVE, RAISE, Due, Store, World
-from testbed.config import Experiment
-from testbed.coordinator import Predicts
-from testbed.dnn.crossings import local_rest
-from testbed.simulation.foresight import Client
-from testbed.simulation.offloading import Offloading, Step
+from benchmarks.simpy_world import MOVE, RAISE, Due, PeerWorld, Store
+from testbed.decision.coordinator import Predicts
+from testbed.dnn.partitioning.crossings import local_rest
+from testbed.settings.experiment import Experiment
+from testbed.simulation.foresight import ClientPath
+from testbed.simulation.offloading import Offloading, TimedSegment
 from testbed.values import AccessPoint, Fix, Offer, client_seed
 
 Process = Generator[simpy.Event, object, None]
@@ -49,7 +49,7 @@ class Move:
 
 
 @dataclass
-class Counts:
+class PeerCounts:
     """What one client did.
 
     Args:
@@ -69,11 +69,11 @@ def simulate(
     settings: Experiment,
     offloading: Offloading,
     access_points: Sequence[AccessPoint],
-    clients: Sequence[Client],
+    clients: Sequence[ClientPath],
     predictor: Predicts,
     *,
     duration_s: float,
-) -> list[Counts]:
+) -> list[PeerCounts]:
     """Let everyone walk until the run is over; return what each did.
 
     Args:
@@ -84,7 +84,7 @@ def simulate(
         predictor: fitted with these access points.
         duration_s: of the run.
     """
-    world = World(settings, offloading, access_points, predictor, duration_s)
+    world = PeerWorld(settings, offloading, access_points, predictor, duration_s)
     walkers = [Walker(world, number, client) for number, client in enumerate(clients)]
     world.env.run()
     return [each.counts for each in walkers]
@@ -99,8 +99,8 @@ class Walker:
         client: its movement.
     """
 
-    def __init__(self, world: World, number: int, client: Client) -> None:
-        self.counts = Counts()
+    def __init__(self, world: PeerWorld, number: int, client: ClientPath) -> None:
+        self.counts = PeerCounts()
         self._world, self._env, self._client = world, world.env, client
         self._layer_bytes = world.layer_bytes
         self._stores: dict[int, Store] = {}
@@ -116,7 +116,7 @@ class Walker:
             for step in range(client.first, client.enters)
         ]
         graph, client_s = world.offloading.graph, world.offloading.costs.client_s
-        world.coordinator.register(client.name, graph, client_s, fixes)
+        world.coordinator.register(client.name, graph, client_s.tolist(), fixes)
         world.env.process(self._walk())
 
     def _walk(self) -> Process:
@@ -231,7 +231,7 @@ class Walker:
         env, offloading, upload = self._env, self._world.offloading, self._upload
         if store.steps is None:
             store.steps = offloading.steps(store.whole)
-        ahead, taken = deque(store.steps), list[Step]()
+        ahead, taken = deque(store.steps), list[TimedSegment]()
         while ahead:
             step = ahead.popleft()
             if step.on_server and upload is not self._upload:  # the client has moved on
@@ -245,7 +245,7 @@ class Walker:
             taken.append(step)
 
 
-def _held(taken: Sequence[Step]) -> set[int]:
+def _held(taken: Sequence[TimedSegment]) -> set[int]:
     """Return the layers whose outputs the client has after these steps."""
     held: set[int] = set()
     for step in taken:

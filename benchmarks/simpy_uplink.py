@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import simpy
 
 
-class Uplink(Protocol):
+class PeerUplink(Protocol):
     """What carries bytes from a client to its server."""
 
     def send(self, count: float) -> simpy.Event:
@@ -36,7 +36,8 @@ class Separate:
 
     def stop(self, sending: simpy.Event) -> float:
         """Stop what is under way; return how many of its bytes are not through."""
-        left: float = (sending.value - self._env.now) * self._bytes_s
+        until_s: Any = sending.value
+        left: float = (until_s - self._env.now) * self._bytes_s
         return left
 
 
@@ -53,7 +54,7 @@ class Shared:
         self._bytes_s = bytes_s
         self._left: dict[simpy.Event, float] = {}  # bytes of each that is under way
         self._since_s = 0.0  # when they were that many
-        self._alarm: simpy.Event | None = None  # when the first of them is through
+        self._alarm: Any = None  # when the first of them is through
 
     def send(self, count: float) -> simpy.Event:
         """Return what happens when so many bytes are through."""
@@ -83,12 +84,15 @@ class Shared:
         if self._left:
             sending = min(self._left, key=self._left.__getitem__)
             bytes_s = self._bytes_s / len(self._left)
-            self._alarm = self._env.timeout(max(0.0, self._left[sending]) / bytes_s, sending)
-            self._alarm.callbacks.append(self._through)
+            alarm: Any = self._env.timeout(max(0.0, self._left[sending]) / bytes_s, sending)
+            alarm.callbacks.append(self._through)
+            self._alarm = alarm
 
-    def _through(self, alarm: simpy.Event) -> None:
-        if alarm is self._alarm:  # otherwise something has changed since
-            self._flow()
-            del self._left[alarm.value]
-            alarm.value.succeed()
-            self._plan()
+    def _through(self, alarm: Any) -> None:
+        if self._alarm is not alarm:
+            return  # something has changed since
+        self._flow()
+        through: simpy.Event = alarm.value
+        del self._left[through]
+        through.succeed()
+        self._plan()

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 import simpy
 
-from benchmarks.simpy_uplink import Separate, Shared, Uplink
-from testbed.config import Experiment
-from testbed.coordinator import Coordinator, Predicts
-from testbed.policies import find_policy
-from testbed.presence import Hold
-from testbed.simulation.offloading import Offloading, Step
+from benchmarks.simpy_uplink import PeerUplink, Separate, Shared
+from testbed.decision.coordinator import Coordinator, Predicts
+from testbed.decision.policies import find_policy
+from testbed.decision.time_to_live import Hold
+from testbed.settings.experiment import Experiment
+from testbed.simulation.offloading import Offloading, TimedSegment
 from testbed.values import AccessPoint
 
 MOVE = simpy.events.EventPriority(2)  # timeouts have 1
 RAISE = simpy.events.EventPriority(3)
 
 
-class World:
+class PeerWorld:
     """What all clients of a run share.
 
     Args:
@@ -61,7 +61,7 @@ class World:
             gap_s=settings.model.query_gap_s,
         )
 
-    def uplink(self) -> Uplink:
+    def uplink(self) -> PeerUplink:
         """Return the link of a client."""
         bytes_s = self.offloading.costs.up_bps / 8
         shared = self.settings.simulation.sharing == "shared"
@@ -90,7 +90,9 @@ class Store(Hold):
         super().__init__()
         self.whole: set[int] = set()
         self.parts_bytes: dict[int, float] = {}  # of layers that are not whole
-        self.steps: tuple[Step, ...] | None = None  # of a query with the layers that are whole
+        self.steps: tuple[TimedSegment, ...] | None = (
+            None  # of a query with the layers that are whole
+        )
         self.changed = env.event()  # the next layer is whole
 
     def put(self, layer: int) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from testbed.dnn.devices import device_profile
+from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.published import published_graph
-from testbed.gpu.server_times import ServerTimes
+from testbed.dnn.models.published import published_graph
+from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
 
 SERVERS = 10
-MOST_S = 0.005
+MAX_S = 0.005
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ class TestLayerTimes:
         assert times_s.shape == (SERVERS, len(graph))
         assert (np.diff(times_s.sum(axis=1)) >= 0).all()
         if benchmark.stats is not None:  # None with --benchmark-disable
-            assert benchmark.stats.stats.median <= MOST_S
+            assert benchmark.stats.stats.median <= MAX_S
 
     def test_one_by_one(
         self, benchmark: BenchmarkFixture, graph: LayerGraph, server_times: ServerTimes

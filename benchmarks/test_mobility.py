@@ -17,21 +17,22 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.spatial import KDTree
 from threadpoolctl import threadpool_limits
 
+from testbed.arrays import FloatArray
 from testbed.mobility.neighbourhood import NOBODY, Neighbourhood
-from testbed.mobility.predictor import FloatArray, histories
+from testbed.mobility.predictor import histories
 from testbed.mobility.regression import LinearSvr
 from testbed.mobility.visits import HORIZON, VisitPredictor
 from topologies.hexgrid import HexGrid
 from topologies.placement import place_access_points
-from traces.campus import WINDOW, synthetic_campus
+from traces.campus.synthetic import WINDOW, synthetic_campus
 from traces.trace import TraceSet
 
 CLIENTS = 100_000
 CELLS = 400
 RADIUS_M = 100.0
-MOST_SVR_S = 0.05
-MOST_VISITS_S = 2.0
-MOST_NEAR_S = 0.1
+MAX_SVR_S = 0.05
+MAX_VISITS_S = 2.0
+MAX_NEAR_S = 0.1
 TRAINING = 30  # people
 
 pytestmark = pytest.mark.timeout(600)
@@ -77,7 +78,7 @@ def test_svr(benchmark: BenchmarkFixture, paths: list[FloatArray], servers_m: Fl
     predictor.fit(paths[:TRAINING], servers_m)
     recent = recent_of(paths, predictor.n, predictor.memory)
     assert benchmark(predictor.predict, recent).shape == (CLIENTS, 2)
-    within_target(benchmark, MOST_SVR_S)
+    within_target(benchmark, MAX_SVR_S)
 
 
 @pytest.mark.benchmark(group=f"servers that {CLIENTS:,} clients may visit")
@@ -107,7 +108,7 @@ class TestCandidates:
             os.sched_setaffinity(0, before)
         assert found.probability.shape == (*found.servers.shape, HORIZON)
         if cores == 1:
-            within_target(benchmark, MOST_VISITS_S)
+            within_target(benchmark, MAX_VISITS_S)
 
     def test_nearest_to_svr(
         self, benchmark: BenchmarkFixture, paths: list[FloatArray], servers_m: FloatArray
@@ -140,7 +141,7 @@ class TestNeighbourhood:
         servers, _ = benchmark(Neighbourhood(places_m, RADIUS_M).within, points_m)
         expected = KDTree(places_m).query_ball_point(points_m, RADIUS_M, return_length=True)
         np.testing.assert_array_equal((servers != NOBODY).sum(axis=1), expected)
-        within_target(benchmark, MOST_NEAR_S)
+        within_target(benchmark, MAX_NEAR_S)
 
     @pytest.mark.parametrize("ask", ["lists", "distances"])
     def test_kd_tree(

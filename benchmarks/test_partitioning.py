@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from testbed.dnn.devices import device_profile
+from testbed.arrays import BoolArray
+from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import INPUT, LayerGraph
-from testbed.dnn.partition import Costs, Mask, latency, shortest_path
-from testbed.dnn.partitioner import best_plan, best_plans
-from testbed.dnn.published import published_graph
-from testbed.dnn.upload_order import upload_order
+from testbed.dnn.models.published import published_graph
+from testbed.dnn.partitioning.partition import Costs, latency, shortest_path
+from testbed.dnn.partitioning.partitioner import best_plan, best_plans
+from testbed.dnn.partitioning.upload_order import upload_order
 from tests.dnn.graphs import plain_upload_order
 
 SERVERS = 100
@@ -56,7 +57,7 @@ def explicit_graph(graph: LayerGraph, costs: Costs) -> nx.DiGraph:
     return network
 
 
-def dijkstra_mask(network: nx.DiGraph, graph: LayerGraph) -> Mask:
+def dijkstra_mask(network: nx.DiGraph, graph: LayerGraph) -> BoolArray:
     """Where the shortest path executes each layer, (n,)."""
     nodes = nx.dijkstra_path(network, ("client", 0, "in"), ("client", len(graph) - 1, "out"))
     on_server = np.zeros(len(graph), dtype=bool)

@@ -26,9 +26,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
 
 from benchmarks.simpy_equality import SMALL, Peers, differences, differences_of
-from testbed.config import Experiment, Migration, Model, Replay, Traces
 from testbed.movement import Movement, prepare
-from traces.library import find_traces
+from testbed.settings.experiment import Experiment, Migration, Model, Replay, Traces
+from traces.datasets import find_traces
 
 Result = TypeVar("Result")
 
@@ -74,10 +74,7 @@ def test_four_people(policy: str, radius_m: float, sharing: str) -> None:
 @pytest.mark.benchmark(group="31 users' whole days beside SimPy", timer=time.process_time)
 @pytest.mark.parametrize(("policy", "radius_m"), POLICIES)
 def test_whole_days(
-    benchmark: BenchmarkFixture,
-    capsys: pytest.CaptureFixture[str],
-    policy: str,
-    radius_m: float,
+    benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], policy: str, radius_m: float
 ) -> None:
     settings, movement = whole_days()
     peers = Peers(

@@ -20,19 +20,19 @@ from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
 
-from testbed.config import Experiment, Migration, Replay, Simulation, Traces
 from testbed.mobility.neighbourhood import ServerIndex
 from testbed.movement import load_people, prepare
-from testbed.simulation.carrier import Unlimited
-from testbed.simulation.foresight import Client, clients_of
+from testbed.settings.experiment import Experiment, Migration, Replay, Simulation, Traces
+from testbed.simulation.fluid.carrier import Unlimited
+from testbed.simulation.foresight import ClientPath, clients_of
 from testbed.simulation.log import Log
 from testbed.simulation.offloading import offloading_of
-from testbed.simulation.run import Simulation as Run
-from traces.library import find_traces
+from testbed.simulation.simulated_run import SimulatedRun as Run
+from traces.datasets import find_traces
 
-MOST_KAIST_S = 2.0
-MOST_S = 600.0
-MOST_BYTES = 8e9
+MAX_KAIST_S = 2.0
+MAX_S = 600.0
+MAX_BYTES = 8e9
 HOUR = 120  # steps of 30 s
 HISTORY = 4
 
@@ -84,7 +84,7 @@ def test_whole_days(benchmark: BenchmarkFixture, policy: str) -> None:
     hours = sum(len(each.attached) for each in walkers) * schedule.interval_s / 3600
     benchmark.extra_info |= {"user_hours": hours, "queries": sum(log.queries for log in logs)}
     if benchmark.stats is not None:
-        assert benchmark.stats.stats.median <= MOST_KAIST_S
+        assert benchmark.stats.stats.median <= MAX_KAIST_S
 
 
 @pytest.mark.benchmark(group="an hour of many users")
@@ -95,14 +95,14 @@ def test_many_users(benchmark: BenchmarkFixture, users: int) -> None:
     index = ServerIndex(people.servers_m)
     training, testing = people.split(settings)
     days = [trace.positions_m for trace in testing.traces if len(trace) > HOUR + HISTORY]
-    days = [(day, index.attached(day)) for day in days]
+    walks = [(day, index.attached(day)) for day in days]
     rng = np.random.default_rng(0)
     walkers = []
     for number in range(users):
-        day, servers = days[number % len(days)]
+        day, servers = walks[number % len(walks)]
         start = int(rng.integers(HISTORY, len(day) - HOUR))
         walkers.append(
-            Client(
+            ClientPath(
                 f"u{number}",
                 -HISTORY,
                 day[start - HISTORY : start + HOUR],
@@ -127,5 +127,5 @@ def test_many_users(benchmark: BenchmarkFixture, users: int) -> None:
         "peak_bytes": used_bytes,
     }
     if benchmark.stats is not None:
-        assert benchmark.stats.stats.median <= MOST_S
-        assert used_bytes <= MOST_BYTES
+        assert benchmark.stats.stats.median <= MAX_S
+        assert used_bytes <= MAX_BYTES

@@ -22,8 +22,8 @@ from traces.loading import load
 KAIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "kaist"
 GEOLIFE = os.environ.get("GEOLIFE_DIR")
 
-MOST_KAIST_S = 1.0
-MOST_GEOLIFE_S = 60.0
+MAX_KAIST_S = 1.0
+MAX_GEOLIFE_S = 60.0
 
 
 @pytest.mark.skipif(not KAIST.is_dir(), reason="the KAIST data are not at hand")
@@ -32,7 +32,7 @@ def test_kaist(benchmark: BenchmarkFixture) -> None:
     recording = benchmark.pedantic(load, (KAIST,), rounds=5, iterations=1)
     assert recording.files == 92
     if benchmark.stats is not None:  # None with --benchmark-disable
-        assert benchmark.stats.stats.max <= MOST_KAIST_S
+        assert benchmark.stats.stats.max <= MAX_KAIST_S
 
 
 @pytest.fixture
@@ -64,4 +64,4 @@ def test_geolife(benchmark: BenchmarkFixture, entries: int) -> None:
     recording = benchmark.pedantic(load, (Path(str(GEOLIFE)),), rounds=1)
     assert recording.format == "geolife"
     if benchmark.stats is not None:
-        assert benchmark.stats.stats.max <= MOST_GEOLIFE_S
+        assert benchmark.stats.stats.max <= MAX_GEOLIFE_S

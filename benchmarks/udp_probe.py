@@ -15,9 +15,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
-from testbed.emulation.namespaces import inside_network
+from testbed.namespaces import inside_network
 
 PORT = 7777
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; also the control message's type
@@ -61,12 +60,7 @@ class UdpProbe:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()

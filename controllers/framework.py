@@ -73,7 +73,7 @@ def start(application: type[Application], address: str, port: int, **settings: A
         else:
             started.set_result(running)
 
-    # The framework's threads wait on sockets for ever. Threads inherit being daemons from the one
-    # that starts them, so started from a daemon they end with the process.
+    # The framework's threads never end. A thread that a daemon starts is a daemon too, and ends
+    # with the process.
     threading.Thread(target=build, daemon=True).start()
     return started.result()

@@ -140,9 +140,8 @@ class Northbound:
                     self._socket = self._connected()
                 except OSError as error:
                     if time.monotonic() >= give_up_s:
-                        raise EmulationError(
-                            f"no controller answers at {self.path} after {deadline_s:g} s: {error}"
-                        ) from error
+                        silent = f"no controller answers at {self.path} after {deadline_s:g} s"
+                        raise EmulationError(f"{silent}: {error}") from error
                     time.sleep(RETRY_S)  # a socket file's appearance can only be asked for again
 
     def wait_ready(self, deadline_s: float = 30.0) -> ReadyResult:
@@ -181,9 +180,8 @@ class Northbound:
         self._socket.settimeout(request.deadline_s + GRACE_S)
         self._socket.sendall(msgspec.json.encode(request) + b"\n")
         with self._socket.makefile("rb") as stream:
-            line = _read_line(stream, MAX_REPLY_BYTES)
-        if line is None:
-            raise ProtocolError("it has ended")
+            if (line := _read_line(stream, MAX_REPLY_BYTES)) is None:
+                raise ProtocolError("it has ended")
         return msgspec.json.decode(line, type=Reply)
 
     def _ask(self, request: Request, expected: type[_Result]) -> _Result:

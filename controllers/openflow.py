@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,7 +17,7 @@ ROUTE_COOKIE, MISS_COOKIE = 0, 1
 ETHERTYPE_IPV4 = 0x0800
 
 
-class Switch:
+class SwitchConnection:
     """A switch's connection (`datapath` of the framework); usable from several threads.
 
     Requests return a future; `reply` fulfils it when the switch's answer comes in.
@@ -34,15 +34,9 @@ class Switch:
     def install(self, table: Mapping[str, FlowAction]) -> None:
         """Replace what the switch holds by the table and an entry that drops and counts misses."""
         ofproto, parser = self.datapath.ofproto, self.datapath.ofproto_parser
-        self._send(
-            parser.OFPFlowMod(
-                self.datapath,
-                command=ofproto.OFPFC_DELETE,
-                table_id=ofproto.OFPTT_ALL,
-                out_port=ofproto.OFPP_ANY,
-                out_group=ofproto.OFPG_ANY,
-            )
-        )
+        delete = {"command": ofproto.OFPFC_DELETE, "table_id": ofproto.OFPTT_ALL}
+        anywhere = {"out_port": ofproto.OFPP_ANY, "out_group": ofproto.OFPG_ANY}
+        self._send(parser.OFPFlowMod(self.datapath, **delete, **anywhere))
         self._send(parser.OFPFlowMod(self.datapath, cookie=MISS_COOKIE, priority=MISS_PRIORITY))
         for address, action in table.items():
             self.change(FlowChange(self.datapath.id, "add", address, action, hops=0))
@@ -57,43 +51,24 @@ class Switch:
 
     def port_counters(self) -> Future[Any]:
         """Ask for the list of every port's OFPPortStats."""
-        return self._request(
-            self.datapath.ofproto_parser.OFPPortStatsRequest(
-                self.datapath, 0, self.datapath.ofproto.OFPP_ANY
-            )
-        )
+        ofproto, parser = self.datapath.ofproto, self.datapath.ofproto_parser
+        return self._request(parser.OFPPortStatsRequest(self.datapath, 0, ofproto.OFPP_ANY))
 
     def flow_counters(self) -> Future[Any]:
         """Ask for the list of every route's OFPFlowStats."""
-        ofproto = self.datapath.ofproto
-        return self._request(
-            self.datapath.ofproto_parser.OFPFlowStatsRequest(
-                self.datapath,
-                0,
-                ROUTE_TABLE,  # others are Open vSwitch's own
-                ofproto.OFPP_ANY,
-                ofproto.OFPG_ANY,
-                ROUTE_COOKIE,
-                2**64 - 1,
-                self.datapath.ofproto_parser.OFPMatch(),
-            )
-        )
+        request = self.datapath.ofproto_parser.OFPFlowStatsRequest
+        return self._count(request, ROUTE_TABLE, ROUTE_COOKIE)  # other tables are Open vSwitch's
 
     def missed_packets(self) -> Future[Any]:
         """Ask for the OFPAggregateStats of the table-miss entry."""
-        ofproto = self.datapath.ofproto
-        return self._request(
-            self.datapath.ofproto_parser.OFPAggregateStatsRequest(
-                self.datapath,
-                0,
-                ofproto.OFPTT_ALL,
-                ofproto.OFPP_ANY,
-                ofproto.OFPG_ANY,
-                MISS_COOKIE,
-                2**64 - 1,
-                self.datapath.ofproto_parser.OFPMatch(),
-            )
-        )
+        request = self.datapath.ofproto_parser.OFPAggregateStatsRequest
+        return self._count(request, self.datapath.ofproto.OFPTT_ALL, MISS_COOKIE)
+
+    def _count(self, request: Callable[..., Any], table: int, cookie: int) -> Future[Any]:
+        """Ask for counters of the entries of a table that have this cookie."""
+        ofproto, match = self.datapath.ofproto, self.datapath.ofproto_parser.OFPMatch()
+        anywhere = ofproto.OFPP_ANY, ofproto.OFPG_ANY
+        return self._request(request(self.datapath, 0, table, *anywhere, cookie, 2**64 - 1, match))
 
     def reply(self, message: Any) -> None:
         """Take in a reply; one in several parts counts when the last part is there."""
@@ -135,11 +110,12 @@ def flow_mod(datapath: Any, change: FlowChange) -> Any:
         "modify": ofproto.OFPFC_MODIFY_STRICT,
         "delete": ofproto.OFPFC_DELETE_STRICT,
     }[change.command]
-    actions = []
+    instructions = []
     if change.action is not None:
+        actions = [parser.OFPActionOutput(change.action.port)]
         if change.action.set_eth_dst is not None:
-            actions.append(parser.OFPActionSetField(eth_dst=change.action.set_eth_dst))
-        actions.append(parser.OFPActionOutput(change.action.port))
+            actions.insert(0, parser.OFPActionSetField(eth_dst=change.action.set_eth_dst))
+        instructions = [parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, actions)]
     return parser.OFPFlowMod(
         datapath,
         command=command,
@@ -147,7 +123,5 @@ def flow_mod(datapath: Any, change: FlowChange) -> Any:
         out_port=ofproto.OFPP_ANY,
         out_group=ofproto.OFPG_ANY,
         match=parser.OFPMatch(eth_type=ETHERTYPE_IPV4, ipv4_dst=change.address),
-        instructions=[parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, actions)]
-        if actions
-        else [],
+        instructions=instructions,
     )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from controllers.routes import FlowAction, Host, Link, Network, flow_tables, neighbours
+from controllers.routes import FlowAction, Link, Network, WiredHost, flow_tables, neighbours
 
 _DEFAULT_MBPS = 1000.0  # as Mininet's own links without a `bw`
 
@@ -36,13 +37,10 @@ def link_rate_bps(
     link_bps: float | None = None,
     host_bps: Mapping[str, float] = MappingProxyType({}),
 ) -> float:
-    """Return a link's rate: its host's own, else that of all links, else the topology's.
+    """Return the rate of a link between these nodes.
 
-    Args:
-        ends: names of the nodes at its ends.
-        details: what the topology says of it.
-        link_bps: rate of every link, if they have one.
-        host_bps: rates of hosts' links that differ, by host.
+    That of a host at its end (`host_bps`), else that of every link, else what the topology says of
+    it (`details`).
     """
     own = [host_bps[end] for end in ends if end in host_bps]
     return min(own) if own else link_bps or topology_rate_bps(details)
@@ -83,18 +81,16 @@ class Paths:
                 links.append(Link(a, ports[a], b, ports[b], rate_bps))
             else:
                 host, switch = (a, b) if b in switches else (b, a)
-                found[host] = Host(host, "", switch, ports[switch])
+                found[host] = WiredHost(host, "", switch, ports[switch])
                 self._number[host, 0] = self._number.pop((host, ports[host]))
         self._network = Network(switches, tuple(links), found, {})
         self._tables: dict[int, dict[str, FlowAction]] = flow_tables(self._network)
         self._neighbours = neighbours(self._network)
-        self._known: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._path = cache(self._follow)
 
     def __call__(self, source: int, destination: int) -> tuple[int, ...]:
         """Return the links from one host to another, in their order."""
-        if (source, destination) not in self._known:
-            self._known[source, destination] = self._follow(source, destination)
-        return self._known[source, destination]
+        return self._path(source, destination)
 
     def _follow(self, source: int, destination: int) -> tuple[int, ...]:
         node, goal = self._network.hosts[self._hosts[source]].switch, self._hosts[destination]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -30,7 +30,7 @@ class Link(msgspec.Struct, frozen=True):
     rate_bps: float
 
 
-class Host(msgspec.Struct, frozen=True):
+class WiredHost(msgspec.Struct, frozen=True):
     """An access point or the master, at a port of a switch; `mac` of its backhaul interface."""
 
     address: str
@@ -39,7 +39,7 @@ class Host(msgspec.Struct, frozen=True):
     port: int
 
 
-class Client(msgspec.Struct, frozen=True):
+class WirelessClient(msgspec.Struct, frozen=True):
     """A wireless client and the host (access point) it is attached to, None before it attaches."""
 
     address: str
@@ -51,8 +51,8 @@ class Network(msgspec.Struct, frozen=True):
 
     switches: dict[str, int]
     links: tuple[Link, ...]
-    hosts: dict[str, Host]
-    clients: dict[str, Client]
+    hosts: dict[str, WiredHost]
+    clients: dict[str, WirelessClient]
 
 
 class FlowAction(msgspec.Struct, frozen=True):
@@ -178,7 +178,7 @@ def _graph(network: Network) -> _Graph:
     return graph
 
 
-def _places(network: Network) -> dict[str, Host]:
+def _places(network: Network) -> dict[str, WiredHost]:
     """Return the host behind which each address is: {IPv4 address: host}."""
     places = {host.address: host for host in network.hosts.values()}
     for client in network.clients.values():
@@ -201,7 +201,7 @@ def _hops(graph: _Graph, goal: str) -> dict[str, int]:
 
 
 def _routes(
-    network: Network, graph: _Graph, hops: Mapping[str, int], place: Host
+    network: Network, graph: _Graph, hops: Mapping[str, int], place: WiredHost
 ) -> Iterator[tuple[str, FlowAction]]:
     """Yield (switch, action) towards a place; of equal ways the fastest link, then lowest dpid."""
     for switch, distance in hops.items():
@@ -209,17 +209,13 @@ def _routes(
             yield switch, FlowAction(place.port, place.mac)
             continue
         nearer = (way for way in graph[switch] if hops[way.neighbour] == distance - 1)
-        best = min(
-            nearer, key=lambda way: (-way.rate_bps, network.switches[way.neighbour], way.port)
-        )
-        yield switch, FlowAction(best.port)
+        ranked = ((-way.rate_bps, network.switches[way.neighbour], way.port) for way in nearer)
+        yield switch, FlowAction(min(ranked)[2])
 
 
-def _table_of(network: Network, graph: _Graph, place: Host | None) -> dict[str, FlowAction]:
+def _table_of(network: Network, graph: _Graph, place: WiredHost | None) -> dict[str, FlowAction]:
     """Return {switch: action} for what is at `place`, nothing for what is nowhere."""
-    if place is None:
-        return {}
-    return dict(_routes(network, graph, _hops(graph, place.switch), place))
+    return dict(_routes(network, graph, _hops(graph, place.switch), place)) if place else {}
 
 
 def _changes_of(
@@ -241,11 +237,9 @@ def _changes_of(
 
 
 def _validate(network: Network) -> None:
-    for link in network.links:
-        for switch in (link.a, link.b):
-            _known("switch", switch, network.switches)
+    for switch, *_ in _ends(network):
+        _known("switch", switch, network.switches)
     for host in network.hosts.values():
-        _known("switch", host.switch, network.switches)
         if not _MAC.fullmatch(host.mac):
             raise TopologyError(f"MAC {host.mac!r}: write it as in 02:00:00:00:00:01")
     for client in network.clients.values():
@@ -270,11 +264,9 @@ def _known(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def _unique(what: str, values: Iterable[object]) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
+    for value, uses in Counter(values).items():
+        if uses > 1:
             raise TopologyError(f"{what} {value} is used twice")
-        seen.add(value)
 
 
 def _connected(network: Network) -> None:

@@ -19,33 +19,13 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoReplyError
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from controllers import routes
-from controllers.framework import (
-    DEAD_DISPATCHER,
-    MAIN_DISPATCHER,
-    Application,
-    ofp_event,
-    ofproto_v1_3,
-    set_ev_cls,
-    start,
-)
-from controllers.northbound import (
-    Counters,
-    CountersRequest,
-    FlowCounters,
-    MoveRequest,
-    MoveResult,
-    PortCounters,
-    ReadyRequest,
-    ReadyResult,
-    Reply,
-    Request,
-    serve,
-)
-from controllers.openflow import Switch
+from controllers import framework, northbound, routes
+from controllers.framework import DEAD_DISPATCHER, MAIN_DISPATCHER, ofp_event, set_ev_cls
+from controllers.openflow import SwitchConnection
 from testbed.errors import (
     EXIT_BAD_CONFIGURATION,
     EXIT_COMPLETE,
@@ -55,37 +35,41 @@ from testbed.errors import (
 )
 
 _log = logging.getLogger("shortest_path")
+_ANSWERED = ("Barrier", "PortStats", "FlowStats", "AggregateStats")
+_REPLIES = [getattr(ofp_event, f"EventOFP{request}Reply") for request in _ANSWERED]
 _Value = TypeVar("_Value")
+#: Returns a port's counters, which OFPPortStats calls by the same names.
+_counted = attrgetter(*northbound.PortCounters.__struct_fields__[3:])
 
 
-class ShortestPath(Application):
+class ShortestPath(framework.Application):
     """The application; `answer` is called by the northbound interface's threads.
 
     Handlers run in the framework's thread and never wait for a switch, since its replies come in by
     that same thread.
     """
 
-    OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
+    OFP_VERSIONS = (framework.ofproto_v1_3.OFP_VERSION,)
 
     def __init__(self, network: routes.Network) -> None:
         super().__init__()
         self._names = {dpid: name for name, dpid in network.switches.items()}
         self._network = network
         self._tables = routes.flow_tables(network)  # what the switches shall hold, by datapath id
-        self._switches: dict[int, Switch] = {}  # connected ones, by datapath id
-        self._confirmed: set[Switch] = set()  # those that hold their whole table
+        self._switches: dict[int, SwitchConnection] = {}  # connected ones, by datapath id
+        self._confirmed: set[SwitchConnection] = set()  # those that hold their whole table
         self._state = threading.Condition()  # guards the four above; notified as they change
         self._moving = threading.Lock()  # one move at a time
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: northbound.Request) -> northbound.Reply:
         """Carry out a northbound request; raises TestbedError when that fails."""
-        if isinstance(request, ReadyRequest):
+        if isinstance(request, northbound.ReadyRequest):
             return self._ready(request)
-        if isinstance(request, MoveRequest):
+        if isinstance(request, northbound.MoveRequest):
             return self._move(request)
         return self._count(request)
 
-    def _ready(self, request: ReadyRequest) -> ReadyResult:
+    def _ready(self, request: northbound.ReadyRequest) -> northbound.ReadyResult:
         started_s = time.monotonic()
         with self._state:
             if not self._state.wait_for(lambda: not self._unready(), request.deadline_s):
@@ -93,7 +77,7 @@ class ShortestPath(Application):
                     f"after {request.deadline_s:g} s not ready: {'; '.join(self._unready())}"
                 )
             flows = sum(map(len, self._tables.values()))
-        return ReadyResult(len(self._names), flows, time.monotonic() - started_s)
+        return northbound.ReadyResult(len(self._names), flows, time.monotonic() - started_s)
 
     def _unready(self) -> list[str]:
         """Return what is still missing, one text a switch."""
@@ -108,7 +92,7 @@ class ShortestPath(Application):
                 missing.append(f"{name} has not confirmed its flow table")
         return missing
 
-    def _move(self, request: MoveRequest) -> MoveResult:
+    def _move(self, request: northbound.MoveRequest) -> northbound.MoveResult:
         started_s = time.monotonic()
         give_up_s = started_s + request.deadline_s
         with self._moving:
@@ -125,30 +109,35 @@ class ShortestPath(Application):
                 for change in step:
                     switches[change.dpid].change(change)
                 _confirm({switches[change.dpid] for change in step}, give_up_s)
-        return MoveResult(len(changes), len(switches), time.monotonic() - started_s)
+        return northbound.MoveResult(len(changes), len(switches), time.monotonic() - started_s)
 
-    def _count(self, request: CountersRequest) -> Counters:
+    def _count(self, request: northbound.CountersRequest) -> northbound.Counters:
         give_up_s = time.monotonic() + request.deadline_s
         with self._state:
             switches = [self._connected(dpid) for dpid in self._names]
             neighbours = routes.neighbours(self._network)
         asked = [(switch, switch.port_counters(), switch.missed_packets()) for switch in switches]
         asked_flows = [(switch, switch.flow_counters()) for switch in switches if request.flows]
-        ports: list[PortCounters] = []
+        ports: list[northbound.PortCounters] = []
         missed: dict[str, int] = {}
         for switch, port_counters, missed_packets in asked:
-            ports += _named(
-                switch.name, neighbours[switch.name], _await(switch, port_counters, give_up_s)
-            )
+            its = neighbours[switch.name]
+            ports += [
+                northbound.PortCounters(switch.name, port.port_no, neighbour, *_counted(port))
+                for port in _await(switch, port_counters, give_up_s)
+                if (neighbour := its.get(port.port_no)) is not None
+            ]
             missed[switch.name] = _await(switch, missed_packets, give_up_s).packet_count
         flows = [
-            FlowCounters(switch.name, flow.match["ipv4_dst"], flow.packet_count, flow.byte_count)
+            northbound.FlowCounters(
+                switch.name, flow.match["ipv4_dst"], flow.packet_count, flow.byte_count
+            )
             for switch, flow_counters in asked_flows
             for flow in _await(switch, flow_counters, give_up_s)
         ]
-        return Counters(tuple(ports), missed, tuple(flows))
+        return northbound.Counters(tuple(ports), missed, tuple(flows))
 
-    def _connected(self, dpid: int) -> Switch:
+    def _connected(self, dpid: int) -> SwitchConnection:
         if dpid not in self._switches:
             raise EmulationError(f"switch {self._names[dpid]} is not connected")
         return self._switches[dpid]
@@ -160,11 +149,11 @@ class ShortestPath(Application):
             if datapath.id is not None:
                 _log.warning("ignored: switch with unknown datapath id %016x", datapath.id)
         elif event.state == MAIN_DISPATCHER:
-            self._take_in(Switch(self._names[datapath.id], datapath))
+            self._take_in(SwitchConnection(self._names[datapath.id], datapath))
         else:
             self._let_go(datapath)
 
-    def _take_in(self, switch: Switch) -> None:
+    def _take_in(self, switch: SwitchConnection) -> None:
         def confirmed(reply: Future[None]) -> None:
             if reply.exception() is None:
                 with self._state:
@@ -185,15 +174,7 @@ class ShortestPath(Application):
                 self._confirmed.discard(switch)
                 _log.warning("switch %s disconnected", switch.name)
 
-    @set_ev_cls(
-        [
-            ofp_event.EventOFPBarrierReply,
-            ofp_event.EventOFPPortStatsReply,
-            ofp_event.EventOFPFlowStatsReply,
-            ofp_event.EventOFPAggregateStatsReply,
-        ],
-        MAIN_DISPATCHER,
-    )
+    @set_ev_cls(_REPLIES, MAIN_DISPATCHER)
     def _replied(self, event: Any) -> None:
         switch = self._switches.get(event.msg.datapath.id)
         if switch is not None:
@@ -206,7 +187,7 @@ class ShortestPath(Application):
             switch.refuse(f"OpenFlow error type {event.msg.type} code {event.msg.code}")
 
 
-def _confirm(switches: Iterable[Switch], give_up_s: float) -> None:
+def _confirm(switches: Iterable[SwitchConnection], give_up_s: float) -> None:
     """Wait until each switch has carried out all that it was sent."""
     for switch, confirmation in [(switch, switch.confirm()) for switch in switches]:
         _await(switch, confirmation, give_up_s)
@@ -214,43 +195,23 @@ def _confirm(switches: Iterable[Switch], give_up_s: float) -> None:
             raise EmulationError(f"switch {switch.name} reported {switch.refusal}")
 
 
-def _await(switch: Switch, reply: Future[_Value], give_up_s: float) -> _Value:
+def _await(switch: SwitchConnection, reply: Future[_Value], give_up_s: float) -> _Value:
     try:
         return reply.result(max(0.0, give_up_s - time.monotonic()))
     except NoReplyError as error:
         raise EmulationError(f"switch {switch.name} has not replied in time") from error
 
 
-def _named(switch: str, neighbours: dict[int, str], stats: Iterable[Any]) -> list[PortCounters]:
-    """Return the counters (OFPPortStats) of the ports that lead to a neighbour."""
-    return [
-        PortCounters(
-            switch,
-            port.port_no,
-            neighbours[port.port_no],
-            port.rx_bytes,
-            port.tx_bytes,
-            port.rx_packets,
-            port.tx_packets,
-            port.rx_dropped,
-            port.tx_dropped,
-        )
-        for port in stats
-        if port.port_no in neighbours
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the controller until SIGTERM or SIGINT; returns the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s"
-    )
+    line = "%(asctime)s %(name)s %(levelname)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=line)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: KeyboardInterrupt
     try:
         network = routes.decode_network(_read(options.network))
-        application = start(ShortestPath, options.address, options.port, network=network)
-        with serve(options.northbound, application.answer):
+        application = framework.start(ShortestPath, options.address, options.port, network=network)
+        with northbound.serve(options.northbound, application.answer):
             threading.Event().wait()
     except KeyboardInterrupt:
         _log.info("ended by a signal")
@@ -259,13 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log.error("%s", error)
         return error.exit_status
     except OSError as error:
-        _log.error(
-            "cannot listen at %s port %d and %s: %s",
-            options.address,
-            options.port,
-            options.northbound,
-            error,
-        )
+        where = f"{options.address} port {options.port} and {options.northbound}"
+        _log.error("cannot listen at %s: %s", where, error)
     return EXIT_BAD_CONFIGURATION
 
 
@@ -282,20 +238,10 @@ def _parser() -> argparse.ArgumentParser:
         description="OpenFlow 1.3 controller: shortest paths installed ahead of time, handovers"
         " confirmed by barriers, counters. Runs until SIGTERM.",
     )
-    parser.add_argument(
-        "--network",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="JSON description of switches, links (rates in bit/s), hosts and clients",
-    )
-    parser.add_argument(
-        "--northbound",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="Unix socket to make, for requests as lines of JSON (deadlines in seconds)",
-    )
+    network = "JSON description of switches, links (rates in bit/s), hosts and clients"
+    socket = "Unix socket to make, for requests as lines of JSON (deadlines in seconds)"
+    parser.add_argument("--network", type=Path, required=True, metavar="FILE", help=network)
+    parser.add_argument("--northbound", type=Path, required=True, metavar="PATH", help=socket)
     parser.add_argument(
         "--address", default="127.0.0.1", help="IP address to listen at, 127.0.0.1 by default"
     )

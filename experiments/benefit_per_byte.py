@@ -23,38 +23,39 @@ are tested.
 Means over splits of the people, with standard deviations.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-from _delivery import Row, deliver, means, say, spread
-from _mobility import Movements, load, new_folder
-from _oracle import Oracle
-from _simulated import (
-    PAPERS_NETWORK,
-    Outcome,
+
+from testbed.analysis.figures.simulation_figures import draw_frontier
+from testbed.settings.experiment import Experiment
+from testbed.simulation.offloading import Offloading
+from testbed.studies.findings import (
+    Findings,
+    Row,
+    ShownColumn,
+    Table,
+    means,
+    percent,
+    plain,
+    say,
+    spread_of,
+)
+from testbed.studies.study import Context, Study, main
+from testbed.studies.whole_traces import (
+    Totals,
     Walkers,
+    chosen,
     for_model,
-    keep_splits,
-    models_of,
-    parser_of_models,
     peaks_mbps,
     simulate,
     walkers,
 )
-from msgspec.structs import replace
-
-from testbed.analysis.simulation_figures import draw_frontier
-from testbed.commands.output import print_table
-from testbed.config import Experiment
-from testbed.exits import exit_with
-from testbed.simulation.offloading import Offloading
+from testbed.studies.yardsticks import Oracle
 from traces.prepare import split_people
 
-NAME = "benefit_per_byte"
-MODELS = ("inception", "resnet")
 REFERENCE = ("circles", 100.0)
 LEAST_BENEFITS = (0.004, 0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.022, 0.03)
 
@@ -64,34 +65,46 @@ class Family(NamedTuple):
 
     Args:
         label: of the curve.
-        fixed: settings of the section `migration`.
-        varied: which of them is varied.
+        fixed: further settings.
+        varied: the path of the setting that is varied.
         values: that it takes.
+        policy: its name; by default, the label.
     """
 
     label: str
-    fixed: Mapping[str, object]
+    fixed: Mapping[str, object] = {}
     varied: str | None = None
     values: tuple[float, ...] = ()
+    policy: str | None = None
 
 
 FAMILIES = (
-    Family("IONN", {"policy": "ionn"}),
-    Family("circles", {"policy": "perdnn"}, "radius_m", (25.0, 50.0, 75.0, 100.0, 150.0)),
-    Family("fractions", {"policy": "perdnn", "radius_m": 100.0}, "fraction_mb", (6.0, 22.0, 46.0)),
-    Family("visits", {"policy": "visits"}, "offer_probability", (0.02, 0.05, 0.1, 0.2)),
-    Family("benefit", {"policy": "benefit"}, "least_benefit", LEAST_BENEFITS),
+    Family("IONN", policy="ionn"),
+    Family("circles", {}, "migration.radius_m", (25.0, 50.0, 75.0, 100.0, 150.0), policy="perdnn"),
+    Family(
+        "fractions",
+        {"migration.radius_m": 100.0},
+        "migration.fraction_mb",
+        (6.0, 22.0, 46.0),
+        policy="perdnn",
+    ),
+    Family("visits", {}, "policy.offer_probability", (0.02, 0.05, 0.1, 0.2)),
+    Family("benefit", {}, "policy.least_benefit", LEAST_BENEFITS),
     Family(
         "benefit, not held",
-        {"policy": "benefit", "keep_probability": 1.0},
-        "least_benefit",
+        {"policy.keep_probability": 1.0},
+        "policy.least_benefit",
         (0.004, 0.01, 0.022),
+        policy="benefit",
     ),
-    Family("oracle", {"policy": "_oracle:Oracle"}, "least_benefit", (0.0, 0.06, 0.1, 0.2)),
-    Family("pull", {"policy": "pull"}),
-    Family("routing", {"policy": "routing"}),
-    Family("cloud", {"policy": "cloud"}),
-    Family("optimal", {"policy": "optimal"}),
+    Family(
+        "oracle",
+        {},
+        "policy.least_benefit",
+        (0.0, 0.06, 0.1, 0.2),
+        policy=f"{Oracle.__module__}:Oracle",
+    ),
+    *map(Family, ("pull", "routing", "cloud", "optimal")),
 )
 BENEFIT = next(family for family in FAMILIES if family.label == "benefit")
 
@@ -124,49 +137,24 @@ FIGURES = (
 )
 
 
-def main() -> int:
-    """Simulate, print, draw."""
-    given = ask()
-    models = models_of(given)
-    movements = load(given)
-    folder = new_folder(given, NAME, movements)
-    splits, status = keep_splits(folder, measure(movements, models))
-    if splits.empty:
-        return status
-    curves, goals = summarise(splits[splits["goal"].isna()]), summarise_goals(splits)
-    deliver(folder, curves, given.json, goals=goals)
-    figure = draw_frontier(folder.figures, curves, [goal._asdict() for goal in GOALS])
-    if not given.json:
-        report(curves, goals, movements)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser_of_models(__doc__, NAME, MODELS)
-    made.set_defaults(splits=3)
-    return made.parse_args()
-
-
-def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
+def measure(context: Context) -> Iterator[Row]:
     """Yield the shares of each split, model, policy and setting, and of those that meet a goal."""
+    movements = context.movements
     people = movements.people()
     for number, (training, testing) in enumerate(movements.split(people)):
         walking = min(len(testing.people), max(1, round(len(training.people) / 3)))
         teaching, tuning = split_people(training, walking, seed=number)
         tuned = walkers(people, teaching, tuning)
         tested = walkers(people, training, testing)
-        for model in models:
+        for model in context.models:
             say(f"split {number + 1} of {movements.splits}: {model}")
-            settings, offloading = for_model(movements.settings, model)
-            chosen = tune(settings, offloading, tuned)
+            settings, offloading = for_model(context.settings, model)
+            best = tune(settings, offloading, tuned)
             known = {"split": number, "model": model}
             for row in shares(settings, offloading, tested, FAMILIES):
                 yield known | row | {"goal": None}
                 if row["choice"] == BENEFIT.label:
-                    for goal, value in chosen.items():
+                    for goal, value in best.items():
                         if row["parameter"] == value:
                             yield known | row | {"goal": goal.label, "met": goal.is_met(row)}
 
@@ -175,14 +163,14 @@ def tune(settings: Experiment, offloading: Offloading, who: Walkers) -> dict[Goa
     """Return the middle one of the settings with which people who train meet each goal."""
     reference = next(family for family in FAMILIES if family.label == REFERENCE[0])
     rows = [*shares(settings, offloading, who, (reference, BENEFIT))]
-    chosen = {}
+    best = {}
     for goal in GOALS:
-        met = [
+        enough = [
             row["parameter"] for row in rows if row["choice"] == BENEFIT.label and goal.is_met(row)
         ]
-        if met:
-            chosen[goal] = sorted(met)[len(met) // 2]
-    return chosen
+        if enough:
+            best[goal] = sorted(enough)[len(enough) // 2]
+    return best
 
 
 def shares(
@@ -191,9 +179,9 @@ def shares(
     """Yield what comes of each policy and setting, with shares of what the reference has."""
     Oracle.tell(who.clients, who.people.access_points)
     rows: list[Row] = [
-        {"choice": family.label, "parameter": value} | _figures(outcome, who)
+        {"choice": family.label, "parameter": value} | _figures(totals, who)
         for family in families
-        for value, outcome in _outcomes(settings, offloading, who, family)
+        for value, totals in _outcomes(settings, offloading, who, family)
     ]
     (whole,) = (row for row in rows if (row["choice"], row["parameter"]) == REFERENCE)
     for row in rows:
@@ -207,22 +195,21 @@ def shares(
 
 def _outcomes(
     settings: Experiment, offloading: Offloading, who: Walkers, family: Family
-) -> Iterator[tuple[float | None, Outcome]]:
+) -> Iterator[tuple[float | None, Totals]]:
     for value in family.values or (None,):
         varied = {} if family.varied is None else {family.varied: value}
-        migration = replace(settings.migration, **family.fixed, **varied)
-        chosen = replace(settings, migration=migration, simulation=PAPERS_NETWORK)
-        yield value, simulate(chosen, offloading, who)
+        changes = {"migration.policy": family.policy or family.label, **family.fixed, **varied}
+        yield value, simulate(chosen(settings, changes), offloading, who)
 
 
-def _figures(outcome: Outcome, who: Walkers) -> Row:
+def _figures(totals: Totals, who: Walkers) -> Row:
     return {
-        "queries_after": outcome.queries_after,
-        "queries": outcome.queries,
-        "hit_ratio": outcome.hit_ratio,
-        "backhaul_gb": outcome.backhaul_bytes / 1e9,
-        "migrated_gb": outcome.migrated_bytes / 1e9,
-        "peak_uplink_mbps": peaks_mbps(outcome, who.people)[0],
+        "queries_after": totals.queries_after,
+        "queries": totals.queries,
+        "hit_ratio": totals.hit_ratio,
+        "backhaul_gb": totals.backhaul_bytes / 1e9,
+        "migrated_gb": totals.migrated_bytes / 1e9,
+        "peak_uplink_mbps": peaks_mbps(totals, who.people)[0],
     }
 
 
@@ -251,48 +238,39 @@ def summarise_goals(splits: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def report(curves: list[Row], goals: list[Row], movements: Movements) -> None:
-    """Print the tables for people."""
-    print(
-        f"Queries for bytes on {movements.name}: means of {curves[0]['splits']} split(s) of the"
-        " people; shares of PerDNN's with r = 100 m"
+def conclude(context: Context, splits: pd.DataFrame) -> Findings:
+    """Return the curves, and what became of the goals."""
+    curves, goals = summarise(splits[splits["goal"].isna()]), summarise_goals(splits)
+    figure = draw_frontier(context.folder.figures, curves, [goal._asdict() for goal in GOALS])
+    title = (
+        f"Queries for bytes on {context.movements.name}: means of {curves[0]['splits']} split(s)"
+        " of the people; shares of PerDNN's with r = 100 m"
     )
-    print_table(
-        (
-            *("model", "policy", "setting", "hits, %", "queries, %", "all, %"),
-            *("bytes, %", "peak, %"),
+    by_policy = (
+        *(plain("model"), plain("policy", "choice")),
+        ShownColumn("setting", lambda r: "" if r["parameter"] is None else f"{r['parameter']:g}"),
+        *(percent("hits, %", "hit_ratio", 0), percent("queries, %", "queries_share")),
+        *(percent("all, %", "all_queries_share", 2), percent("bytes, %", "bytes_share")),
+        percent("peak, %", "peak_share"),
+    )
+    by_goal = (
+        *(plain("model"), plain("goal")),
+        ShownColumn("splits", lambda row: f"{row['met']} of {row['splits']}"),
+        ShownColumn(
+            "settings",
+            lambda row: " ".join(f"{value:g}" for value in dict.fromkeys(row["least_benefit"])),
         ),
-        [
-            (
-                row["model"],
-                row["choice"],
-                "" if row["parameter"] is None else f"{row['parameter']:g}",
-                f"{100 * row['hit_ratio']:.0f}",
-                f"{100 * row['queries_share']:.1f}",
-                f"{100 * row['all_queries_share']:.2f}",
-                f"{100 * row['bytes_share']:.1f}",
-                f"{100 * row['peak_share']:.1f}",
-            )
-            for row in curves
-        ],
+        spread_of("queries, %", "queries_share", 100),
+        *(spread_of("bytes, %", "bytes_share", 100), spread_of("peak, %", "peak_share", 100)),
     )
-    print_table(
-        ("model", "goal", "splits", "settings", "queries, %", "bytes, %", "peak, %"),
-        [
-            (
-                row["model"],
-                row["goal"],
-                f"{row['met']} of {row['splits']}",
-                " ".join(f"{value:g}" for value in dict.fromkeys(row["least_benefit"])),
-                spread(row["queries_share"], row["queries_share_sd"], 100),
-                spread(row["bytes_share"], row["bytes_share_sd"], 100),
-                spread(row["peak_share"], row["peak_share_sd"], 100),
-            )
-            for row in goals
-        ],
-        title="Policy benefit: goals of queries for bytes and peak; settings chosen in training",
-    )
+    what = "Policy benefit: goals of queries for bytes and peak; settings chosen in training"
+    shown: list[str | Table] = [title, Table(by_policy, curves), Table(by_goal, goals, what)]
+    return Findings(curves, shown, [figure], {"goals": goals})
 
+
+STUDY = Study(
+    Experiment(name="benefit_per_byte"), measure, conclude, models=("inception", "resnet"), splits=3
+)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

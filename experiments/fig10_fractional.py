@@ -20,175 +20,90 @@ from collections.abc import Iterator
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-import paper
-from _delivery import Row, deliver, means, say, spread
-from _emulated_fractions import add_options, emulate, rows_of, settings_of
-from _mobility import Movements, load, new_folder
-from _simulated import (
-    Choice,
-    Walkers,
-    choose,
-    each_split,
-    for_model,
-    keep_splits,
-    models_of,
-    parser_of_models,
-    peaks_mbps,
-    simulate,
-)
 from msgspec.structs import replace
 
-from testbed.analysis.crowding import most_crowded
-from testbed.analysis.simulation_figures import draw_emulated_fractions, draw_fractions
-from testbed.commands.output import print_table
-from testbed.errors import ConfigurationError
-from testbed.exits import exit_with
+from testbed.analysis.figures.simulation_figures import draw_emulated_fractions, draw_fractions
+from testbed.analysis.traffic.crowding import most_crowded
+from testbed.checks import check
+from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError
+from testbed.launch import machine_fit, new_folder
+from testbed.settings.experiment import Compute, Experiment, Migration, Simulation, changed
+from testbed.settings.options import Parser
+from testbed.studies import paper
+from testbed.studies.emulated_fractions import emulate, rows_of
+from testbed.studies.findings import (
+    Findings,
+    Row,
+    ShownColumn,
+    Table,
+    means,
+    percent,
+    plain,
+    spread_of,
+)
+from testbed.studies.movements import Movements
+from testbed.studies.study import WHOLE_TRACES, Context, Study, main, models_of, numbers
+from testbed.studies.whole_traces import PAPERS_NETWORK, each_split, for_model, peaks_mbps, simulate
 
-NAME = "fig10_fractional"
-RADIUS_M = 100.0
-MODELS = tuple(paper.FIG10)
-FRACTIONS = "5,12,20,30,45.1,58.7,80"
 FIGURES = (
     *("peak_uplink_mbps", "peak_downlink_mbps", "crowded_uplink_mbps", "queries", "hit_ratio"),
     *("queries_lost", "all_queries_lost", "migrated_gb"),
 )
 
 
-def main() -> int:
-    """Simulate or emulate, print, draw."""
-    given = ask()
-    fractions_mb = parse_fractions(given.fractions)
-    models = models_of(given)
-    if not 0 < given.radius < 1e6:
-        raise ConfigurationError(f"--radius {given.radius:g}: metres above 0")
-    movements = load(given)
-    if given.engine == "emulate":
-        return on_sockets(given, movements, models, fractions_mb)
-    folder = new_folder(given, NAME, movements)
-    splits, status = keep_splits(folder, measure(movements, models, fractions_mb, given.radius))
-    if splits.empty:
-        return status
-    rows = summarise(splits)
-    deliver(folder, rows, given.json)
-    figure = draw_fractions(folder.figures, rows, paper.FIG10)
-    if not given.json:
-        report(rows, movements, given.radius)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser_of_models(__doc__, NAME, MODELS)
-    made.add_argument(
+def options(command_line: Parser) -> None:
+    """Add the fractions."""
+    command_line.add_argument(
         "--fractions",
-        default=FRACTIONS,
+        default="5,12,20,30,45.1,58.7,80",
         metavar="MB,...",
         help="megabytes of a model that crowded servers migrate (default: %(default)s)",
     )
-    made.add_argument(
-        "--radius",
-        type=float,
-        default=RADIUS_M,
-        metavar="M",
-        help="r of the paper, metres (default: %(default)s)",
-    )
-    add_options(made)
-    return made.parse_args()
 
 
-def on_sockets(
-    given: argparse.Namespace, movements: Movements, models: list[str], fractions_mb: list[float]
-) -> int:
-    """Emulate, print, draw."""
-    if len(models) != 1:
-        raise ConfigurationError("--engine emulate takes one model: give --models inception")
-    settings = settings_of(given, movements.settings, models[0])
-    folder = new_folder(given, NAME, movements)
-    status = emulate(replace(settings, name=NAME), fractions_mb, folder)
-    rows = list(rows_of(folder, fractions_mb, models[0]))
-    if not rows:
-        return status
-    deliver(folder, rows, given.json)
-    if not given.json:
-        print_table(
-            ("engine", "MB", "peak, Mbit/s", "crowded", "queries", "lost, %", "fidelity"),
-            [
-                (
-                    row["engine"],
-                    "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}",
-                    row["peak_uplink_mbps"],
-                    row["crowded_uplink_mbps"],
-                    row["queries"],
-                    100 * row["queries_lost"],
-                    row["fidelity"] if row["engine"] == "emulate" else "",
-                )
-                for row in rows
-            ],
-        )
-    say(f"figure: {draw_emulated_fractions(folder.figures, rows, paper.FIG10)}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def parse_fractions(text: str) -> list[float]:
+def fractions_of(given: argparse.Namespace) -> list[float]:
     """Return "20,45.1" as megabytes."""
-    try:
-        fractions_mb = sorted({float(part) for part in text.split(",")})
-    except ValueError:
-        fractions_mb = [0.0]
-    if not all(0 < each < 1e6 for each in fractions_mb):
-        raise ConfigurationError(f"--fractions {text}: megabytes above 0, such as 20,45.1")
-    return fractions_mb
+    what = "megabytes above 0, such as 20,45.1"
+    return sorted(set(numbers("--fractions", given.fractions, what)))
 
 
-def measure(
-    movements: Movements, models: list[str], fractions_mb: list[float], radius_m: float
-) -> Iterator[Row]:
+def measure(context: Context) -> Iterator[Row]:
     """Yield the figures of each split, model and fraction; the whole model comes first."""
-    for number, model, who in each_split(movements, models):
-        for row in sweep(movements, who, model, fractions_mb, radius_m):
-            yield {"split": number, "model": model} | row
+    for number, model, who in each_split(context):
+        settings, offloading = for_model(context.settings, model)
+        settings = replace(settings, simulation=PAPERS_NETWORK)
+        names = [each.name for each in who.people.access_points]
+        full = simulate(settings, offloading, who)
+        if not full.queries_after:
+            raise ConfigurationError("nobody changes servers: there is nothing to compare")
+        crowded = most_crowded(full.backhaul, names)
+        for fraction_mb in (None, *fractions_of(context.given)):
+            limits = {"migration.fraction_mb": fraction_mb, "migration.crowded": tuple(crowded)}
+            totals = (
+                full
+                if fraction_mb is None
+                else simulate(changed(settings, limits), offloading, who)
+            )
+            up_mbps, down_mbps, _ = peaks_mbps(totals, who.people)
+            sent = totals.backhaul[totals.backhaul["direction"] == "uplink"]
+            at_crowded = sent.loc[sent["server"].isin(crowded), "mbps"]
+            yield {
+                "split": number,
+                "model": model,
+                "fraction_mb": fraction_mb,
+                "crowded": len(crowded),
+                "peak_uplink_mbps": up_mbps,
+                "peak_downlink_mbps": down_mbps,
+                "crowded_uplink_mbps": float(at_crowded.max()) if len(at_crowded) else 0.0,
+                "queries": totals.queries_after,
+                "queries_lost": 1 - totals.queries_after / full.queries_after,
+                "all_queries_lost": 1 - totals.queries / full.queries,
+                "hit_ratio": totals.hit_ratio,
+                "migrated_gb": totals.migrated_bytes / 1e9,
+            }
 
 
-def sweep(
-    movements: Movements, who: Walkers, model: str, fractions_mb: list[float], radius_m: float
-) -> Iterator[Row]:
-    """Yield what comes of the whole model, and of each fraction of it at crowded servers."""
-    settings, offloading = for_model(movements.settings, model)
-    settings = choose(settings, Choice("", "perdnn", radius_m))
-    names = [each.name for each in who.people.access_points]
-    full = simulate(settings, offloading, who)
-    if not full.queries_after:
-        raise ConfigurationError("nobody changes servers: there is nothing to compare")
-    crowded = most_crowded(full.backhaul, names)
-    for fraction_mb in (None, *fractions_mb):
-        migration = replace(settings.migration, fraction_mb=fraction_mb, crowded=tuple(crowded))
-        outcome = (
-            full
-            if fraction_mb is None
-            else simulate(replace(settings, migration=migration), offloading, who)
-        )
-        up_mbps, down_mbps, _ = peaks_mbps(outcome, who.people)
-        at_crowded = outcome.backhaul[
-            outcome.backhaul["server"].isin(crowded) & (outcome.backhaul["direction"] == "uplink")
-        ]
-        yield {
-            "fraction_mb": fraction_mb,
-            "crowded": len(crowded),
-            "peak_uplink_mbps": up_mbps,
-            "peak_downlink_mbps": down_mbps,
-            "crowded_uplink_mbps": float(at_crowded["mbps"].max()) if len(at_crowded) else 0.0,
-            "queries": outcome.queries_after,
-            "queries_lost": 1 - outcome.queries_after / full.queries_after,
-            "all_queries_lost": 1 - outcome.queries / full.queries,
-            "hit_ratio": outcome.hit_ratio,
-            "migrated_gb": outcome.migrated_bytes / 1e9,
-        }
-
-
-def summarise(splits: pd.DataFrame) -> list[Row]:
+def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     """Return means and standard deviations by model and fraction; None is the whole model."""
     rows = []
     for (model, fraction_mb), figures in splits.groupby(
@@ -197,42 +112,83 @@ def summarise(splits: pd.DataFrame) -> list[Row]:
         whole = pd.isna(fraction_mb)
         row: Row = {"model": model, "fraction_mb": None if whole else float(fraction_mb)}
         row |= {"splits": len(figures), "crowded": int(figures["crowded"].max())}
-        row |= means(figures, FIGURES)
-        rows.append(row)
-    return rows
+        rows.append(row | means(figures, FIGURES))
+    figure = draw_fractions(context.folder.figures, rows, paper.FIG10)
+    title = (
+        f"Fig. 10 on {context.movements.name}: means of {rows[0]['splits']} split(s) of the people,"
+        f" r = {context.settings.migration.radius_m:g} m, {rows[0]['crowded']} crowded servers."
+        "\nPeak uplinks of all servers and of the crowded ones; queries in intervals after changes"
+        " of server"
+    )
+    columns = (
+        *(plain("model"), MEGABYTES, spread_of("peak, Mbit/s", "peak_uplink_mbps")),
+        *(plain("crowded", "crowded_uplink_mbps", ".0f"), plain("queries", form=",.0f")),
+        *(spread_of("lost, %", "queries_lost", 100), percent("hits, %", "hit_ratio")),
+    )
+    reported = (
+        f"The paper, {model}: from {each.full_mbps} to {each.fractional_mbps} Mbit/s"
+        f" with {each.migrated_mib} MiB, for {each.queries_lost:.0%} of the queries"
+        for model, each in paper.FIG10.items()
+    )
+    return Findings(rows, [title, Table(columns, rows), *reported], [figure])
 
 
-def report(rows: list[Row], movements: Movements, radius_m: float) -> None:
-    """Print the table for people, and the paper's figures below."""
-    print(
-        f"Fig. 10 on {movements.name}: means of {rows[0]['splits']} split(s) of the people,"
-        f" r = {radius_m:g} m, {rows[0]['crowded']} crowded servers.\nPeak uplinks of all servers"
-        " and of the crowded ones; queries in intervals after changes of server"
-    )
-    print_table(
-        (
-            *("model", "MB", "peak, Mbit/s", "crowded"),
-            *("queries", "lost, %", "hits, %"),
-        ),
-        [
-            (
-                row["model"],
-                "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}",
-                spread(row["peak_uplink_mbps"], row["peak_uplink_mbps_sd"], 1),
-                f"{row['crowded_uplink_mbps']:.0f}",
-                f"{row['queries']:,.0f}",
-                spread(row["queries_lost"], row["queries_lost_sd"], 100),
-                f"{100 * row['hit_ratio']:.1f}",
-            )
-            for row in rows
-        ],
-    )
-    for model, reported in paper.FIG10.items():
-        print(
-            f"The paper, {model}: from {reported.full_mbps} to {reported.fractional_mbps} Mbit/s"
-            f" with {reported.migrated_mib} MiB, for {reported.queries_lost:.0%} of the queries"
+MEGABYTES = ShownColumn(
+    "MB", lambda row: "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}"
+)
+
+
+def on_sockets(
+    experiment: Experiment, given: argparse.Namespace, movements: Movements
+) -> int | None:
+    """Emulate, print and draw where that is asked for."""
+    if movements.settings.engine != "emulate":
+        return None
+    models, fractions_mb = models_of(given), fractions_of(given)
+    if len(models) != 1:
+        raise ConfigurationError("--engine emulate takes one model: give --models inception")
+    settings = changed(movements.settings, {"model.name": models[0]})
+    settings = check(replace(settings, simulation=Simulation(beside=True)), given.out)
+    if not machine_fit():
+        return EXIT_MACHINE_UNFIT
+    folder = new_folder(settings, given.out)
+    status = emulate(settings, fractions_mb, folder)
+    rows = list(rows_of(folder, fractions_mb, models[0]))
+    if rows:
+        columns = (
+            *(plain("engine"), MEGABYTES, plain("peak, Mbit/s", "peak_uplink_mbps")),
+            *(plain("crowded", "crowded_uplink_mbps"), plain("queries")),
+            ShownColumn("lost, %", lambda row: 100 * row["queries_lost"]),
+            ShownColumn("fidelity", lambda r: r["fidelity"] if r["engine"] == "emulate" else ""),
         )
+        figure = draw_emulated_fractions(folder.figures, rows, paper.FIG10)
+        Findings(rows, [Table(columns, rows)], [figure]).deliver(folder, as_json=given.json)
+    return status
 
+
+STUDY = Study(
+    Experiment(
+        name="fig10_fractional",
+        engine="simulate",
+        migration=Migration(policy="perdnn", radius_m=100),
+        compute=Compute(mode="memo", tdf=2),
+    ),
+    measure,
+    conclude,
+    reads=(
+        *WHOLE_TRACES,
+        "model.distinct_inputs",
+        "migration.radius_m",
+        "engine",
+        "replay.",
+        "compute.",
+        "backhaul.",
+    ),
+    models=tuple(paper.FIG10),
+    options=options,
+    check=fractions_of,
+    instead=on_sockets,
+)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

@@ -19,87 +19,66 @@ from collections.abc import Iterator
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import numpy as np
 import pandas as pd
-from _delivery import Row, deliver, gather, say
-from _mobility import Movements, load, new_folder, on_campus, parser
-from paper import FIG6_ALL_INTERVALS_S, FIG6_BEST_INTERVAL_S, FIG6_INTERVALS_S, FIG6_LENGTHS
 
-from testbed.analysis.mobility_figures import draw_intervals
-from testbed.commands.output import print_table
+from testbed.analysis.figures.mobility_figures import draw_intervals
 from testbed.errors import ConfigurationError
-from testbed.exits import exit_with
 from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.regression import LinearSvr
 from testbed.movement import People
+from testbed.settings.experiment import Experiment
+from testbed.studies.findings import Findings, Row, Table, percent, plain, say
+from testbed.studies.movements import Movements, load, on_campus
+from testbed.studies.paper import (
+    FIG6_ALL_INTERVALS_S,
+    FIG6_BEST_INTERVAL_S,
+    FIG6_INTERVALS_S,
+    FIG6_LENGTHS,
+)
+from testbed.studies.study import PREDICTIONS, Context, Study, main
 from traces.trace import TraceSet
 
-NAME = "fig6_trajectory_interval"
 SAMPLED_S = 5.0  # where movement is made, not recorded: Geolife has a sample every 1 to 5 s
+BY_LENGTH = "n"
 
 
-def main() -> int:
-    """Measure, draw, print."""
-    given = parser(__doc__, NAME).parse_args()
-    movements = load_fine(given)
-    folder = new_folder(given, NAME, movements)
-    measured, status = gather(measure(movements))
-    if not measured:
-        return status
-    by_length = means([row for rows, _ in measured for row in rows], ["interval_s", "n"])
-    by_interval = means([row for _, rows in measured for row in rows], ["interval_s"])
-    best_s = float(by_interval.loc[by_interval["benefit_to_cost"].idxmax(), "interval_s"])
-    figure = draw_intervals(folder.figures, by_length, by_interval, best_s, movements.name)
-    rows: list[Row] = by_interval.to_dict("records")
-    deliver(folder, rows, given.json, by_length=by_length.to_dict("records"))
-    if not given.json:
-        report(by_length, by_interval, best_s, movements)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def load_fine(given: argparse.Namespace) -> Movements:
+def load_fine(experiment: Experiment, given: argparse.Namespace) -> Movements:
     """Return traces that are sampled often enough: those named, or the synthetic campus.
 
     Raises:
         ConfigurationError: the traces that are named are not.
     """
     shortest_s = min(FIG6_ALL_INTERVALS_S)
-    movements = load(given, SAMPLED_S)
+    movements = load(experiment, given, SAMPLED_S)
     recorded_s = movements.recording.interval_s
     if recorded_s <= shortest_s:
         return movements
-    if given.traces is not None:
+    if movements.settings.traces.path is not None:
         raise ConfigurationError(
-            f"{given.traces}: has a sample every {recorded_s:g} s; this needs one every"
-            f" {shortest_s:g} s or more often"
+            f"{movements.settings.traces.path}: has a sample every {recorded_s:g} s; this needs one"
+            f" every {shortest_s:g} s or more often"
         )
     say(
         f"{movements.name} has a sample every {recorded_s:g} s, too few for intervals from"
         f" {shortest_s:g} s on: this is the synthetic campus; name others with --traces"
     )
-    return on_campus(given, SAMPLED_S)
+    return on_campus(experiment, given, SAMPLED_S)
 
 
-def measure(movements: Movements) -> Iterator[tuple[list[Row], list[Row]]]:
-    """Yield of each interval, a row a split: errors by n, and all figures at the settings' n."""
-    n = movements.settings.migration.trajectory_length
+def measure(context: Context) -> Iterator[Row]:
+    """Yield for each interval and split the errors by n, and all figures at the settings' n."""
+    movements, n = context.movements, context.settings.migration.trajectory_length
     for interval_s in FIG6_ALL_INTERVALS_S:
         say(f"interval of {interval_s:g} s")
         people = movements.people(interval_s)
-        by_length: list[Row] = []
-        by_interval: list[Row] = []
+        rows: list[Row] = []
         for training, testing in movements.split(people):
             for length in FIG6_LENGTHS if interval_s in FIG6_INTERVALS_S else ():
                 error_m = trial_of(length, people, training, testing).error_m.mean()
-                by_length.append({"interval_s": interval_s, "n": length, "mae_m": float(error_m)})
-            figures = figures_of(trial_of(n, people, training, testing))
-            by_interval.append({"interval_s": interval_s} | figures)
-        yield by_length, by_interval
-
-
-def means(rows: list[Row], by: list[str]) -> pd.DataFrame:
-    """Return the means over the splits."""
-    return pd.DataFrame(rows).groupby(by, as_index=False).mean()
+                rows.append({"interval_s": interval_s, BY_LENGTH: length, "mae_m": float(error_m)})
+            rows.append(
+                {"interval_s": interval_s} | figures_of(trial_of(n, people, training, testing))
+            )
+        yield from rows
 
 
 def trial_of(n: int, people: People, training: TraceSet, testing: TraceSet) -> Trial:
@@ -123,38 +102,50 @@ def figures_of(trial: Trial) -> Row:
     }
 
 
-def report(
-    by_length: pd.DataFrame, by_interval: pd.DataFrame, best_s: float, movements: Movements
-) -> None:
-    """Print both halves of the figure for people."""
-    print(f"Fig. 6 on {movements.name}, means of {movements.splits} split(s): error, m, by n")
-    table = by_length.pivot(index="interval_s", columns="n", values="mae_m")
-    print_table(
-        ("t, s", *(f"n = {n}" for n in table.columns)),
-        [
-            (f"{t:g}", *(f"{error:.1f}" for error in row))
-            for t, row in zip(table.index, table.to_numpy(), strict=True)
-        ],
-    )
-    print()
-    print_table(
-        ("t, s", "error, m", "futile, %", "a, %", "top 2, %", "benefit to cost"),
-        [
+def conclude(context: Context, measured: pd.DataFrame) -> Findings:
+    """Return the means over the splits, by interval and by length."""
+    of_lengths = measured[BY_LENGTH].notna()
+    by_length = measured.loc[of_lengths, ["interval_s", BY_LENGTH, "mae_m"]]
+    by_length = by_length.astype({BY_LENGTH: int}).groupby(["interval_s", BY_LENGTH]).mean()
+    by_length = by_length.reset_index()
+    by_interval = measured[~of_lengths].drop(columns=BY_LENGTH)
+    by_interval = by_interval.groupby("interval_s", as_index=False).mean()
+    best_s = float(by_interval.loc[by_interval["benefit_to_cost"].idxmax(), "interval_s"])
+    name = context.movements.name
+    figure = draw_intervals(context.folder.figures, by_length, by_interval, best_s, name)
+    table = by_length.pivot(index="interval_s", columns=BY_LENGTH, values="mae_m").reset_index()
+    rows: list[Row] = by_interval.to_dict("records")
+    shown: list[str | Table] = [
+        f"Fig. 6 on {name}, means of {context.movements.splits} split(s): error, m, by n",
+        Table(
             (
-                f"{row.interval_s:g}",
-                f"{row.mae_m:.1f}",
-                f"{100 * row.futile_share:.1f}",
-                f"{100 * row.accuracy:.1f}",
-                f"{100 * row.top2:.1f}",
-                f"{row.benefit_to_cost:.4f}",
-            )
-            for row in by_interval.itertuples()
-        ],
-    )
-    print(
-        f"The best interval is {best_s:g} s (the paper's, on Geolife: {FIG6_BEST_INTERVAL_S:g} s)."
-    )
+                plain("t, s", "interval_s", "g"),
+                *(plain(f"n = {n}", n, ".1f") for n in table.columns[1:]),
+            ),
+            table.to_dict("records"),
+        ),
+        "",
+        Table(
+            (
+                *(plain("t, s", "interval_s", "g"), plain("error, m", "mae_m", ".1f")),
+                *(percent("futile, %", "futile_share"), percent("a, %", "accuracy")),
+                percent("top 2, %", "top2"),
+                plain("benefit to cost", "benefit_to_cost", ".4f"),
+            ),
+            rows,
+        ),
+        f"The best interval is {best_s:g} s (the paper's, on Geolife: {FIG6_BEST_INTERVAL_S:g} s).",
+    ]
+    return Findings(rows, shown, [figure], {"by_length": by_length.to_dict("records")})
 
+
+STUDY = Study(
+    Experiment(name="fig6_trajectory_interval"),
+    measure,
+    conclude,
+    reads=PREDICTIONS,
+    load=load_fine,
+)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

@@ -18,29 +18,22 @@ from collections.abc import Sequence
 from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-from _delivery import Row, deliver, say
-from _emulated_walk import Measured, completed, expected, walk
-from _fig7_tables import print_measured, print_simulated
-from _single_client import (
-    MEBI,
-    Asked,
-    ask,
-    one_by_one,
-    stay,
-    whole,
-)
-from paper import FIG7_INCEPTION_MIGRATED_MB, MODELS, TABLE_1
 
-from testbed.analysis.single_client_figure import Curve, Panel, draw_single_client
-from testbed.config import Experiment, Replay
+from testbed.analysis.figures.single_client_figure import Curve, Panel, draw_single_client
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.upload_order import fraction
+from testbed.dnn.partitioning.upload_order import fraction
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 from testbed.exits import exit_with
-from testbed.experiment import machine_fit
-from testbed.series import Series
-from testbed.simulation.attachment import Answer, Sharing
+from testbed.launch import machine_fit
+from testbed.runs.series import Series
+from testbed.settings.experiment import Experiment, Replay
+from testbed.simulation.exact_attachment import AnsweredQuery, Sharing
 from testbed.simulation.offloading import Offloading, offloading_of
+from testbed.studies.emulated_walk import MeasuredStay, completed, expected, walk
+from testbed.studies.findings import Findings, Row
+from testbed.studies.paper import FIG7_INCEPTION_MIGRATED_MB, MODELS, TABLE_1
+from testbed.studies.single_client import MEBI, Asked, ask, one_by_one, stay, whole
+from testbed.studies.single_client_tables import measured, simulated
 
 EXPERIMENT = Experiment(
     name="fig7_single_client", engine="simulate", replay=Replay(clients=1, start=0.0)
@@ -82,11 +75,7 @@ def _simulated(asked: Asked) -> int:
                     panels.append(panel)
     folder = asked.folder()
     figure = draw_single_client(panels, folder.figures, EXPERIMENT.name, "separate")
-    deliver(folder, rows, asked.json)
-    if not asked.json:
-        print_simulated(rows)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
+    Findings(rows, simulated(rows), [figure]).deliver(folder, as_json=asked.json)
     return EXIT_COMPLETE
 
 
@@ -143,7 +132,7 @@ def _amount(model: Offloading, layers: tuple[int, ...]) -> Row:
     return {"migrated_bytes": count, "migrated_share": share}
 
 
-def _peak_s(answers: Sequence[Answer]) -> float:
+def _peak_s(answers: Sequence[AnsweredQuery]) -> float:
     return max((answer.latency_s for answer in answers), default=0.0)
 
 
@@ -155,7 +144,7 @@ def with_speedup(rows: list[Row]) -> list[Row]:
 
 
 def _curve(
-    amount: str, answers: Sequence[Answer], since_s: float = 0.0, *, expected: bool = False
+    amount: str, answers: Sequence[AnsweredQuery], since_s: float = 0.0, *, expected: bool = False
 ) -> Curve:
     return Curve(
         amount,
@@ -206,18 +195,15 @@ def _emulated(asked: Asked) -> int:
             found, panel = _measured_walk(asked.for_model(model), stays)
             rows += found
             panels.append(panel)
-    deliver(folder, rows, asked.json)
+    figures = []
     if rows:
-        figure = draw_single_client(panels, folder.figures, EXPERIMENT.name, "shared")
-        if not asked.json:
-            print_measured(rows)
-        say(f"figure: {figure}")
-    say(f"files: {folder.path}")
+        figures = [draw_single_client(panels, folder.figures, EXPERIMENT.name, "shared")]
+    Findings(rows, [measured(rows)] if rows else (), figures).deliver(folder, as_json=asked.json)
     return status
 
 
 def _measured_walk(
-    settings: Experiment, done: dict[str, list[Measured]]
+    settings: Experiment, done: dict[str, list[MeasuredStay]]
 ) -> tuple[list[Row], Panel]:
     model = offloading_of(settings)
     layers = migrated(settings, model)
@@ -225,9 +211,9 @@ def _measured_walk(
     for amount, (first, second) in done.items():
         handover_s = second.started_s - first.started_s
         present = whole(model.graph, [layers[amount]])
-        simulated = expected(settings, second.first_query_s, present)
+        ideal = expected(settings, second.first_query_s, present)
         ends_s = second.answers[-1].raised_s
-        likewise = [answer for answer in simulated.answers if answer.raised_s <= ends_s]
+        likewise = [answer for answer in ideal.answers if answer.raised_s <= ends_s]
         rows.append(
             {
                 "model": settings.model.name,
@@ -242,7 +228,7 @@ def _measured_walk(
                 "peak_s": _peak_s(second.answers),
                 "uploading_s": second.uploading_s,
                 "simulated_peak_s": _peak_s(likewise),
-                "simulated_uploading_s": simulated.finished_s,
+                "simulated_uploading_s": ideal.finished_s,
                 "upload_bytes": first.uploaded_bytes + second.uploaded_bytes,
                 "upload_wire_bytes": first.wire_bytes + second.wire_bytes,
                 "fidelity": second.fidelity,

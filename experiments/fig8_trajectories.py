@@ -6,47 +6,45 @@
 An edge server stands in each hexagonal cell that anyone visits.
 """
 
+from collections.abc import Iterator
+
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-from _delivery import Row, deliver, say
-from _mobility import add_interval, load, new_folder, parser
+import pandas as pd
 
-from testbed.analysis.mobility_figures import draw_trajectories
-from testbed.errors import EXIT_COMPLETE
-from testbed.exits import exit_with
-
-NAME = "fig8_trajectories"
+from testbed.analysis.figures.mobility_figures import draw_trajectories
+from testbed.settings.experiment import Experiment
+from testbed.studies.findings import Findings, Row
+from testbed.studies.study import PREDICTIONS, Context, Study, main
 
 
-def main() -> int:
-    """Draw."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    given = made.parse_args()
-    movements = load(given)
-    folder = new_folder(given, NAME, movements)
-    people = movements.people()
-    row: Row = {
-        "dataset": movements.name,
+def measure(context: Context) -> Iterator[Row]:
+    """Yield how many people, segments and cells there are."""
+    people = context.extra["people"] = context.movements.people()
+    yield {
+        "dataset": context.movements.name,
         "people": len(people.traces.people),
         "segments": len(people.traces.traces),
         "cells": len(people.access_points),
     }
+
+
+def conclude(context: Context, counts: pd.DataFrame) -> Findings:
+    """Draw."""
+    (row,), people = counts.to_dict("records"), context.extra["people"]
     figure = draw_trajectories(
-        folder.figures,
+        context.folder.figures,
         people.traces.positions_m,
         people.servers_m,
-        movements.settings.traces.cell_circumradius_m,
+        context.settings.traces.cell_circumradius_m,
     )
-    deliver(folder, [row], given.json)
-    if not given.json:
-        print(
-            f"{row['dataset']}: {row['people']} people, {row['segments']} unbroken segments,"
-            f" {row['cells']} cells with an edge server"
-        )
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return EXIT_COMPLETE
+    text = (
+        f"{row['dataset']}: {row['people']} people, {row['segments']} unbroken segments,"
+        f" {row['cells']} cells with an edge server"
+    )
+    return Findings([row], [text], [figure])
 
+
+STUDY = Study(Experiment(name="fig8_trajectories"), measure, conclude, reads=PREDICTIONS)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

@@ -17,161 +17,129 @@ from collections.abc import Iterator
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-import paper
-from _delivery import Row, deliver, means, say, spread
-from _mobility import Movements, load, new_folder
-from _simulated import (
-    Choice,
-    Outcome,
-    choose,
-    each_split,
-    for_model,
-    keep_splits,
-    models_of,
-    parser_of_models,
-    peaks_mbps,
-    simulate,
-)
 
-from testbed.analysis.simulation_figures import draw_hit_ratios
-from testbed.commands.output import print_table
-from testbed.exits import exit_with
-
-NAME = "fig9_hit_ratio"
-CHOICES = (
-    Choice("IONN", "ionn"),
-    Choice("r = 50", "perdnn", 50.0),
-    Choice("r = 100", "perdnn", 100.0),
-    Choice("optimal", "optimal"),
+from testbed.analysis.figures.simulation_figures import draw_hit_ratios
+from testbed.settings.experiment import Experiment
+from testbed.studies import paper
+from testbed.studies.findings import (
+    Findings,
+    Row,
+    ShownColumn,
+    Table,
+    means,
+    percent,
+    plain,
+    spread_of,
 )
+from testbed.studies.study import Context, Study, main
+from testbed.studies.whole_traces import Contender, each_split, for_model, peaks_mbps, simulate
+
+CONTENDERS = (
+    Contender("IONN", "ionn"),
+    Contender("r = 50", "perdnn", 50.0),
+    Contender("r = 100", "perdnn", 100.0),
+    Contender("optimal", "optimal"),
+)
+RADII_M = {each.label: each.radius_m for each in CONTENDERS if each.policy == "perdnn"}
 FIGURES = (
     *("hit_ratio", "chosen_ratio", "queries_after", "handovers", "queries", "migrated_gb"),
     *("peak_uplink_mbps", "peak_downlink_mbps", "servers_under_100mbps_share"),
 )
 
 
-def main() -> int:
-    """Simulate, print, draw."""
-    given = parser_of_models(__doc__, NAME, paper.MODELS).parse_args()
-    models = models_of(given)
-    movements = load(given)
-    folder = new_folder(given, NAME, movements)
-    splits, status = keep_splits(folder, measure(movements, models))
-    if splits.empty:
-        return status
-    rows = summarise(splits, movements.name)
-    deliver(folder, rows, given.json)
-    figure = draw_hit_ratios(folder.figures, rows, movements.name)
-    if not given.json:
-        report(rows, movements)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
+def measure(context: Context) -> Iterator[Row]:
     """Yield the figures of each split, model and policy."""
-    for number, model, who in each_split(movements, models):
-        settings, offloading = for_model(movements.settings, model)
-        for choice in CHOICES:
-            outcome = simulate(choose(settings, choice), offloading, who)
-            yield {"split": number, "model": model, "policy": choice.label} | figures_of(
-                outcome, peaks_mbps(outcome, who.people)
-            )
+    for number, model, who in each_split(context):
+        settings, offloading = for_model(context.settings, model)
+        for contender in CONTENDERS:
+            totals = simulate(contender.applied(settings), offloading, who)
+            up_mbps, down_mbps, under = peaks_mbps(totals, who.people)
+            yield {
+                "split": number,
+                "model": model,
+                "policy": contender.label,
+                "hit_ratio": totals.hit_ratio,
+                "chosen_ratio": totals.chosen_ratio,
+                "queries_after": totals.queries_after,
+                "handovers": totals.handovers,
+                "queries": totals.queries,
+                "migrated_gb": totals.migrated_bytes / 1e9,
+                "peak_uplink_mbps": up_mbps,
+                "peak_downlink_mbps": down_mbps,
+                "servers_under_100mbps_share": under,
+            }
 
 
-def figures_of(outcome: Outcome, peak: tuple[float, float, float]) -> Row:
-    """Return a run's figures by name."""
-    up_mbps, down_mbps, under = peak
-    return {
-        "hit_ratio": outcome.hit_ratio,
-        "chosen_ratio": outcome.chosen_ratio,
-        "queries_after": outcome.queries_after,
-        "handovers": outcome.handovers,
-        "queries": outcome.queries,
-        "migrated_gb": outcome.migrated_bytes / 1e9,
-        "peak_uplink_mbps": up_mbps,
-        "peak_downlink_mbps": down_mbps,
-        "servers_under_100mbps_share": under,
-    }
-
-
-def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
+def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     """Return means and standard deviations; `gain` is of `queries_after` over IONN's."""
-    rows = []
-    for (model, policy), figures in splits.groupby(["model", "policy"], sort=False):
-        row: Row = {"dataset": dataset, "model": model, "policy": policy, "splits": len(figures)}
-        row |= means(figures, FIGURES)
-        rows.append(row)
+    name = context.movements.name
+    rows: list[Row] = [
+        {"dataset": name, "model": model, "policy": policy, "splits": len(figures)}
+        | means(figures, FIGURES)
+        for (model, policy), figures in splits.groupby(["model", "policy"], sort=False)
+    ]
     of = {(row["model"], row["policy"]): row["queries_after"] for row in rows}
     for row in rows:
         ionn = of.get((row["model"], "IONN"))
         optimal = of.get((row["model"], "optimal"))
         row["gain"] = row["queries_after"] / ionn if ionn else None
         row["optimizable_queries"] = optimal - ionn if optimal and ionn else None
-    return rows
+    figure = draw_hit_ratios(context.folder.figures, rows, name)
+    return Findings(rows, shown(context, rows), [figure])
 
 
-def report(rows: list[Row], movements: Movements) -> None:
-    """Print the table for people, with the paper's figures."""
-    hits = paper.FIG9_HIT_RATIOS.get(movements.name, {})
-    radius = {choice.label: choice.radius_m for choice in CHOICES if choice.policy == "perdnn"}
-    print(
-        f"Fig. 9 on {movements.name}: means of {rows[0]['splits']} split(s) of the people,"
-        f" t = {movements.settings.traces.interval_s:g} s, {rows[0]['handovers']:,.0f} changes of"
-        " server"
+def shown(context: Context, rows: list[Row]) -> Iterator[str | Table]:
+    """Yield the tables for people, with the paper's figures."""
+    name = context.movements.name
+    hits, (low, high) = paper.FIG9_HIT_RATIOS.get(name, {}), paper.FIG9_GAINS
+
+    def reported(row: Row) -> str:
+        return f"{hits[RADII_M[row['policy']]]:.0%}" if row["policy"] in RADII_M and hits else ""
+
+    yield (
+        f"Fig. 9 on {name}: means of {rows[0]['splits']} split(s) of the people,"
+        f" t = {context.movements.interval_s:g} s, {rows[0]['handovers']:,.0f} changes of server"
     )
-    print_table(
-        ("model", "policy", "hits, %", "chosen, %", "paper", "queries", "gain"),
-        [
-            (
-                row["model"],
-                row["policy"],
-                spread(row["hit_ratio"], row["hit_ratio_sd"], 100),
-                spread(row["chosen_ratio"], row["chosen_ratio_sd"], 100),
-                f"{hits[radius[row['policy']]]:.0%}" if row["policy"] in radius and hits else "",
-                f"{row['queries_after']:,.0f}",
-                "" if row["gain"] is None else f"{row['gain']:.2f}",
-            )
-            for row in rows
-        ],
+    yield Table(
+        (
+            *(plain("model"), plain("policy"), spread_of("hits, %", "hit_ratio", 100)),
+            *(spread_of("chosen, %", "chosen_ratio", 100), ShownColumn("paper", reported)),
+            plain("queries", "queries_after", ",.0f"),
+            ShownColumn("gain", lambda row: "" if row["gain"] is None else f"{row['gain']:.2f}"),
+        ),
+        rows,
     )
-    print_table(
-        ("model", "policy", "migrated, GB", "peak up, Mbit/s", "down", "under 100, %"),
-        [
-            (
-                row["model"],
-                row["policy"],
-                f"{row['migrated_gb']:,.0f}",
-                spread(row["peak_uplink_mbps"], row["peak_uplink_mbps_sd"], 1),
-                f"{row['peak_downlink_mbps']:.0f}",
-                f"{100 * row['servers_under_100mbps_share']:.0f}",
-            )
-            for row in rows
-            if row["policy"] in radius
-        ],
-        title="Backhaul: most crowded server, share of servers under 100 Mbit/s",
+    yield Table(
+        (
+            *(plain("model"), plain("policy"), plain("migrated, GB", "migrated_gb", ",.0f")),
+            spread_of("peak up, Mbit/s", "peak_uplink_mbps"),
+            plain("down", "peak_downlink_mbps", ".0f"),
+            percent("under 100, %", "servers_under_100mbps_share", 0),
+        ),
+        [row for row in rows if row["policy"] in RADII_M],
+        "Backhaul: most crowded server, share of servers under 100 Mbit/s",
     )
-    if (reported := paper.PEAKS_MBPS.get(movements.name)) is not None:
-        print(f"The paper's peaks with Inception: {reported[0]} Mbit/s up, {reported[1]} down.")
-    low, high = paper.FIG9_GAINS
-    print(
+    if name in paper.PEAKS_MBPS:
+        up_mbps, down_mbps = paper.PEAKS_MBPS[name]
+        yield f"The paper's peaks with Inception: {up_mbps} Mbit/s up, {down_mbps} down."
+    yield (
         f"The paper's gains of PerDNN lie between {low} and {high}; paper_differences.py says more."
         "\nOptimizable queries, what optimal has more than IONN:"
     )
-    print_table(
-        ("model", "here", "paper"),
+    yield Table(
+        (
+            *(plain("model"), plain("here", "optimizable_queries", ",.0f")),
+            ShownColumn("paper", lambda row: f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}"),
+        ),
         [
-            (
-                row["model"],
-                f"{row['optimizable_queries']:,.0f}",
-                f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}",
-            )
+            row
             for row in rows
             if row["policy"] == "optimal" and row["optimizable_queries"] is not None
         ],
     )
 
 
+STUDY = Study(Experiment(name="fig9_hit_ratio"), measure, conclude, models=paper.MODELS)
+
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

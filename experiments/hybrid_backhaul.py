@@ -10,30 +10,23 @@ others; and with wireless links everywhere. What fibre saves is told in queries 
 intervals after changes of server.
 """
 
-import argparse
-import sys
+from collections.abc import Iterator
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-from _delivery import Row, deliver, say
 from msgspec.structs import replace
 
-from testbed.analysis.crowding import (
-    CROWDED_SHARE,
-    FULL_SHARE,
-    crowded_servers,
-    peaks,
-    with_full_links,
-)
 from testbed.analysis.summary import queries_after_changes
-from testbed.commands.output import add_json, print_table
-from testbed.config import Backhaul, Experiment, Migration, Model, Replay
-from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT, ConfigurationError
+from testbed.analysis.traffic.crowding import CROWDED_SHARE, FULL_SHARE, peaks, with_full_links
+from testbed.checks import check
+from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError
 from testbed.exits import exit_with
-from testbed.experiment import check, machine_fit, new_folder, parser
-from testbed.options import with_options
-from testbed.records import read_table
-from testbed.runfolder import RunFolder
-from testbed.series import Series
+from testbed.launch import machine_fit, new_folder, parser
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_table
+from testbed.settings.experiment import Backhaul, Experiment, Migration, Model, Replay
+from testbed.settings.options import with_options
+from testbed.studies.crowded_series import is_complete, run_series
+from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
 
 FIBRE, HYBRID, WIRELESS = "fibre", "hybrid", "wireless"
 SHOWN = 24
@@ -51,57 +44,38 @@ EXPERIMENT = Experiment(
 
 def main() -> int:
     """Run the three, print, and keep the rows."""
-    given = ask()
+    given = parser(EXPERIMENT).parse_args()
     settings = with_options(EXPERIMENT, given)
     if settings.backhaul.fibre:
         raise ConfigurationError("--fibre: here the crowded servers of the first run are on fibre")
-    for backhaul in variants(settings, ()).values():
-        check(backhaul, given.out)
+    everywhere = replace(settings, backhaul=replace(settings.backhaul, wireless_bps=None))
+    for variant in (everywhere, *others(settings, ()).values()):
+        check(variant, given.out)
     if settings.engine == "emulate" and not machine_fit():
         return EXIT_MACHINE_UNFIT
     folder = new_folder(settings, given.out)
-    series = Series(folder.path, runs=3)
-    status = series.run({FIBRE: variants(settings, ())[FIBRE]})
-    if status == EXIT_COMPLETE:
-        crowded = tuple(crowded_servers(RunFolder(folder.path / FIBRE)))
-        say(f"on fibre: {', '.join(crowded)}")
-        runs = variants(settings, crowded)
-        status = series.run({name: runs[name] for name in (HYBRID, WIRELESS)})
+    status = run_series(folder, FIBRE, everywhere, lambda crowded: others(settings, crowded))
     rows = list(rows_of(folder, settings))
-    if not rows:
-        return status
-    deliver(folder, rows, given.json)
-    if not given.json:
-        report(rows, settings)
-    say(f"files: {folder.path}")
+    if rows:
+        Findings(rows, shown(rows, settings)).deliver(folder, as_json=given.json)
     return status
 
 
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser(EXPERIMENT)
-    made.description = sys.modules["__main__"].__doc__
-    add_json(made)
-    return made.parse_args()
-
-
-def variants(settings: Experiment, crowded: tuple[str, ...]) -> dict[str, Experiment]:
-    """Return the run with each backhaul."""
-    backhauls = {
-        FIBRE: replace(settings.backhaul, wireless_bps=None, fibre=()),
-        HYBRID: replace(settings.backhaul, fibre=crowded),
-        WIRELESS: replace(settings.backhaul, fibre=()),
+def others(settings: Experiment, crowded: tuple[str, ...]) -> dict[str, Experiment]:
+    """Return the runs with wireless links, at all servers or at all but the crowded ones."""
+    return {
+        name: replace(settings, backhaul=replace(settings.backhaul, fibre=fibre))
+        for name, fibre in ((HYBRID, crowded), (WIRELESS, ()))
     }
-    return {name: replace(settings, backhaul=backhaul) for name, backhaul in backhauls.items()}
 
 
 def rows_of(folder: RunFolder, settings: Experiment) -> list[Row]:
     """Return the figures of each complete run; the others are compared with the first."""
     rows: list[Row] = []
     for name in (FIBRE, HYBRID, WIRELESS):
-        run = RunFolder(folder.path / name)
-        if not (run.path / "summary.json").is_file():
+        if not is_complete(folder, name):
             continue
+        run = RunFolder(folder.path / name)
         schedule, summary = run.read_schedule(), run.read_json("summary")
         fibre = run.read_json("config")["backhaul"]["fibre"]
         servers = [each.name for each in schedule.access_points]
@@ -128,33 +102,29 @@ def rows_of(folder: RunFolder, settings: Experiment) -> list[Row]:
     return rows
 
 
-def report(rows: list[Row], settings: Experiment) -> None:
-    """Print the table for people."""
+def shown(rows: list[Row], settings: Experiment) -> Iterator[str | Table]:
+    """Yield the table for people, and who needs fibre."""
     slow_mbps = (settings.backhaul.wireless_bps or 0) / 1e6
-    print_table(
+    yield Table(
         (
-            *("backhaul", "on fibre", f"at {FULL_SHARE * slow_mbps:g} Mbit/s or more"),
-            *("peak, Mbit/s", "hits, %", "queries", "lost, %", "fidelity"),
+            plain("backhaul"),
+            ShownColumn("on fibre", lambda row: f"{row['on_fibre']} of {row['servers']}"),
+            ShownColumn(
+                f"at {FULL_SHARE * slow_mbps:g} Mbit/s or more", lambda row: len(row["full"])
+            ),
+            plain("peak, Mbit/s", "peak_uplink_mbps"),
+            ShownColumn(
+                "hits, %", lambda row: None if row["hit_ratio"] is None else 100 * row["hit_ratio"]
+            ),
+            *(plain("queries"), ShownColumn("lost, %", lambda row: 100 * row["queries_lost"])),
+            plain("fidelity"),
         ),
-        [
-            (
-                row["backhaul"],
-                f"{row['on_fibre']} of {row['servers']}",
-                len(row["full"]),
-                row["peak_uplink_mbps"],
-                None if row["hit_ratio"] is None else 100 * row["hit_ratio"],
-                row["queries"],
-                100 * row["queries_lost"],
-                row["fidelity"],
-            )
-            for row in rows
-        ],
-        title=f"Wireless links of {slow_mbps:g} Mbit/s; queries in intervals after changes of"
-        " server",
+        rows,
+        f"Wireless links of {slow_mbps:g} Mbit/s; queries in intervals after changes of server",
     )
     if needed := rows[0]["full"]:
         more = f" and {len(needed) - SHOWN} more" if len(needed) > SHOWN else ""
-        print(
+        yield (
             f"On fibre are the {CROWDED_SHARE:.0%} of the servers with the highest peaks (section"
             f" IV.B.5). With fibre everywhere these sent or received {FULL_SHARE * 100:g} % and"
             f" more of a wireless link's rate: {', '.join(needed[:SHOWN])}{more}"

@@ -16,8 +16,16 @@ one of them leaves it.
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 
-from testbed.config import Compute, Experiment, Migration, Model, Replay, Simulation, Traces
-from testbed.experiment import main
+from testbed.launch import main
+from testbed.settings.experiment import (
+    Compute,
+    Experiment,
+    Migration,
+    Model,
+    Replay,
+    Simulation,
+    Traces,
+)
 
 EVERYWHERE_M = 3000.0  # from anyone's path: all of the window
 

@@ -11,8 +11,8 @@ last answer. Every 30 s the master predicts where clients walk next and has thei
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 
-from testbed.config import Experiment, Migration, Model, Replay
-from testbed.experiment import main
+from testbed.launch import main
+from testbed.settings.experiment import Experiment, Migration, Model, Replay
 
 EXPERIMENT = Experiment(
     name="kaist_inception",

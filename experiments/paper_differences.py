@@ -24,68 +24,45 @@ from collections.abc import Iterator, Sequence
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-import paper
-from _delivery import Row, deliver, means, say
-from _difference_tables import BACK_INTERVALS, RADII_M, report
-from _mobility import Movements, load, new_folder
-from _simulated import (
-    Choice,
-    Outcome,
+
+from testbed.analysis.traffic.crowding import busiest_interval, most_crowded
+from testbed.errors import ConfigurationError
+from testbed.settings.experiment import Experiment, changed
+from testbed.simulation.log import Moved
+from testbed.simulation.offloading import Offloading
+from testbed.studies import paper
+from testbed.studies.difference_tables import BACK_INTERVALS, RADII_M, shown
+from testbed.studies.findings import Findings, Row, means
+from testbed.studies.study import Context, Study, main
+from testbed.studies.whole_traces import (
+    Contender,
+    Totals,
     Walkers,
-    choose,
     each_split,
     for_model,
-    keep_splits,
-    models_of,
-    parser_of_models,
     peaks_mbps,
     share,
     simulate,
 )
-from msgspec.structs import replace
+from testbed.studies.yardsticks import SendersLimited
 
-from testbed.analysis.crowding import busiest_interval, most_crowded
-from testbed.config import Experiment
-from testbed.errors import ConfigurationError
-from testbed.exits import exit_with
-from testbed.simulation.log import Moved
-from testbed.simulation.offloading import Offloading
-
-NAME = "paper_differences"
 START_INTERVALS = 10  # of a client; after them its layers have been sent for the first time
 CROWD = ("mbps", "interval", "clients", "servers")
-WIDE = Choice("", "perdnn", 100.0)
+WIDE = Contender("", "perdnn", 100.0)
 
 
-def main() -> int:
-    """Simulate, take apart, print."""
-    given = parser_of_models(__doc__, NAME, paper.MODELS).parse_args()
-    models = models_of(given)
-    movements = load(given)
-    folder = new_folder(given, NAME, movements)
-    splits, status = keep_splits(folder, measure(movements, models))
-    if splits.empty:
-        return status
-    rows = summarise(splits, movements.name)
-    deliver(folder, rows, given.json)
-    if not given.json:
-        report(rows, movements)
-    say(f"files: {folder.path}")
-    return status
-
-
-def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
+def measure(context: Context) -> Iterator[Row]:
     """Yield the figures of each split and model."""
-    for number, model, who in each_split(movements, models):
-        settings, offloading = for_model(movements.settings, model)
+    for number, model, who in each_split(context):
+        settings, offloading = for_model(context.settings, model)
         row: Row = {"split": number, "model": model}
-        nothing = simulate(choose(settings, Choice("", "ionn")), offloading, who)
-        everything = simulate(choose(settings, Choice("", "optimal")), offloading, who)
+        nothing = simulate(Contender("", "ionn").applied(settings), offloading, who)
+        everything = simulate(Contender("", "optimal").applied(settings), offloading, who)
         if not nothing.handovers:
             raise ConfigurationError("nobody changes servers: there is nothing to compare")
         row |= changes(nothing, everything)
         for radius_m in RADII_M:
-            found = simulate(choose(settings, Choice("", "perdnn", radius_m)), offloading, who)
+            found = simulate(Contender("", "perdnn", radius_m).applied(settings), offloading, who)
             row[f"hits_{radius_m:g}"] = found.hit_ratio
             row[f"chosen_{radius_m:g}"] = found.chosen_ratio
             row[f"gain_{radius_m:g}"] = found.queries_after / nothing.queries_after
@@ -95,11 +72,11 @@ def measure(movements: Movements, models: list[str]) -> Iterator[Row]:
         row |= crowd(found, who, interval_s, 0, "first")
         row |= crowd(found, who, interval_s, START_INTERVALS, "later")
         if model in paper.FIG10:
-            row |= fractions(choose(settings, WIDE), offloading, who, found)
+            row |= fractions(WIDE.applied(settings), offloading, who, found)
         yield row
 
 
-def changes(nothing: Outcome, everything: Outcome) -> Row:
+def changes(nothing: Totals, everything: Totals) -> Row:
     """Return how many changes of server there are, and the queries after each on average."""
     row: Row = {
         "changes": nothing.handovers,
@@ -123,7 +100,7 @@ def leads_back(moves: Sequence[Moved], intervals: int) -> list[bool]:
     return found
 
 
-def crowd(outcome: Outcome, who: Walkers, interval_s: float, since: int, when: str) -> Row:
+def crowd(totals: Totals, who: Walkers, interval_s: float, since: int, when: str) -> Row:
     """Return the highest uplink: how much, and of how many clients.
 
     What is sent in the first `since` intervals of each client does not count.
@@ -131,7 +108,7 @@ def crowd(outcome: Outcome, who: Walkers, interval_s: float, since: int, when: s
     sent = pd.DataFrame(
         [
             (step, source, client, count)
-            for client, log in enumerate(outcome.logs)
+            for client, log in enumerate(totals.logs)
             for step, source, _, count in log.sent
             if step - who.clients[client].enters >= since
         ],
@@ -150,7 +127,7 @@ def crowd(outcome: Outcome, who: Walkers, interval_s: float, since: int, when: s
     return {f"{when}_{what}": float(figure) for what, figure in zip(CROWD, found, strict=True)}
 
 
-def fractions(settings: Experiment, offloading: Offloading, who: Walkers, full: Outcome) -> Row:
+def fractions(settings: Experiment, offloading: Offloading, who: Walkers, full: Totals) -> Row:
     """Return what the paper's fraction saves and costs, by who is limited."""
     fraction_mb = paper.FIG10[settings.model.name].migrated_mib * 2**20 / 1e6
     busiest = busiest_interval(full.backhaul)
@@ -160,26 +137,29 @@ def fractions(settings: Experiment, offloading: Offloading, who: Walkers, full: 
     for limit, crowded, policy in (
         ("own", own, "perdnn"),
         ("then", then, "perdnn"),
-        ("sent", own, "_limits:SendersLimited"),
+        ("sent", own, f"{SendersLimited.__module__}:SendersLimited"),
     ):
-        migration = replace(
-            settings.migration, policy=policy, fraction_mb=fraction_mb, crowded=tuple(crowded)
-        )
-        outcome = simulate(replace(settings, migration=migration), offloading, who)
+        changes = {"policy": policy, "fraction_mb": fraction_mb, "crowded": tuple(crowded)}
+        limited = {f"migration.{name}": value for name, value in changes.items()}
+        totals = simulate(changed(settings, limited), offloading, who)
         row[f"{limit}_servers"] = len(crowded)
-        row[f"{limit}_mbps"] = peaks_mbps(outcome, who.people)[0]
-        row[f"{limit}_lost"] = 1 - outcome.queries_after / full.queries_after
+        row[f"{limit}_mbps"] = peaks_mbps(totals, who.people)[0]
+        row[f"{limit}_lost"] = 1 - totals.queries_after / full.queries_after
     return row
 
 
-def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
+def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     """Return means and standard deviations by model."""
     names = [name for name in splits if name not in ("split", "model")]
-    return [
-        {"dataset": dataset, "model": model, "splits": len(figures)} | means(figures, names)
+    rows = [
+        {"dataset": context.movements.name, "model": model, "splits": len(figures)}
+        | means(figures, names)
         for model, figures in splits.groupby("model", sort=False)
     ]
+    return Findings(rows, shown(rows, context.movements))
 
+
+STUDY = Study(Experiment(name="paper_differences"), measure, conclude, models=paper.MODELS)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

@@ -7,18 +7,14 @@ Each model is built in PyTorch and its layers are captured. The paper counts lay
 with an input layer and a copy of each tensor that several layers read, and takes MB for MiB.
 """
 
-import argparse
-from typing import Any
-
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-import paper
 
-from testbed.commands.output import add_json, print_json, print_table
-from testbed.dnn.capture import capture
-from testbed.dnn.models import build_model
-from testbed.dnn.published import caffe_copies, caffe_layer_count
-from testbed.errors import EXIT_COMPLETE
-from testbed.exits import exit_with
+from testbed.dnn.graph_capture import capture
+from testbed.dnn.models.factory import build_model
+from testbed.dnn.models.published import caffe_copies, caffe_layer_count
+from testbed.studies import paper
+from testbed.studies.calculation import Calculation, main
+from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
 
 NOTE = """
 MobileNet: Table I says 110 layers. Its Caffe definition (shicai/MobileNet-Caffe) had 110 until 5
@@ -27,40 +23,27 @@ input layer, so the paper's author published times of 112 (IONN-client, commit f
 1 MB is 10^6 bytes. Multiply-adds are those of convolutions and inner products."""
 
 
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_json(parser)
-    given = parser.parse_args()
+def calculate(calculation: Calculation) -> Findings:
+    """Build each model and count."""
     rows = [row(model) for model in paper.MODELS]
-    if given.json:
-        print_json({"rows": rows})
-        return EXIT_COMPLETE
-    print_table(
-        ("", "layers", "paper", "executed", "copies", "MB", "MiB", "paper", "10^6 mult.-adds"),
-        [
-            (
-                each["model"],
-                each["layers"],
-                each["paper_layers"],
-                each["executed_layers"],
-                each["copies"],
-                round(each["weight_bytes"] / 1e6, 2),
-                round(each["weight_bytes"] / 2**20, 1),
-                each["paper_mib"],
-                round(each["multiply_adds"] / 1e6),
-            )
-            for each in rows
-        ],
-        title="Table I: layers = executed + copies + input",
+    columns = (
+        *(
+            ShownColumn("", lambda row: row["model"]),
+            plain("layers"),
+            plain("paper", "paper_layers"),
+        ),
+        *(plain("executed", "executed_layers"), plain("copies")),
+        ShownColumn("MB", lambda row: round(row["weight_bytes"] / 1e6, 2)),
+        ShownColumn("MiB", lambda row: round(row["weight_bytes"] / 2**20, 1)),
+        plain("paper", "paper_mib"),
+        ShownColumn("10^6 mult.-adds", lambda row: round(row["multiply_adds"] / 1e6)),
     )
-    print(NOTE)
-    return EXIT_COMPLETE
+    return Findings(
+        rows, [Table(columns, rows, "Table I: layers = executed + copies + input"), NOTE]
+    )
 
 
-def row(model: str) -> dict[str, Any]:
+def row(model: str) -> Row:
     """Return the figures of one model, ready for JSON."""
     module, examples = build_model(model, seed=None)
     graph = capture(module, examples, model).graph
@@ -80,4 +63,4 @@ def row(model: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    exit_with(main)
+    main("table1_models", calculate)

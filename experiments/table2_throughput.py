@@ -17,37 +17,29 @@ are runs of layers. ResNet's 14 comes near only so.
 Emulated, a client walks from one server to the next, which gets the layers meanwhile.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
-from _delivery import Row, deliver, say
-from _emulated_walk import Measured, completed, expected, walk
-from _single_client import (
-    MEBI,
-    Asked,
-    ask,
-    one_by_one,
-    print_fixed,
-    rate_text,
-    remark,
-    stay,
-    whole,
-)
-from paper import MODELS, TABLE_2
 
-from testbed.config import Experiment, Replay
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
 from testbed.exits import exit_with
-from testbed.experiment import machine_fit
-from testbed.series import Series
-from testbed.simulation.attachment import Sharing, answered_by, raised_before
+from testbed.launch import machine_fit
+from testbed.runs.series import Series
+from testbed.settings.experiment import Experiment, Replay
+from testbed.settings.units import TCP_GOODPUT_SHARE
+from testbed.simulation.exact_attachment import AnsweredQuery, Sharing, answered_by, raised_before
 from testbed.simulation.offloading import Offloading, offloading_of
-from testbed.units import TCP_GOODPUT_SHARE
+from testbed.studies.emulated_walk import MeasuredStay, completed, expected, walk
+from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
+from testbed.studies.paper import MODELS, TABLE_2, Throughput
+from testbed.studies.single_client import MEBI, Asked, ask, one_by_one, rate_text, stay, whole
 
 EXPERIMENT = Experiment(
     name="table2_throughput", engine="simulate", replay=Replay(clients=1, start=0.0)
 )
 USABLE = ("layer", "run")
+Answers = Sequence[AnsweredQuery]
 
 
 def main() -> int:
@@ -71,10 +63,9 @@ def _simulated(asked: Asked) -> int:
                 for name, model in models.items()
             ]
     folder = asked.folder()
-    deliver(folder, rows["separate"], asked.json, with_shared_uplink=rows["shared"])
-    if not asked.json:
-        _print_simulated(rows["separate"], rows["shared"], asked.models)
-    say(f"files: {folder.path}")
+    shown = _shown(rows["separate"], rows["shared"], asked.models)
+    more = {"with_shared_uplink": rows["shared"]}
+    Findings(rows["separate"], shown, more=more).deliver(folder, as_json=asked.json)
     return EXIT_COMPLETE
 
 
@@ -82,26 +73,12 @@ def _row(name: str, model: Offloading, sharing: Sharing, usable: str, gap_s: flo
     groups = model.runs() if usable == "run" else one_by_one(model.runs())
     there = whole(model.graph, groups)
 
-    def count(first_query_s: float) -> tuple[float, Row]:
+    def count(first_query_s: float) -> Row:
         miss = stay(model, groups, sharing, first_query_s, gap_s=gap_s)
-        ends_s = miss.finished_s
-        hit = stay(
-            model,
-            groups,
-            sharing,
-            first_query_s,
-            gap_s=gap_s,
-            present_bytes=there,
-            duration_s=ends_s,
-        )
-        counts = {"miss_queries": answered_by(miss.answers, ends_s)}
-        counts |= {"hit_queries": answered_by(hit.answers, ends_s)}
-        counts |= {"miss_raised": raised_before(miss.answers, ends_s)}
-        counts |= {"hit_raised": raised_before(hit.answers, ends_s)}
-        return ends_s, counts
+        ends_s, till_then = miss.finished_s, {"present_bytes": there, "duration_s": miss.finished_s}
+        hit = stay(model, groups, sharing, first_query_s, gap_s=gap_s, **till_then)
+        return _counts(miss.answers, hit.answers, ends_s)
 
-    uploading_s, counts = count(gap_s)
-    uploading_at_once_s, at_once = count(0.0)
     return {
         "model": name,
         "engine": "simulate",
@@ -109,61 +86,75 @@ def _row(name: str, model: Offloading, sharing: Sharing, usable: str, gap_s: flo
         "down_bps": model.costs.down_bps,
         "uplink": sharing,
         "usable": usable,
-        "uploading_s": uploading_s,
-        **counts,
-        "first_query_at_once": {"uploading_s": uploading_at_once_s, **at_once},
+        **count(gap_s),
+        "first_query_at_once": count(0.0),
         "upload_bytes": model.plan.upload_bytes,
         "local_query_s": model.plan.local_latency_s,
         "hit_query_s": model.plan.latency_s,
     }
 
 
-def _print_simulated(rows: list[Row], shared: list[Row], models: tuple[str, ...]) -> None:
-    shown: list[tuple[object, ...]] = []
+def _counts(miss: Answers, hit: Answers, ends_s: float) -> Row:
+    """Return what is answered by the end of an upload, and raised before it."""
+    return {
+        "uploading_s": ends_s,
+        "miss_queries": answered_by(miss, ends_s),
+        "hit_queries": answered_by(hit, ends_s),
+        "miss_raised": raised_before(miss, ends_s),
+        "hit_raised": raised_before(hit, ends_s),
+    }
+
+
+def _shown(rows: list[Row], shared: list[Row], models: tuple[str, ...]) -> Iterator[str | Table]:
+    answered: list[Row] = []
     for model in models:
-        if model in TABLE_2:
-            shown.append((model, "the paper", "", *TABLE_2[model]))
-        shown += [
-            (model, rate_text(row["up_bps"]), row["usable"], *_counts(row))
-            for row in rows
-            if row["model"] == model
+        answered += _of_paper(model)
+        answered += [
+            row | {"rate": rate_text(row["up_bps"])} for row in rows if row["model"] == model
         ]
-    print_fixed(
-        [("model", ""), ("uplink, bit/s", ""), ("usable", ""), *_COUNTS],
-        shown,
+    yield Table(
+        (plain("model"), plain("uplink, bit/s", "rate"), plain("usable"), *COUNTS),
+        answered,
         "Table II, simulated, uplink separate: queries answered",
     )
-    remark(
+    yield (
         "usable: a layer can be executed once it is there, or once its whole run of layers is.\n"
         "separate: queries and upload do not share the uplink; shared: by halves, as emulated.\n"
     )
-    print_fixed(
-        [
-            *(("model", ""), ("uplink", ""), ("usable", ""), ("first query", "")),
-            *(("uploading, s", ".2f"), ("miss", ""), ("hit", "")),
-        ],
-        [
-            (model, row["uplink"], row["usable"], when, *_answered_and_raised(counts))
-            for model in models
-            for row in (*rows, *shared)
-            if row["model"] == model and row["up_bps"] == rows[-1]["up_bps"]
-            for when, counts in (("after a gap", row), ("at once", row["first_query_at_once"]))
-        ],
+    raised = [
+        row | counts | {"when": when}
+        for model in models
+        for row in (*rows, *shared)
+        if row["model"] == model and row["up_bps"] == rows[-1]["up_bps"]
+        for when, counts in (("after a gap", row), ("at once", row["first_query_at_once"]))
+    ]
+    yield Table(
+        (
+            *(plain("model"), plain("uplink"), plain("usable"), plain("first query", "when")),
+            plain("uploading, s", "uploading_s", ".2f"),
+            ShownColumn("miss", lambda row: f"{row['miss_queries']} / {row['miss_raised']}"),
+            ShownColumn("hit", lambda row: f"{row['hit_queries']} / {row['hit_raised']}"),
+        ),
+        raised,
         f"Queries answered / raised, at {rate_text(rows[-1]['up_bps'])} bit/s",
     )
-    remark(
+    yield (
         "answered by the upload's end / raised before it; the first query is raised a gap after\n"
         "the client attached, or at once."
     )
 
 
-def _counts(row: Row) -> tuple[float, int, int]:
-    return row["uploading_s"], row["miss_queries"], row["hit_queries"]
+def _of_paper(model: str) -> list[Row]:
+    """Return the paper's row of a model, if it has one."""
+    reported = TABLE_2.get(model)
+    what = {"model": model, "rate": "the paper", "what": "the paper", "usable": "", "fidelity": ""}
+    return [] if reported is None else [what | reported._asdict()]
 
 
-def _answered_and_raised(row: Row) -> tuple[float, str, str]:
-    uploading_s, miss, hit = _counts(row)
-    return uploading_s, f"{miss} / {row['miss_raised']}", f"{hit} / {row['hit_raised']}"
+COUNTS = (
+    plain("uploading, s", "uploading_s", ".2f"),
+    *(plain("miss", "miss_queries", "d"), plain("hit", "hit_queries", "d")),
+)
 
 
 # Emulated
@@ -177,14 +168,11 @@ def _emulated(asked: Asked) -> int:
     status = Series(folder.path).run(runs)
     done = completed(folder, runs)
     rows = [_measured_row(model, runs[model], stays) for model, stays in done.items()]
-    deliver(folder, rows, asked.json)
-    if rows and not asked.json:
-        _print_measured(rows)
-    say(f"files: {folder.path}")
+    Findings(rows, _measured(rows) if rows else ()).deliver(folder, as_json=asked.json)
     return status
 
 
-def _measured_row(model: str, settings: Experiment, stays: list[Measured]) -> Row:
+def _measured_row(model: str, settings: Experiment, stays: list[MeasuredStay]) -> Row:
     miss, hit = stays
     expected_miss = expected(settings, miss.first_query_s)
     uploading_s = expected_miss.finished_s
@@ -197,11 +185,7 @@ def _measured_row(model: str, settings: Experiment, stays: list[Measured]) -> Ro
         "down_bps": settings.wireless.down_bps,
         "uplink": "shared",
         "usable": "layer",
-        "uploading_s": miss.uploading_s,
-        "miss_queries": answered_by(miss.answers, miss.uploading_s),
-        "hit_queries": answered_by(hit.answers, miss.uploading_s),
-        "miss_raised": raised_before(miss.answers, miss.uploading_s),
-        "hit_raised": raised_before(hit.answers, miss.uploading_s),
+        **_counts(miss.answers, hit.answers, miss.uploading_s),
         "miss_first_query_s": miss.first_query_s,
         "hit_first_query_s": hit.first_query_s,
         "hit_present_share": hit.present_bytes / hit.wanted_bytes,
@@ -218,39 +202,38 @@ def _measured_row(model: str, settings: Experiment, stays: list[Measured]) -> Ro
     }
 
 
-def _print_measured(rows: list[Row]) -> None:
-    shown: list[tuple[object, ...]] = []
+def _measured(rows: list[Row]) -> Iterator[Table]:
+    counted: list[Row] = []
     for row in rows:
-        model, simulated = row["model"], {name: row[f"simulated_{name}"] for name in _COUNTED}
-        if model in TABLE_2:
-            shown.append((model, "the paper", *TABLE_2[model], ""))
-        shown.append((model, "simulated", *_counts(simulated), ""))
-        shown.append((model, "emulated", *_counts(row), row["fidelity"]))
-    print_fixed(
-        [("model", ""), ("what", ""), *_COUNTS, ("fidelity", "")],
-        shown,
+        counted += _of_paper(row["model"])
+        simulated = {each: row[f"simulated_{each}"] for each in Throughput._fields}
+        counted.append({"model": row["model"], "what": "simulated", "fidelity": ""} | simulated)
+        counted.append(row | {"what": "emulated"})
+    yield Table(
+        (plain("model"), plain("what"), *COUNTS, plain("fidelity")),
+        counted,
         f"Table II, emulated, {rate_text(rows[0]['up_bps'])} bit/s, uplink shared: "
         "queries answered during the upload",
     )
-    print_fixed(
-        [("model", ""), *((part, ".2f") for part in _PARTS)],
-        [_parts(row) for row in rows],
+    yield Table(
+        (plain("model"), *(plain(part, form=".2f") for part in _parts(rows[0]))),
+        [row | _parts(row) for row in rows],
         "\nWhat the upload takes, s, and the bytes that TCP, IP and Ethernet add to the layers'",
     )
 
 
-_COUNTED = ("uploading_s", "miss_queries", "hit_queries")
-_COUNTS = (("uploading, s", ".2f"), ("miss", "d"), ("hit", "d"))
-_PARTS = ("bytes / rate", "+ headers", "+ queries", "+ rest", "= uploading", "TCP, %")
-
-
-def _parts(row: Row) -> tuple[object, ...]:
+def _parts(row: Row) -> Row:
     """Bytes at the rate; headers; what the queries take of the uplink; and what is left."""
     bytes_s, frames_s = row["bytes_over_rate_s"], row["wire_bytes_over_rate_s"]
     queries_s = row["simulated_uploading_s"] - bytes_s / TCP_GOODPUT_SHARE
-    rest_s = row["uploading_s"] - frames_s - queries_s
-    parts = (bytes_s, frames_s - bytes_s, queries_s, rest_s, row["uploading_s"])
-    return row["model"], *parts, 100 * row["tcp_overhead"]
+    return {
+        "bytes / rate": bytes_s,
+        "+ headers": frames_s - bytes_s,
+        "+ queries": queries_s,
+        "+ rest": row["uploading_s"] - frames_s - queries_s,
+        "= uploading": row["uploading_s"],
+        "TCP, %": 100 * row["tcp_overhead"],
+    }
 
 
 if __name__ == "__main__":

@@ -20,135 +20,121 @@ from dataclasses import asdict
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
-import paper
-from _delivery import Row, deliver, gather, means, say, spread
-from _mobility import Movements, add_interval, load, new_folder, parser
 
-from testbed.analysis.mobility_figures import draw_errors
-from testbed.commands.output import print_table
-from testbed.exits import exit_with
-from testbed.mobility.accuracy import Trial, try_out
-from testbed.mobility.predictor import Predictor
+from testbed.analysis.figures.mobility_figures import draw_errors
+from testbed.decision.policies import build_predictor
+from testbed.errors import ConfigurationError
+from testbed.mobility.accuracy import try_out
 from testbed.mobility.predictors import PREDICTORS, find_predictor
+from testbed.settings.experiment import Experiment, changed
+from testbed.settings.options import Parser, given_settings
+from testbed.studies import paper
+from testbed.studies.findings import Findings, Row, ShownColumn, Table, means, plain, say, spread_of
+from testbed.studies.study import PREDICTIONS, Context, Study, main
 
-NAME = "table3_predictors"
 DEFAULT = ("markov", "svr", "rnn", "stay", "velocity", "ridge", "visits")
 FIGURES = ("top1", "top2", "mae_m", "non_futile_share", "n_test")
 
 
-def main() -> int:
-    """Fit, try out, print."""
-    given = ask()
-    names = list(dict.fromkeys(given.predictors.split(",")))
-    for name in names:
-        find_predictor(name)
-    movements = load(given)
-    folder = new_folder(given, NAME, movements)
-    tried, status = gather(measure(movements, names))
-    if not tried:
-        return status
-    splits = pd.DataFrame(
-        {"split": number, "predictor": name} | asdict(trial.accuracy())
-        for number, name, trial in tried
-    )
-    splits.to_csv(folder.path / "splits.csv", index=False)
-    rows = summarise(splits, movements.name)
-    deliver(folder, rows, given.json)
-    first = {name: trial for number, name, trial in tried if number == 0}
-    figure = draw_errors(folder.figures, first, movements.settings.traces.interval_s)
-    if not given.json:
-        report(rows, movements)
-    say(f"figure: {figure}")
-    say(f"files: {folder.path}")
-    return status
-
-
-def ask() -> argparse.Namespace:
-    """Return the command line's settings."""
-    made = parser(__doc__, NAME)
-    add_interval(made)
-    made.add_argument(
+def options(command_line: Parser) -> None:
+    """Add which predictors are tried."""
+    command_line.add_argument(
         "--predictors",
         default=",".join(DEFAULT),
         metavar="NAME,NAME,...",
         help=f"(default: %(default)s) of {', '.join(PREDICTORS)} or package.module:Class",
     )
-    return made.parse_args()
 
 
-def measure(movements: Movements, names: list[str]) -> Iterator[tuple[int, str, Trial]]:
-    """Yield split, predictor and its trial."""
+def names_of(given: argparse.Namespace) -> list[str]:
+    """Return the predictors that were asked for, each once."""
+    return list(dict.fromkeys(given.predictors.split(",")))
+
+
+def check(given: argparse.Namespace) -> None:
+    """Refuse predictors that there are not, and settings that none of them has."""
+    known = {field for name in names_of(given) for field in own_fields(name)}
+    for path in given_settings(given):
+        kind, _, setting = path.partition(".")
+        if kind == "predictor" and setting not in known:
+            raise ConfigurationError(f"{path}: none of {given.predictors} has such a setting")
+
+
+def own_fields(name: str) -> tuple[str, ...]:
+    """Return the settings that a predictor has of its own."""
+    return find_predictor(name).Settings.__struct_fields__
+
+
+def with_predictor(context: Context, name: str) -> Experiment:
+    """Return the settings with a predictor; an LSTM of the data set's size where none is set."""
+    own = {"units": context.movements.lstm_units} | context.settings.predictor
+    changes = {f"predictor.{field}": own[field] for field in own_fields(name) if field in own}
+    return changed(context.settings, {"migration.predictor": name} | changes)
+
+
+def measure(context: Context) -> Iterator[Row]:
+    """Yield the accuracy of each predictor in each split, and keep the trials of the first."""
+    movements = context.movements
     people = movements.people()
     for number, (training, testing) in enumerate(movements.split(people)):
-        for name in names:
+        for name in names_of(context.given):
             say(f"split {number + 1} of {movements.splits}: {name}")
-            predictor = build(name, movements)
+            predictor = build_predictor(with_predictor(context, name))
             predictor.fit(training.positions_m, people.servers_m)
-            yield number, name, try_out(predictor, testing.positions_m, people.servers_m)
+            trial = try_out(predictor, testing.positions_m, people.servers_m)
+            if number == 0:
+                context.extra[name] = trial
+            yield {"split": number, "predictor": name} | asdict(trial.accuracy())
 
 
-def build(name: str, movements: Movements) -> Predictor:
-    """Return a predictor that has learnt nothing yet; an LSTM of the data set's size."""
-    n = movements.settings.migration.trajectory_length
-    if name == "rnn":
-        from testbed.mobility.recurrent import Lstm
-
-        return Lstm(n, movements.lstm_units)
-    return find_predictor(name)(n)
-
-
-def summarise(splits: pd.DataFrame, dataset: str) -> list[Row]:
-    """Return mean and standard deviation of each predictor's figures; shares lie between 0 and 1.
-
-    `paper` holds the paper's.
-    """
+def conclude(context: Context, splits: pd.DataFrame) -> Findings:
+    """Return mean and standard deviation of each predictor's figures, and the paper's."""
     rows = []
     for name, figures in splits.groupby("predictor", sort=False):
-        row: Row = {"dataset": dataset, "predictor": name, "splits": len(figures)}
+        row: Row = {"dataset": context.movements.name, "predictor": name, "splits": len(figures)}
         row |= means(figures, FIGURES)
-        reported = paper.TABLE_3.get(dataset, {}).get(str(name))
+        reported = paper.TABLE_3.get(context.movements.name, {}).get(str(name))
         row["paper"] = reported and {
             "top1": reported.top1 / 100,
             "top2": reported.top2 / 100,
             "mae_m": reported.mae_m,
         }
         rows.append(row)
-    return rows
-
-
-def report(rows: list[Row], movements: Movements) -> None:
-    """Print the table for people."""
+    figure = draw_errors(context.folder.figures, context.extra, context.movements.interval_s)
     first = rows[0]
-    print(
-        f"Table III on {movements.name}: {first['splits']} split(s) of the people,"
-        f" n = {movements.settings.migration.trajectory_length},"
-        f" t = {movements.settings.traces.interval_s:g} s,\n{first['n_test']:,.0f} predictions"
+    title = (
+        f"Table III on {context.movements.name}: {first['splits']} split(s) of the people,"
+        f" n = {context.settings.migration.trajectory_length},"
+        f" t = {context.movements.interval_s:g} s,\n{first['n_test']:,.0f} predictions"
         f" each, {1 - first['non_futile_share']:.1%} of them futile"
     )
-    print_table(
-        ("predictor", "top 1, %", "paper", "top 2, %", "paper", "error, m", "paper"),
-        [
-            (
-                row["predictor"],
-                *(
-                    cell
-                    for figure, scale in (("top1", 100), ("top2", 100), ("mae_m", 1))
-                    for cell in (
-                        spread(row[figure], row[f"{figure}_sd"], scale),
-                        reported(row, figure, scale),
-                    )
-                ),
-            )
-            for row in rows
-        ],
+    columns = (
+        plain("predictor"),
+        *(spread_of("top 1, %", "top1", 100), of_paper("top1", 100)),
+        *(spread_of("top 2, %", "top2", 100), of_paper("top2", 100)),
+        *(spread_of("error, m", "mae_m"), of_paper("mae_m", 1)),
     )
+    return Findings(rows, [title, Table(columns, rows)], [figure])
 
 
-def reported(row: Row, figure: str, scale: float) -> str:
-    """Return the paper's figure, if it has one."""
-    value = (row["paper"] or {}).get(figure)
-    return "" if value is None else f"{value * scale:.1f}"
+def of_paper(figure: str, scale: float) -> ShownColumn:
+    """Show the paper's figure, if it has one."""
 
+    def cell(row: Row) -> str:
+        value = (row["paper"] or {}).get(figure)
+        return "" if value is None else f"{value * scale:.1f}"
+
+    return ShownColumn("paper", cell)
+
+
+STUDY = Study(
+    Experiment(name="table3_predictors"),
+    measure,
+    conclude,
+    reads=PREDICTIONS,
+    options=options,
+    check=check,
+)
 
 if __name__ == "__main__":
-    exit_with(main)
+    main(STUDY)

@@ -7,17 +7,17 @@ twice. It keeps them for one query a client, and no more bytes than are live at 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple
 
-from nodes.compute import Computer, Job
-from nodes.connection import Connection
+from nodes.computing.compute import Computer, Job
+from nodes.computing.emulated_gpu import EmulatedGpu
+from nodes.computing.memo import Outputs
 from nodes.control import Compared, NodeSide
-from nodes.gpu import EmulatedGpu
-from nodes.memo import Outputs
+from nodes.transport.connection import Connection
 from testbed.errors import ProtocolError
-from testbed.protocol import Answer, Query, Refused
+from testbed.protocol.messages import Answer, Query, Refused
 
 _log = logging.getLogger(__name__)
 
@@ -30,16 +30,10 @@ class _Kept(NamedTuple):
 
 
 class Answering:
-    """Answers the queries of one edge server's clients.
+    """Answers the queries of one edge server's clients, which have `distinct_inputs` each.
 
-    Args:
-        server: its name.
-        computer: executes layers.
-        gpu: says how long that takes.
-        control: hears of comparisons.
-        distinct_inputs: how many inputs a client has.
-        has_layer: whether a client's layer is here, with all of its weights.
-        spawn: runs a comparison in the background.
+    `has_layer` says whether a client's layer is here, with all of its weights; `spawn` runs a
+    comparison in the background, of which `control` hears.
     """
 
     def __init__(
@@ -65,8 +59,7 @@ class Answering:
     async def answer(self, connection: Connection, query: Query, body: memoryview) -> None:
         """Execute a segment and send what it returns, or the reason why that cannot be.
 
-        Raises:
-            ProtocolError: the tensors in it, or those that it asks for, are not the segment's.
+        Raises ProtocolError if the tensors in it, or those that it asks for, are not the segment's.
         """
         kept = self._kept.pop(query.client, None)  # a new query, or a last segment, frees them
         reason = self._missing(query)
@@ -80,11 +73,9 @@ class Answering:
             await connection.send(Refused(query.query, reason))
             return
         inputs = {p: values[p] for p in self._computer.graph.reads(job.first, job.last)}
-        outputs, late_s = await self._gpu.execute(
-            query.client,
-            self._computer.duration_s(job),
-            lambda: self._computer.execute(job, inputs),
-        )
+        seconds = self._computer.duration_s(job)
+        compute = partial(self._computer.execute, job, inputs)
+        outputs, late_s = await self._gpu.execute(query.client, seconds, compute)
         values |= outputs
         if query.keeps:  # copies: a part of a body would hold the whole of it
             copies = {producer: memoryview(bytes(values[producer])) for producer in query.keeps}
@@ -113,11 +104,8 @@ class Answering:
     def _check(self, query: Query, job: Job) -> None:
         """Refuse to return what the segment does not make, or to keep what nothing reads later."""
         live = self._computer.graph.live(job.last + 1)
-        for named, known in (
-            (query.returns, self._computer.outputs_of(job)),
-            (query.keeps, live),
-        ):
-            if not (_ascends(named) and set(named) <= set(known)):
+        for named, known in ((query.returns, self._computer.outputs_of(job)), (query.keeps, live)):
+            if list(named) != sorted(set(named) & set(known)):  # known, ascending, none twice
                 raise ProtocolError(f"{job}: the outputs of {named} are not among {known}")
 
     def _lacking(self, query: Query, job: Job, values: Outputs) -> str | None:
@@ -130,12 +118,7 @@ class Answering:
 
     async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
         equal = await self._computer.repeat_and_compare(job, inputs, outputs)
-        if equal is None:
-            return
-        if not equal:
+        if equal is not None:
+            self._control.tell(Compared(equal))
+        if equal is False:
             _log.error("%s: %s differs when repeated", self._server, job)
-        self._control.tell(Compared(equal))
-
-
-def _ascends(producers: Sequence[int]) -> bool:
-    return all(one < next_one for one, next_one in pairwise(producers))

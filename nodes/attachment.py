@@ -8,37 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from nodes.compute import split
-from nodes.connection import Connection
-from nodes.layers import LayerSender
-from nodes.model import ClientModel
+from nodes.computing.client_model import ClientModel
+from nodes.computing.compute import split
 from nodes.setup import NodeSetup
+from nodes.transport.connection import Connection
+from nodes.transport.layer_transfer import LayerSender
 from testbed.clock import RunClock
-from testbed.dnn.crossings import Crossing, crossings
-from testbed.dnn.partitioner import best_plan
-from testbed.dnn.upload_order import available_layers
+from testbed.dnn.partitioning.crossings import Crossing, crossings
+from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.upload_order import available_layers
 from testbed.errors import ProtocolError
-from testbed.protocol import PORTS, Answer, LayerRef, PlanReply, Query, Wanted
+from testbed.protocol.messages import PORTS, Answer, LayerRef, PlanReply, Query, Wanted
 
 _log = logging.getLogger(__name__)
 
 
 class Attachment:
-    """Two connections to one server, for layers and for queries, and what the server has.
-
-    The server is that of the plan.
+    """Two connections to the plan's server, for layers and for queries, and what the server has.
 
     `first_byte_s` is when the client first heard the server; `hit` says whether all server-side
     layers of the plan were present then, `present_bytes` of `wanted_bytes` were.
     """
 
     def __init__(
-        self,
-        client: str,
-        model: ClientModel,
-        setup: NodeSetup,
-        plan: PlanReply,
-        clock: RunClock,
+        self, client: str, model: ClientModel, setup: NodeSetup, plan: PlanReply, clock: RunClock
     ) -> None:
         self.server = plan.server
         self.first_byte_s = 0.0
@@ -60,7 +53,7 @@ class Attachment:
         self._queries: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
         self._querying = False
-        self._ended = False
+        self.ended = False  # whether the client has moved on
 
     async def open(self) -> None:
         """Connect, learn what the server holds, and start to upload the rest."""
@@ -78,11 +71,6 @@ class Attachment:
         return self.present_bytes == self.wanted_bytes
 
     @property
-    def ended(self) -> bool:
-        """Whether the client has moved on."""
-        return self._ended
-
-    @property
     def complete(self) -> bool:
         """Whether the server has all of the plan's layers now."""
         return self._sender is not None and self._sender.complete
@@ -98,9 +86,7 @@ class Attachment:
     async def query(self, query: Query, body: bytes) -> tuple[Answer, dict[int, memoryview]]:
         """Have the server execute layers; return its answer and the tensors in it.
 
-        Raises:
-            ProtocolError: the server refuses, or answers something else.
-            ConnectionError: the server cannot be reached.
+        Raises ProtocolError if it does not answer the query, ConnectionError if it has gone.
         """
         if self._queries is None:
             raise ProtocolError(f"not connected to {self.server}")
@@ -110,7 +96,7 @@ class Attachment:
             received = await self._queries.receive(int(self._model.graph.live_bytes.max()))
         finally:
             self._querying = False
-            if self._ended:
+            if self.ended:
                 self._queries.abort()
         if received is None:
             raise ProtocolError(f"{self.server} ended the connection")
@@ -121,7 +107,7 @@ class Attachment:
 
     def end(self) -> dict[str, Any] | None:
         """Stop uploading, close when no query is in flight; return the upload's record, if any."""
-        self._ended = True
+        self.ended = True
         record = self._record()
         if self._upload is not None:
             self._upload.cancel()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import TypeAlias
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -112,38 +112,47 @@ class Stopped(Control, frozen=True):
     """The node has ended its work."""
 
 
-ToNode: TypeAlias = Preload | Start | Position | Associated | InRange | Stop
-FromNode: TypeAlias = (
-    Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
-)
+ToNode = Preload | Start | Position | Associated | InRange | Stop
+FromNode = Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
 
 _to_node = msgspec.json.Decoder(ToNode)
 _from_node = msgspec.json.Decoder(FromNode)
 
+_Told = TypeVar("_Told", bound=Control)
+_SideT = TypeVar("_SideT", bound="_Side[Any]")
 
-class NodeSide:
-    """A node's end of the control channel."""
+
+class _Side(Generic[_Told]):
+    """An end of a control channel."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def open(cls, channel: socket.socket) -> NodeSide:
-        """Return the end that lives on this inherited socket."""
+    async def open(cls: type[_SideT], channel: socket.socket) -> _SideT:
+        """Return the end that lives on this socket."""
         return cls(*await asyncio.open_connection(sock=channel, limit=_MAX_LINE_BYTES))
+
+    def tell(self, message: _Told) -> None:
+        """Send a message; the channel's buffer takes it, nothing waits."""
+        self._writer.write(msgspec.json.encode(message) + b"\n")
+
+    async def _line(self) -> bytes:
+        """Return the next message, encoded; nothing when the other end has gone."""
+        try:
+            return await self._reader.readline()
+        except ConnectionResetError:
+            return b""
+
+
+class NodeSide(_Side[FromNode]):
+    """A node's end of the control channel."""
 
     async def receive(self) -> ToNode:
         """Return the next message; `Stop` when the experiment has gone."""
-        try:
-            line = await self._reader.readline()
-        except ConnectionResetError:
-            return Stop()
+        line = await self._line()
         return _to_node.decode(line) if line else Stop()
-
-    def tell(self, message: FromNode) -> None:
-        """Send a message; the channel's buffer takes it, nothing waits."""
-        self._writer.write(msgspec.json.encode(message) + b"\n")
 
     def watch(self, task: asyncio.Task[None]) -> None:
         """Tell the experiment if a task fails that nothing awaits: the node cannot go on."""
@@ -161,29 +170,13 @@ class NodeSide:
             await self._writer.wait_closed()
 
 
-class ExperimentSide:
+class ExperimentSide(_Side[ToNode]):
     """The experiment's end of one node's control channel."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, channel: socket.socket) -> ExperimentSide:
-        """Return the end that lives on this socket."""
-        return cls(*await asyncio.open_connection(sock=channel, limit=_MAX_LINE_BYTES))
 
     async def receive(self) -> FromNode | None:
         """Return the node's next message, or None when the node has ended."""
-        try:
-            line = await self._reader.readline()
-        except ConnectionResetError:
-            return None
+        line = await self._line()
         return _from_node.decode(line) if line else None
-
-    def tell(self, message: ToNode) -> None:
-        """Send a message to the node."""
-        self._writer.write(msgspec.json.encode(message) + b"\n")
 
     def close(self) -> None:
         """Close the channel, which a node takes as `Stop`."""

@@ -1,6 +1,6 @@
 """The master server: hears where clients are, decides, and orders edge servers to migrate.
 
-The decisions are `testbed.coordinator`'s; this process only carries them over the network.
+The decisions are `testbed.decision.coordinator`'s; this process only carries them over the network.
 """
 
 from __future__ import annotations
@@ -9,34 +9,25 @@ import logging
 import math
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from nodes.connection import Connection, serve
 from nodes.control import NodeSide, Ready, Start, Stop, Stopped
-from nodes.servers import EdgeServers
-from nodes.setup import MASTER, NodeSetup
+from nodes.edge_servers import EdgeServers
+from nodes.setup import NodeSetup
+from nodes.transport.connection import Connection, serve
 from testbed.clock import RunClock
-from testbed.coordinator import Coordinator, CurrentPlan
-from testbed.dnn.devices import device_profile
+from testbed.decision.coordinator import Coordinator
+from testbed.decision.policies import build_policy, build_predictor
+from testbed.dnn.devices.device_profile import device_profile
 from testbed.errors import ProtocolError
-from testbed.gpu.server_times import ServerTimes
+from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
-from testbed.policies import build_predictor, find_policy
-from testbed.protocol import (
-    PORTS,
-    Attach,
-    Choice,
-    Choose,
-    EdgeHello,
-    LayerRef,
-    Migrate,
-    PlanReply,
-    Register,
-    Registered,
-    Report,
-)
-from testbed.values import Fix, Offer, Prediction
+from testbed.protocol import messages
+from testbed.runs.folder import RunFolder
+from testbed.values import MASTER, Fix, Offer, Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -49,16 +40,16 @@ class Master:
         self._control = control
         self._clock = RunClock(math.inf)
         self._servers = EdgeServers()
-        self._weights: dict[str, dict[int, LayerRef]] = {}
+        self._weights: dict[str, dict[int, messages.LayerRef]] = {}
         self._records = setup.record_writer(MASTER)
         self._coordinator: Coordinator
 
     async def run(self) -> None:
         """Serve until the experiment says stop.
 
-        It is ready when it listens: whoever connects is heard when it has learnt what it must.
+        It is ready when it listens; connections wait until the predictor has been fitted.
         """
-        server = await serve(self._setup.addresses[MASTER], PORTS["control"], self._serve)
+        server = await serve(self._setup.addresses[MASTER], messages.PORTS["control"], self._serve)
         self._control.tell(Ready())
         # Nothing is heard before this is done, since nothing else runs
         self._coordinator = build_coordinator(self._setup)
@@ -70,37 +61,35 @@ class Master:
         self._control.tell(Stopped())
 
     async def _serve(self, connection: Connection) -> None:
-        received = await connection.receive()
-        if received is None:
+        if (received := await connection.receive()) is None:
             return
         first = received[0]
-        if isinstance(first, EdgeHello):
+        if isinstance(first, messages.EdgeHello):
             await self._servers.hear(first.server, connection)
-        elif isinstance(first, Register):
+        elif isinstance(first, messages.Register):
             self._register(first)
-            await connection.send(Registered())
+            await connection.send(messages.Registered())
             await self._serve_client(first.client, connection)
         else:
             raise ProtocolError(f"expected an introduction, got {first!r}")
 
-    def _register(self, client: Register) -> None:
+    def _register(self, client: messages.Register) -> None:
         self._weights[client.client] = {ref.layer: ref for ref in client.weights}
         trajectory = [Fix(client.client, *position) for position in client.trajectory]
         self._coordinator.register(client.client, client.graph, client.client_s, trajectory)
 
     async def _serve_client(self, client: str, connection: Connection) -> None:
-        while (received := await connection.receive()) is not None:
-            message = received[0]
-            if isinstance(message, Choose):
+        async for message in connection.incoming():
+            if isinstance(message, messages.Choose):
                 await connection.send(await self._choose(client, message))
-            elif isinstance(message, Attach):
+            elif isinstance(message, messages.Attach):
                 await self._attach(client, message, connection)
-            elif isinstance(message, Report):
+            elif isinstance(message, messages.Report):
                 await self._report(Fix(client, message.time_s, message.x_m, message.y_m))
             else:
                 raise ProtocolError(f"{client} sent {message!r}")
 
-    async def _choose(self, client: str, asked: Choose) -> Choice:
+    async def _choose(self, client: str, asked: messages.Choose) -> messages.Choice:
         """Apply the partitioner to all visible servers and return the best (section III.C.2)."""
         visible = asked.access_points
         if not visible:
@@ -109,25 +98,21 @@ class Master:
         candidates = self._servers.reachable(visible) or visible
         loads = await self._loads(candidates)
         access_point, current = self._coordinator.choose(client, candidates, loads)
-        _log.info(
-            "%s goes to %s, expecting %.0f ms a query; it sees %s",
-            client,
-            access_point,
-            current.plan.latency_s * 1e3,
-            ", ".join(
-                f"{name} ({loads[name].clients} clients)" if name in loads else f"{name} (mute)"
-                for name in candidates
-            ),
-        )
-        return Choice(asked.number, plan_reply(access_point, current))
+        told = {name: f"{load.clients} clients" for name, load in loads.items()}
+        seen = ", ".join(f"{name} ({told.get(name, 'mute')})" for name in candidates)
+        text = "%s goes to %s, expecting %.0f ms a query; it sees %s"
+        _log.info(text, client, access_point, current.plan.latency_s * 1e3, seen)
+        return messages.Choice(asked.number, access_point)
 
-    async def _attach(self, client: str, attach: Attach, connection: Connection) -> None:
-        self._check_known(client, (attach.access_point, attach.server))
-        self._coordinator.associate(client, attach.access_point)
-        if not attach.planned:
-            loads = await self._loads([attach.server])
-            current = self._coordinator.plan(client, attach.server, loads)
-            await connection.send(plan_reply(attach.server, current))
+    async def _attach(self, client: str, attach: messages.Attach, connection: Connection) -> None:
+        self._check_known(client, (attach.access_point,))
+        server = self._coordinator.associate(client, attach.access_point)
+        self._check_known(client, (server,))
+        current = self._coordinator.plan(client, server, await self._loads([server]))
+        reply = messages.PlanReply(
+            attach.number, server, current.plan.on_server, current.upload, current.server_s
+        )
+        await connection.send(reply)
 
     def _check_known(self, client: str, access_points: Sequence[str]) -> None:
         if not set(access_points) <= self._setup.addresses.keys() - {MASTER}:
@@ -149,7 +134,7 @@ class Master:
 
     async def _order(self, offer: Offer) -> None:
         weights = self._weights[offer.client]
-        order = Migrate(
+        order = messages.Migrate(
             client=offer.client,
             destination=offer.destination,
             address=self._setup.addresses[offer.destination],
@@ -162,11 +147,8 @@ class Master:
     def _record(self, fix: Fix, prediction: Prediction, offers: list[Offer]) -> None:
         self._records.append(
             "predictions",
-            client=fix.client,
-            time_s=fix.time_s,
+            **msgspec.structs.asdict(fix),
             current_ap=self._coordinator.current(fix.client),
-            x_m=fix.x_m,
-            y_m=fix.y_m,
             predicted_x_m=prediction.x_m,
             predicted_y_m=prediction.y_m,
             actual_x_m=None,
@@ -176,27 +158,18 @@ class Master:
         )
 
 
-def plan_reply(server: str, current: CurrentPlan) -> PlanReply:
-    """Return a plan as it goes to its client."""
-    return PlanReply(
-        server=server,
-        on_server=current.plan.on_server,
-        upload=current.upload,
-        server_s=current.server_s,
-    )
-
-
 def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
-    predictor = build_predictor(settings.migration)
+    predictor = build_predictor(settings)
     servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
-    with np.load(setup.training_file, allow_pickle=False) as traces:
+    training = RunFolder(Path(setup.run_folder)).training
+    with np.load(training, allow_pickle=False) as traces:
         predictor.fit([traces[name] for name in traces.files], servers_m)
     return Coordinator(
         access_points=setup.access_points,
         predictor=predictor,
-        policy=find_policy(settings.migration.policy)(settings.migration),
+        policy=build_policy(settings),
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.interval_s,

@@ -10,38 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
-from nodes.connection import Connection
 from nodes.control import NodeSide, Transferred
-from nodes.layers import LayerSender
+from nodes.transport.connection import Connection
+from nodes.transport.layer_transfer import LayerSender, is_whole
 from testbed.clock import RunClock
+from testbed.decision.time_to_live import HeldLayers
 from testbed.layerstore import LayerStore
-from testbed.presence import Presence
-from testbed.protocol import PORTS, LayerRef, Migrate, MigrationOffer
-from testbed.records import RecordWriter
+from testbed.protocol.messages import PORTS, Migrate, MigrationOffer
+from testbed.runs.records import RecordWriter
 
 
 class Migrations:
-    """The migrations that one server sends.
+    """The migrations that one server sends; `control` and `records` are told of each.
 
-    Args:
-        server: its name.
-        presence: what it holds; layers being sent on are kept until that has ended.
-        store: returns where a client's layers lie.
-        control: hears of each transfer.
-        records: where each transfer goes.
+    Layers being sent on are kept in `held` until that has ended.
     """
 
     def __init__(
         self,
         server: str,
-        presence: Presence[str],
+        held: HeldLayers[str],
         store: Callable[[str], LayerStore],
         control: NodeSide,
         records: RecordWriter,
     ) -> None:
         self._server = server
-        self._presence = presence
+        self._held = held
         self._store = store
         self._control = control
         self._records = records
@@ -55,20 +51,19 @@ class Migrations:
 
     async def carry_out(self, order: Migrate, clock: RunClock) -> None:
         """Send a client's layers on, as many as are here or arrive before the order ends."""
-        self._presence.start_sending(order.client)
+        self._held.start_sending(order.client)
         try:
             async with self._routes[order.client, order.destination]:  # after the last order's end
                 sending = asyncio.create_task(self._send(order, clock))
                 try:
                     await asyncio.wait({sending}, timeout=clock.wall_s(order.ends_s))
                 finally:
-                    if not sending.done():  # the next order goes on where this one ends
-                        sending.cancel()
+                    sending.cancel()  # unless done; the next order goes on where this one ends
                     await asyncio.gather(sending, return_exceptions=True)
                 if not sending.cancelled():
                     sending.result()
         finally:
-            self._presence.stop_sending(order.client)
+            self._held.stop_sending(order.client)
 
     async def _send(self, order: Migrate, clock: RunClock) -> None:
         started_s = clock.now_s()
@@ -76,29 +71,20 @@ class Migrations:
         sender = LayerSender(connection, self._store(order.client), lambda ref: None)
         self._senders[order.client].add(sender)
         try:
-            await sender.announce(
-                MigrationOffer(order.client, self._server, order.layers, order.until_s)
-            )
-            await sender.send_all(lambda ref: self._is_here(order.client, ref))
+            offer = MigrationOffer(order.client, self._server, order.layers, order.until_s)
+            await sender.announce(offer)
+            await sender.send_all(partial(is_whole, self._held, order.client))
         finally:
             self._senders[order.client].discard(sender)
-            self._record(order, sender, started_s, clock.now_s())
+            self._records.append(
+                "transfers",
+                client=order.client,
+                source=self._server,
+                destination=order.destination,
+                cause="migration",
+                started_s=started_s,
+                ended_s=clock.now_s(),
+                **sender.record(),
+            )
+            self._control.tell(Transferred("migration", sender.sent_bytes))
             connection.abort()
-
-    def _is_here(self, client: str, ref: LayerRef) -> bool:
-        return self._presence.present_bytes(client, ref.digest) == ref.size_bytes
-
-    def _record(
-        self, order: Migrate, sender: LayerSender, started_s: float, ended_s: float
-    ) -> None:
-        self._records.append(
-            "transfers",
-            client=order.client,
-            source=self._server,
-            destination=order.destination,
-            cause="migration",
-            started_s=started_s,
-            ended_s=ended_s,
-            **sender.record(),
-        )
-        self._control.tell(Transferred("migration", sender.sent_bytes))

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,37 +29,28 @@ import numpy as np
 import setproctitle
 import torch
 
-from nodes import heap
-from nodes.apart import Apart
+from nodes import requests
 from nodes.client import Client
-from nodes.compute import Computer, same_tensors
-from nodes.connection import Connection, serve
+from nodes.computing import heap
+from nodes.computing.apart import Apart
+from nodes.computing.client_model import build_client_model, load_client_model, structure
+from nodes.computing.compute import Computer, same_tensors
+from nodes.computing.memo import Memo
 from nodes.control import Failed, NodeSide, Ready
 from nodes.edge import EdgeServer
-from nodes.memo import Memo
-from nodes.model import build_client_model, load_client_model, structure
-from nodes.requests import (
-    MAX_REQUEST_BYTES,
-    Build,
-    Building,
-    Built,
-    Fork,
-    Forked,
-    Measured,
-    Reply,
-    Request,
-)
 from nodes.setup import ComputeMode, NodeSetup, Role
-from testbed.dnn.capture import CapturedModel, capture
-from testbed.dnn.devices import device_profile
-from testbed.dnn.execute import Executor
+from nodes.transport.connection import Connection, serve
+from testbed.dnn.captured_model import CapturedModel
+from testbed.dnn.devices.device_profile import device_profile
+from testbed.dnn.executor import Executor
 from testbed.dnn.graph import INPUT
-from testbed.dnn.models import build_model
-from testbed.dnn.partition import Costs
-from testbed.dnn.partitioner import best_plan
-from testbed.dnn.upload_stages import handed_on, upload_stages
-from testbed.emulation.namespaces import enter_network
+from testbed.dnn.graph_capture import capture
+from testbed.dnn.models.factory import build_model
+from testbed.dnn.partitioning.partition import Costs
+from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.upload_stages import handed_on, upload_stages
 from testbed.errors import EmulationError, TestbedError
+from testbed.namespaces import enter_network
 
 if TYPE_CHECKING:
     from nodes.master import Master
@@ -66,7 +58,7 @@ if TYPE_CHECKING:
 _MEASURED_PASSES = 3
 _SLOWDOWNS = (1, 4, 16)  # of servers: plans differ little between
 _MET_SHARE = 0.999  # of an upload's time: 25 MB of outputs of Inception, where all are 42
-_MOST_CHARACTERS = 1000  # of a reason, which has to fit a request
+_MAX_CHARACTERS = 1000  # of a reason, which has to fit a request
 _UNTIL_SPECIALISED = 10  # calls after which CPython (3.11 on) has rewritten a function in place
 _BUILDERS_YIELD = 15  # in niceness: the network comes up meanwhile
 
@@ -92,14 +84,14 @@ class Nursery:
         """Answer requests until the experiment closes the channel."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nodes are reaped as they end
         while True:
-            line, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, 1)
+            line, descriptors, _, _ = socket.recv_fds(channel, requests.MAX_REQUEST_BYTES, 1)
             if not line:
                 return
-            request = msgspec.json.decode(line, type=Request)
-            reply: Reply
-            if isinstance(request, Fork):
-                reply = Forked(self._fork(request, socket.socket(fileno=descriptors[0]), channel))
-            elif isinstance(request, Build):
+            request = msgspec.json.decode(line, type=requests.Request)
+            reply: requests.Reply
+            if isinstance(request, requests.Fork):
+                reply = self._fork(request, socket.socket(fileno=descriptors[0]), channel)
+            elif isinstance(request, requests.Build):
                 reply = self._build(request, socket.socket(fileno=descriptors[0]), channel)
             else:
                 reply = self._measure(request.executed)
@@ -113,12 +105,8 @@ class Nursery:
     def _met(self) -> frozenset[int]:
         """Return the layers whose outputs nearly all queries of an upload, and after it, need."""
         graph = self._captured.graph
-        met = (
-            stage
-            for slowdown in _SLOWDOWNS
-            for stage in upload_stages(graph, self._costs(slowdown))
-        )
-        return handed_on(graph, met, _MET_SHARE)
+        passed = (upload_stages(graph, self._costs(slowdown)) for slowdown in _SLOWDOWNS)
+        return handed_on(graph, chain.from_iterable(passed), _MET_SHARE)
 
     def _warm_up(self) -> None:
         """Do once what every node does first: its pages are then shared, not each node's own."""
@@ -131,7 +119,9 @@ class Nursery:
             asyncio.run(_rehearse())
         heap.give_back()  # 90 MB that capturing the model took
 
-    def _fork(self, request: Fork, control: socket.socket, channel: socket.socket) -> int:
+    def _fork(
+        self, request: requests.Fork, control: socket.socket, channel: socket.socket
+    ) -> requests.Forked:
         if request.role != "master":
             self._computer(request.role, request.mode)  # forks of a role share what it begins with
         pid = os.fork()
@@ -139,9 +129,11 @@ class Nursery:
             channel.close()
             self._become(request, control)
         control.close()
-        return pid
+        return requests.Forked(pid)
 
-    def _build(self, request: Build, told: socket.socket, channel: socket.socket) -> Building:
+    def _build(
+        self, request: requests.Build, reports: socket.socket, channel: socket.socket
+    ) -> requests.Building:
         """Build all models in as many processes as there are processors."""
         processes = min(len(os.sched_getaffinity(0)), len(self._setup.clients))
         for number in range(processes):
@@ -150,22 +142,21 @@ class Nursery:
                 setproctitle.setproctitle("testbed builder")
                 os.nice(_BUILDERS_YIELD)
                 for client in self._setup.clients[number::processes]:
-                    told.sendall(msgspec.json.encode(self._built(client, request.mode)))
+                    reports.sendall(msgspec.json.encode(self._built(client, request.mode)))
                 os._exit(0)
-        told.close()
-        return Building(processes)
+        reports.close()
+        return requests.Building(processes)
 
-    def _built(self, client: str, mode: ComputeMode) -> Built:
+    def _built(self, client: str, mode: ComputeMode) -> requests.Built:
+        memo = self._memo if mode == "memo" else None
         try:
-            build_client_model(
-                self._setup, client, self._captured, self._memo if mode == "memo" else None
-            )
+            build_client_model(self._setup, client, self._captured, memo)
         except Exception as error:
             _log.exception("the model of %s", client)
-            return Built(client, repr(error)[:_MOST_CHARACTERS])
-        return Built(client)
+            return requests.Built(client, repr(error)[:_MAX_CHARACTERS])
+        return requests.Built(client)
 
-    def _become(self, request: Fork, control: socket.socket) -> NoReturn:
+    def _become(self, request: requests.Fork, control: socket.socket) -> NoReturn:
         status = 1
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -180,7 +171,7 @@ class Nursery:
             logging.shutdown()
             os._exit(status)
 
-    async def _live(self, request: Fork, channel: socket.socket) -> None:
+    async def _live(self, request: requests.Fork, channel: socket.socket) -> None:
         control = await NodeSide.open(channel)
         try:
             await self._node(request, control).run()
@@ -190,7 +181,7 @@ class Nursery:
         finally:
             await control.close()
 
-    def _node(self, request: Fork, control: NodeSide) -> Client | EdgeServer | Master:
+    def _node(self, request: requests.Fork, control: NodeSide) -> Client | EdgeServer | Master:
         setup = self._setup
         if request.role == "master":
             from nodes.master import Master  # and scikit-learn, which no other node needs
@@ -206,14 +197,13 @@ class Nursery:
         if mode != "real" and not self._computers:
             heap.large_blocks_apart()
         if (role, mode) not in self._computers:
-            self._computers[role, mode] = Computer(
-                self._captured, self._layer_s[role], mode, self._memo
-            )
+            computer = Computer(self._captured, self._layer_s[role], mode, self._memo)
+            self._computers[role, mode] = computer
         return self._computers[role, mode]
 
-    def _measure(self, executed: bool) -> Measured:
+    def _measure(self, executed: bool) -> requests.ModelMeasure:
         graph = self._captured.graph
-        return Measured(
+        return requests.ModelMeasure(
             pass_s=self._pass_s() if executed else 0.0,
             client_s=float(self._layer_s["client"].sum()),
             server_s=float(self._layer_s["edge"].sum()),
@@ -235,12 +225,8 @@ async def _rehearse() -> None:
     with theirs:
         control = await NodeSide.open(ours)
         control.tell(Ready())
-        (await serve("127.0.0.1", 0, _hang_up)).close()
+        (await serve("127.0.0.1", 0, Connection.close)).close()
         await control.close()
-
-
-async def _hang_up(connection: Connection) -> None:
-    connection.abort()
 
 
 def _pass_s(setup: NodeSetup) -> float:
@@ -261,15 +247,13 @@ def main(channel_fd: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     channel = socket.socket(fileno=int(channel_fd))
-    setup_file = channel.recv(MAX_REQUEST_BYTES).decode()  # comes when the network is up
+    setup_file = channel.recv(requests.MAX_REQUEST_BYTES).decode()  # comes when the network is up
     if not setup_file:
         return
     setup = msgspec.json.decode(Path(setup_file).read_bytes(), type=NodeSetup)
-    logging.basicConfig(
-        filename=Path(setup.run_folder, "log.txt"),
-        format="%(asctime)s %(processName)s %(name)s %(levelname)s %(message)s",
-        level=logging.INFO,
-    )
+    log = Path(setup.run_folder, "log.txt")
+    line = "%(asctime)s %(processName)s %(name)s %(levelname)s %(message)s"
+    logging.basicConfig(filename=log, format=line, level=logging.INFO)
     nursery = Nursery(setup)
     gc.freeze()  # collecting in the forks would copy the pages that they share
     nursery.serve(channel)

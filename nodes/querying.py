@@ -15,21 +15,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nodes.attachment import Attachment
-from nodes.compute import Computer, Job
+from nodes.computing.client_model import ClientModel
+from nodes.computing.compute import Computer, Job
 from nodes.control import Answered, Compared, NodeSide
-from nodes.model import ClientModel
 from nodes.setup import NodeSetup
 from testbed.clock import RunClock
-from testbed.dnn.crossings import Crossing, local_rest
 from testbed.dnn.graph import INPUT
-from testbed.dnn.partition import Segment
+from testbed.dnn.partitioning.crossings import Crossing, local_rest
+from testbed.dnn.partitioning.partition import Segment
 from testbed.errors import ProtocolError
-from testbed.protocol import Query
-from testbed.records import RecordWriter
+from testbed.protocol.messages import Query
+from testbed.runs.records import RecordWriter
 
 _log = logging.getLogger(__name__)
 
-#: A query raised while the client is attaching waits so long (emulated) before it goes local.
+#: Emulated time that a query waits for an attachment in the making before it is executed locally.
 _ATTACHING_S = 0.5
 
 
@@ -102,10 +102,9 @@ class Querying:
         raised_s = self._clock.now_s()
         if self.attaching is not None and not self.attaching.done():
             await asyncio.wait({self.attaching}, timeout=_ATTACHING_S * self._clock.tdf)
-        attachment = self.attachment
+        attachment, execution = self.attachment, self._begin(number)
         cold_start = attachment is None or not attachment.complete
         steps = self._model.local() if attachment is None else attachment.steps()
-        execution = self._begin(number)
         try:
             await self._run(execution, steps, attachment)
             outcome = "remote" if execution.layers_server else "local"
@@ -164,9 +163,7 @@ class Querying:
         execution.late_s += max(0.0, late_s)
         execution.layers_client += job.last - job.first + 1
 
-    async def _run_there(
-        self, execution: _Execution, step: Crossing, attachment: Attachment
-    ) -> None:
+    async def _run_there(self, execution: _Execution, step: Crossing, where: Attachment) -> None:
         body = b"".join(execution.values[producer] for producer in step.sent)
         query = Query(
             client=self._client,
@@ -179,7 +176,7 @@ class Querying:
             input_key=execution.input_key,
             verify=execution.verify,
         )
-        answer, tensors = await attachment.query(query, body)
+        answer, tensors = await where.query(query, body)
         execution.values.update(tensors)
         execution.bytes_up += len(body)
         execution.bytes_down += sum(len(tensor) for tensor in tensors.values())
@@ -196,11 +193,9 @@ class Querying:
         inputs = {INPUT: self._model.inputs[execution.input_key]}
         outputs = {producer: execution.values[producer] for producer in self._model.graph.outputs}
         equal = await self._computer.repeat_and_compare(whole, inputs, outputs)
-        if equal is None:
-            return None
-        if not equal:
-            _log.error(
-                "%s: query %d has another answer when repeated", self._client, execution.number
-            )
-        self._control.tell(Compared(equal))
+        if equal is not None:
+            self._control.tell(Compared(equal))
+        if equal is False:
+            number = execution.number
+            _log.error("%s: query %d has another answer when repeated", self._client, number)
         return equal

@@ -49,7 +49,7 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
     pid: int
 
 
-class Measured(msgspec.Struct, frozen=True, tag=True):
+class ModelMeasure(msgspec.Struct, frozen=True, tag=True):
     """The model that clients query.
 
     Seconds of one pass: here (median, one thread; 0 if it was not executed) and on the emulated
@@ -64,4 +64,4 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Build | Fork | Measure
-Reply = Building | Forked | Measured
+Reply = Building | Forked | ModelMeasure

@@ -7,16 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from testbed.config import Experiment
 from testbed.layerstore import LayerStore
-from testbed.protocol import LayerRef
-from testbed.records import RecordWriter
+from testbed.protocol.messages import LayerRef
+from testbed.runs.records import RecordWriter
+from testbed.settings.experiment import Experiment
 from testbed.values import AccessPoint, Fix, client_seed
 
 Role = Literal["client", "edge", "master"]
 ComputeMode = Literal["real", "memo", "profile"]
-
-MASTER = "master"
 
 
 class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,16 +22,11 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     experiment: Experiment
     run_folder: str
-    scratch: str  # the sandbox's temporary file system: layers, memos, training traces
+    scratch: str  # the sandbox's temporary file system: layers, memos
     access_points: tuple[AccessPoint, ...]
     addresses: dict[str, str]  # access points and master
     clients: tuple[str, ...]
     trajectories: dict[str, tuple[Fix, ...]]  # client -> positions before the run, oldest first
-
-    @property
-    def training_file(self) -> Path:
-        """The training traces: a NumPy archive with one (m, 2) array of positions a trace."""
-        return Path(self.scratch, "training.npz")
 
     @property
     def memo_folder(self) -> Path:
@@ -46,9 +39,8 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, client: str) -> tuple[LayerRef, ...]:
         """Return a client's layers that have weights, once its model is built."""
-        return msgspec.json.decode(
-            self.weights_file(client).read_bytes(), type=tuple[LayerRef, ...]
-        )
+        file = self.weights_file(client)
+        return msgspec.json.decode(file.read_bytes(), type=tuple[LayerRef, ...])
 
     def input_file(self, client: str, key: int) -> Path:
         """Where one of a client's distinct inputs lies."""

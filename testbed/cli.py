@@ -22,7 +22,7 @@ from testbed.commands import (
     traces,
 )
 from testbed.exits import exit_with
-from testbed.options import Parser
+from testbed.settings.options import Parser
 
 COMMANDS = {
     "doctor": doctor,
@@ -53,22 +53,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    whole = Parser(
-        prog="testbed",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    whole = Parser(prog="testbed", description=_DESCRIPTION)
     whole.add_argument("--version", action="version", version=f"testbed {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        one = commands.add_parser(
-            name,
-            help=command.HELP,
-            description=command.HELP,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        one = commands.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(one)
     return whole
 

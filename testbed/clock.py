@@ -2,7 +2,7 @@
 
 Every process of a run holds the same `RunClock`; nothing else reads a clock for emulated time. The
 processes of a machine share the kernel's monotonic clock, so they need no synchronisation; those of
-other machines are told the origin on theirs (`testbed.emulation.machines`).
+other machines are told the origin on theirs (`testbed.emulation.spread.machines`).
 """
 
 from __future__ import annotations

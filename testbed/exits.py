@@ -8,9 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from rich.console import Console
-from rich.markup import escape
-
 from testbed.errors import EXIT_INTERRUPTED, EXIT_UNREAD, TestbedError
 
 
@@ -21,6 +18,9 @@ def exit_with(action: Callable[[], int]) -> NoReturn:
         sys.stdout.flush()
         sys.exit(status)
     except TestbedError as error:
+        from rich.console import Console  # --help and success do without
+        from rich.markup import escape
+
         text = f"[red]error:[/red] {escape(str(error))}"
         Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(error.exit_status)
@@ -36,7 +36,7 @@ def exit_with(action: Callable[[], int]) -> NoReturn:
 
 
 def _is_unread(descriptor: int) -> bool:
-    """Return whether this is a pipe that nobody reads any more, as behind `| head`."""
+    """Return whether this is a pipe whose reader has gone, as behind `| head`."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))

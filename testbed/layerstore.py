@@ -3,7 +3,7 @@
 Servers of one machine share a `pool`: a layer that arrived and proved right is linked to the
 pool's copy, so ten servers that hold a model hold its bytes once, and bytes that the pool has are
 not written once more, only hashed. Who holds what is not told by
-the files but by `testbed.presence`; sharing bytes never spares a transfer.
+the files but by `testbed.decision.time_to_live`; sharing bytes never spares a transfer.
 """
 
 from __future__ import annotations

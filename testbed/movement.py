@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from testbed.config import Experiment, Traces
-from testbed.policies import build_predictor
+from testbed.arrays import FloatArray
+from testbed.decision.policies import build_predictor
+from testbed.settings.experiment import Experiment, Traces
 from testbed.values import AccessPoint, Schedule
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points
-from traces.datasets import own_rules
-from traces.library import find_traces
+from traces.datasets import find_traces, own_rules
 from traces.prepare import Preparation, split_people
 from traces.prepare import prepare as prepare_traces
-from traces.recording import Reading, Recording
+from traces.recording import ReadingRules, Recording
 from traces.schedule import build_schedule, whole_schedule
-from traces.trace import FloatArray, TraceSet
+from traces.trace import TraceSet
 from traces.window import GeographicWindow, Window
 
 
@@ -69,7 +69,7 @@ def record(settings: Experiment) -> Recording:
     """Load the traces as they are; TraceError if they cannot be read."""
     wanted = settings.traces
     path = None if wanted.path is None else Path(wanted.path)
-    reading = Reading(
+    reading = ReadingRules(
         skip_bad=wanted.skip_bad,
         backwards=wanted.backwards,
         duplicates=wanted.duplicates,
@@ -119,7 +119,7 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
         ConfigurationError: they do not hold what the settings ask for.
     """
     people, replay = people or load_people(settings), settings.replay
-    predictor = build_predictor(settings.migration)
+    predictor = build_predictor(settings)
     training, testing = people.split(settings)
     if replay.duration_s == "all":
         schedule = whole_schedule(testing, people.access_points)
@@ -132,6 +132,6 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
         duration_s=replay.duration_s,
         near=lambda points, positions_m: near_paths(points, positions_m, settings.traces.margin_m),
         history=predictor.n - 1,
-        told=predictor.memory - 1,
+        past_steps=predictor.memory - 1,
     )
     return Movement(training, people.access_points, schedule)

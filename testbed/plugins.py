@@ -1,17 +1,21 @@
-"""Classes that users name as package.module:Class: policies and predictors of their own."""
+"""Classes that users name as package.module:Class, and the settings that such classes declare."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from testbed.errors import ConfigurationError, unknown_name
+from testbed.settings.section import Section
 
 Base = TypeVar("Base")
+Own = TypeVar("Own", bound=Section)
 
 
 def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> type[Base]:
@@ -39,3 +43,31 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
     if inspect.isabstract(found):
         raise ConfigurationError(f"{kind} {name!r} is abstract: it lacks methods of its own")
     return found
+
+
+def own_settings(kind: str, name: str, section: type[Own], values: Mapping[str, Any]) -> Own:
+    """Return the settings that a class declares as its own, with the values given.
+
+    Args:
+        kind: "policy" or "predictor": their path is KIND.SETTING.
+        name: of the class, as the user named it.
+        section: what it declares.
+        values: by setting; the others have their defaults.
+
+    Raises:
+        ConfigurationError: it has no such setting, or a value is not possible.
+    """
+    known = section.__struct_fields__
+    for setting in values:
+        if setting not in known:
+            none = f"{kind} {name!r} has no settings of its own"
+            text = unknown_name(f"setting of {kind} {name!r}", setting, known) if known else none
+            raise ConfigurationError(f"{kind}.{setting}: {text}")
+    try:
+        return msgspec.convert(dict(values), section)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        setting = place.strip("`").removeprefix("$.")
+        path = f"{kind}.{setting}" if setting else kind
+        refused = f", got {values[setting]!r}" if setting in values else ""
+        raise ConfigurationError(f"{path}: {message.replace('`', '')}{refused}") from error

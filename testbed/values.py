@@ -12,6 +12,9 @@ from typing import Annotated
 
 import msgspec
 
+#: The host of the master server, in every topology.
+MASTER = "master"
+
 
 class AccessPoint(msgspec.Struct, frozen=True):
     """A Wi-Fi access point with an edge server, at the centre of its cell (section IV.B)."""

@@ -1,13 +1,19 @@
-"""What all tests share: tests of real networks are skipped with a reason where they cannot run."""
+"""What all tests share: machines that are fit or not, and traces of an experiment.
+
+Tests of real networks are skipped with a reason where they cannot run.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 
 import pytest
 
-from testbed.emulation import doctor
+from testbed.emulation.fitness import examination
+from testbed.emulation.sandbox import sandbox
+from tests.command_line import StartedError
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,5 +32,27 @@ def missing() -> str:
     """Return what the machine lacks for an emulation; nothing if it can run one."""
     if os.geteuid() != 0:
         return "needs root"
-    lacks = [finding for finding in doctor.examine() if finding.state == "missing"]
+    lacks = [finding for finding in examination.examine() if finding.state == "missing"]
     return "; ".join(f"{finding.name}: {finding.detail}" for finding in lacks)
+
+
+@pytest.fixture
+def fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that could run everything, and stops where the emulation would begin."""
+
+    def execute(module: str, arguments: list[str]) -> None:
+        raise StartedError(module, arguments)
+
+    monkeypatch.setattr(examination, "examine", list)
+    monkeypatch.setattr(sandbox, "execute", execute)
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    """Forty people who walk along x from cell to cell."""
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    for person in range(40):
+        lines = [f"{30 * step} {-900 + 20 * step} {10 * person}" for step in range(60)]
+        (folder / f"walker_{person:02d}.txt").write_text("\n".join(lines) + "\n")
+    return folder

@@ -1,86 +1,92 @@
-"""Imports go one way only: the tables here are those of docs/architecture.md."""
+"""Imports go one way only: the tables here are those of docs/architecture/imports.md."""
 
 from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+#: Of one folder, `__init__.py` included.
+MAX_FILES = 18
 FOLDERS = ("traces", "topologies", "controllers", "nodes", "testbed", "experiments")
 
 #: The modules and packages inside testbed/, lowest first: each imports only from lines above its
-#: own, a package also from itself.
+#: own, a package also from itself. The longest name that fits counts.
 LINES = (
     ("testbed.errors",),
     (
-        *("testbed.units", "testbed.values", "testbed.clock", "testbed.presence"),
-        *("testbed.layerstore", "testbed.holdings", "testbed.plugins", "testbed.sections"),
-        *("testbed.tables", "testbed.exits", "testbed.files", "testbed.kinds"),
+        *("testbed.arrays", "testbed.repository", "testbed.values"),
+        *("testbed.clock", "testbed.exits"),
+        *(
+            "testbed.output",
+            "testbed.terminal",
+            "testbed.namespaces",
+            "testbed.frames",
+            "testbed.settings",
+        ),
     ),
+    ("testbed.plugins", "testbed.layerstore", "testbed.runs"),
     ("testbed.dnn", "testbed.mobility"),
     ("testbed.gpu",),
-    ("testbed.config", "testbed.protocol", "testbed.runfolder"),
-    ("testbed.policy", "testbed.records", "testbed.manifest"),
-    ("testbed.benefit",),
-    ("testbed.policies",),
-    ("testbed.coordinator", "testbed.movement", "testbed.analysis"),
-    ("testbed.options", "testbed.simulation"),
+    ("testbed.protocol", "testbed.decision"),
+    ("testbed.policies", "testbed.movement", "testbed.analysis"),
+    ("testbed.settings.options", "testbed.simulation"),
     ("testbed.emulation",),
-    ("testbed.experiment", "testbed.series"),
-    ("testbed.sweep",),
+    ("testbed.checks",),
+    ("testbed.launch",),
+    ("testbed.studies", "testbed.sweep"),
     ("testbed.commands",),
     ("testbed.cli",),
 )
+_BELOW_ANALYSIS = tuple(entry for line in LINES[:6] for entry in line)
 
 #: What else of the project a part imports besides itself; the longest name that fits counts.
 #: Inside testbed/ this speaks of the sibling folders only, `LINES` of the rest.
 MAY_IMPORT = {
-    "traces": ("testbed.errors", "testbed.values"),
-    "topologies": ("testbed.errors", "testbed.values"),
-    "controllers": ("testbed.errors",),
-    "nodes": (
-        *(entry for line in LINES[:8] for entry in line),
-        "testbed.coordinator",
-        "testbed.emulation.namespaces",
+    "traces": ("testbed.errors", "testbed.values", "testbed.arrays", "testbed.repository"),
+    "topologies": (
+        *("testbed.errors", "testbed.values", "testbed.arrays", "testbed.repository"),
+        "testbed.settings.units",
     ),
+    "controllers": ("testbed.errors",),
+    "nodes": _BELOW_ANALYSIS,
     "testbed": (),
     "testbed.movement": ("traces", "topologies"),
     "testbed.emulation": ("traces", "topologies", "controllers", "nodes"),
-    "testbed.experiment": ("traces", "topologies", "controllers"),
+    "testbed.checks": ("traces", "topologies", "controllers"),
+    "testbed.launch": ("traces", "topologies", "controllers"),
+    "testbed.studies": ("traces",),
     "testbed.sweep": ("traces",),
     "testbed.commands": ("traces", "topologies", "controllers"),
-    "experiments": ("testbed", "traces", "topologies", "controllers"),
+    "experiments": ("testbed", "traces"),
 }
 
 #: Each heavy dependency has few owners; nothing else imports it.
 OWNERS = {
     "torch": ("testbed.dnn", "testbed.gpu", "testbed.mobility", "nodes"),
     "sklearn": ("testbed.mobility", "testbed.gpu"),
-    "igraph": ("testbed.dnn.minimum_cut",),
+    "igraph": ("testbed.dnn.partitioning.minimum_cut",),
     "mininet": ("topologies", "testbed.emulation"),
     "pyroute2": ("testbed.emulation",),
     "os_ken": ("controllers.framework",),
     "ryu": ("controllers.framework",),
-    "matplotlib": ("testbed.analysis",),
+    "matplotlib": ("testbed.analysis.figures",),
+    "jinja2": ("testbed.analysis.html_report",),
     "pyproj": ("traces.projection",),
-    "joblib": ("testbed.sweep",),
+    "loky": ("testbed.sweep",),
     "distributed": ("testbed.sweep",),
-    "scapy": ("testbed.analysis.dissection",),
+    "scapy": ("testbed.analysis.captures.dissection",),
 }
 
 #: What decides, in the emulator and elsewhere alike, knows no network and needs no root.
 CORE = (
-    "testbed.dnn",
-    "testbed.gpu",
-    "testbed.simulation",
-    "testbed.mobility",
-    "testbed.policies",
-    "testbed.presence",
-    "testbed.coordinator",
+    *("testbed.dnn", "testbed.gpu", "testbed.simulation", "testbed.mobility", "testbed.decision"),
 )
 NETWORK = ("mininet", "os_ken", "ryu", "scapy", "pyroute2", "testbed.emulation")
 
@@ -114,11 +120,10 @@ def within(name: str, parts: Iterable[str]) -> str | None:
 
 
 def line_of(name: str) -> tuple[int, str] | None:
-    """Return the line of `LINES` that a name lies in, and the entry there."""
-    for number, line in enumerate(LINES):
-        if entry := within(name, line):
-            return number, entry
-    return None
+    """Return the line of `LINES` that a name lies in, and the longest entry there that fits."""
+    entry = within(name, [entry for line in LINES for entry in line])
+    numbers = [number for number, line in enumerate(LINES) if entry in line]
+    return (numbers[0], entry) if entry is not None else None
 
 
 def breaches(allowed: str, pairs: Iterable[tuple[str, str]]) -> None:
@@ -130,7 +135,7 @@ def breaches(allowed: str, pairs: Iterable[tuple[str, str]]) -> None:
 def test_every_module_of_the_library_has_a_line() -> None:
     """A new module is put into the table first."""
     unlisted = [n for n in IMPORTS if n.startswith("testbed.") and line_of(n) is None]
-    assert not unlisted, f"add to LINES and to docs/architecture.md: {', '.join(unlisted)}"
+    assert not unlisted, f"add to LINES and to docs/architecture/imports.md: {', '.join(unlisted)}"
 
 
 def test_library_imports_only_upwards_in_the_table() -> None:
@@ -200,5 +205,41 @@ def test_topologies_load_in_the_systems_python() -> None:
 
 def test_controllers_library_and_framework_are_apart() -> None:
     """The flow tables are computed without the OpenFlow framework, so tests need no switch."""
-    for module in ("controllers.routes", "controllers.northbound", "controllers.library"):
+    for module in ("controllers.routes", "controllers.northbound", "controllers.named"):
         assert not any(within(name, ["controllers.framework"]) for name in IMPORTS[module])
+
+
+def test_commands_are_nobodys_library() -> None:
+    """What commands and experiments share lies below both."""
+    breaches(
+        "only the command line imports commands",
+        (
+            (module, name)
+            for module, imported in IMPORTS.items()
+            for name in imported
+            if within(name, ["testbed.commands"])
+            and not within(module, ["testbed.commands", "testbed.cli"])
+        ),
+    )
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not even inside functions, where Python would let it pass."""
+    graph = {
+        module: {target for name in imported if (target := within(name, IMPORTS))} - {module}
+        for module, imported in IMPORTS.items()
+    }
+    sorter = TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+def test_every_folder_has_few_files() -> None:
+    """A folder that grows beyond sight is two rooms."""
+    files = Counter(path.parent for _, path in modules())
+    crowded = {
+        str(folder.relative_to(REPOSITORY)): n for folder, n in files.items() if n > MAX_FILES
+    }
+    assert not crowded, f"split these folders: {crowded}"

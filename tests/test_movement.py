@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from testbed.config import Experiment, from_dict
 from testbed.errors import ConfigurationError
 from testbed.movement import load_people, prepare
+from testbed.settings.experiment import Experiment, from_dict
 from tests.traces.samples import (
     HEADING,
     LAT_DEG,
@@ -22,7 +22,7 @@ from tests.traces.samples import (
     plt_line,
     write,
 )
-from traces import library
+from traces import datasets
 from traces.window import GEOLIFE_WINDOW
 
 KAIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "kaist"
@@ -136,7 +136,7 @@ def test_run_is_prepared_from_geographic_traces(tmp_path: Path) -> None:
 
 
 def test_synthetic_campus_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "DEFAULT_FOLDERS", ())
+    monkeypatch.setattr(datasets, "DEFAULT_FOLDERS", ())
     people = load_people(settings(None))
     assert (people.recorded.source, people.recorded.files) == ("synthetic campus", 0)
     assert people.traces.interval_s == 30

@@ -13,9 +13,7 @@ TIMEOUT_S = 300  # mypy without a cache takes half a minute on two cores
 
 
 @pytest.mark.parametrize(
-    "tool",
-    [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)],
-    ids=" ".join,
+    "tool", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids=" ".join
 )
 def test_tree_passes(tool: tuple[str, ...]) -> None:
     """Run a tool as a developer would, from the repository's root."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-
-FloatArray = npt.NDArray[np.float64]
-CellArray = npt.NDArray[np.int64]
 
 _SQRT3 = 3.0**0.5
 
@@ -29,8 +27,7 @@ class HexGrid:
         circumradius_m: from a cell's centre to its corners; 50 m is a Wi-Fi access point's range.
         origin_m: x and y of the centre of cell (0, 0).
 
-    Raises:
-        ConfigurationError: the circumradius is not positive.
+    Raises ConfigurationError if the circumradius is not positive.
     """
 
     circumradius_m: float
@@ -42,7 +39,7 @@ class HexGrid:
                 f"a cell's circumradius of {self.circumradius_m:g} m must be above 0 m"
             )
 
-    def cell_of(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> CellArray:
+    def cell_of(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> IntArray:
         """Return the cells (q, r) that n positions lie in, (n, 2).
 
         Axial coordinates are rounded as cube coordinates q + r + s = 0, where the one that rounding

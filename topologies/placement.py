@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
 from testbed.values import AccessPoint
-from topologies.hexgrid import CellArray, FloatArray, HexGrid
+from topologies.hexgrid import HexGrid
 
 _FURTHEST_M = 1e9  # from the origin, along x or y: 25 times round the Earth
 
@@ -26,29 +27,23 @@ class Path(Protocol):
         """Metres northwards, (n,)."""
 
 
-def visited_cells(grid: HexGrid, paths: Iterable[Path]) -> CellArray:
+def visited_cells(grid: HexGrid, paths: Iterable[Path]) -> IntArray:
     """Return the cells (q, r) that any path has a position in, row by row, (m, 2).
 
-    Rows go from south to north, cells in a row from west to east.
-
-    Raises:
-        ConfigurationError: a position is too far away to be in any cell.
+    Rows go from south to north, cells in a row from west to east. Raises ConfigurationError if a
+    position is too far away to be in any cell.
     """
     cells = [np.empty((0, 2), dtype=np.int64)]
     for path in paths:
-        _check_near(path)
+        furthest_m = np.abs(np.concatenate((path.x_m, path.y_m))).max(initial=0.0)
+        if not furthest_m <= _FURTHEST_M:
+            raise ConfigurationError(
+                f"a position at {furthest_m:g} m lies beyond {_FURTHEST_M:g} m, where no access"
+                " points are placed; check the traces' coordinates, or set traces.window_m"
+            )
         cells.append(np.unique(grid.cell_of(path.x_m, path.y_m), axis=0))
     unique = np.unique(np.concatenate(cells), axis=0)
     return unique[np.lexsort((unique[:, 0], unique[:, 1]))]
-
-
-def _check_near(path: Path) -> None:
-    positions_m = np.concatenate((path.x_m, path.y_m))
-    if not (furthest_m := np.abs(positions_m).max(initial=0.0)) <= _FURTHEST_M:
-        raise ConfigurationError(
-            f"a position at {furthest_m:g} m lies beyond {_FURTHEST_M:g} m, where no access points"
-            " are placed; check the traces' coordinates, or set traces.window_m"
-        )
 
 
 def place_access_points(grid: HexGrid, paths: Iterable[Path]) -> tuple[AccessPoint, ...]:

@@ -47,11 +47,9 @@ class AccessRing(Topo):
         ring_bps: float = 1e9,
     ) -> None:
         """Add the nodes and links; called by Mininet's `Topo` with the arguments given to it."""
-        names = (
-            [f"ap{number}" for number in range(1, access_points + 1)]
-            if isinstance(access_points, int)
-            else list(access_points)
-        )
+        if isinstance(access_points, int):
+            access_points = [f"ap{number}" for number in range(1, access_points + 1)]
+        names = list(access_points)
         if not names or switches < 3:
             raise ValueError(
                 f"a ring of {switches} switches with {len(names)} access points:"

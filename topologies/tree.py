@@ -50,11 +50,9 @@ class AccessTree(Topo):
         core_bps: float = 1e9,
     ) -> None:
         """Add the nodes and links; called by Mininet's `Topo` with the arguments given to it."""
-        names = (
-            [f"ap{number}" for number in range(1, access_points + 1)]
-            if isinstance(access_points, int)
-            else list(access_points)
-        )
+        if isinstance(access_points, int):
+            access_points = [f"ap{number}" for number in range(1, access_points + 1)]
+        names = list(access_points)
         if not names or per_aggregation < 1:
             raise ValueError(
                 f"a tree of {len(names)} access points, {per_aggregation} per aggregation switch:"

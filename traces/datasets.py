@@ -1,11 +1,19 @@
-"""The rules that belong to a data set: what the paper keeps of KAIST and of Geolife."""
+"""Data sets: which one a run takes where none is named, and what the paper keeps of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from traces.campus import SOURCE as CAMPUS
-from traces.recording import Recording
+from testbed.errors import TraceError
+from testbed.repository import REPOSITORY
+from traces.campus.synthetic import SOURCE as CAMPUS
+from traces.campus.synthetic import synthetic_campus
+from traces.loading import load
+from traces.projection import planar
+from traces.recording import ReadingRules, Recording, recorded
+from traces.trace import TraceSet
+from traces.trace_files import trace_files
 from traces.window import GEOLIFE_WINDOW, KAIST_WINDOW, GeographicWindow, Window
 
 
@@ -35,3 +43,49 @@ def own_rules(recording: Recording) -> Rules:
         track.name.upper().startswith("KAIST") for track in recording.tracks
     )
     return _KAIST if is_kaist or recording.source == CAMPUS else Rules()
+
+
+SYNTHETIC = "synthetic"  # the format of what is read from no file
+
+DEFAULT_FOLDERS = (
+    REPOSITORY / "traces" / "data" / "kaist",
+    REPOSITORY.parent / "shared" / "data" / "kaist",
+)
+
+
+def find_traces(
+    path: Path | None, seed: int, trace_format: str = "auto", reading: ReadingRules | None = None
+) -> Recording:
+    """Return the traces of `path`, or else KAIST's where found, or else the synthetic campus.
+
+    The recording's `source` says which it was. The format "synthetic" asks for the campus, and has
+    no path; `seed` matters to it alone. Raises TraceError if the traces cannot be read.
+    """
+    reading = reading or ReadingRules()
+    if is_campus(path, trace_format):
+        return campus(seed, reading)
+    return load(path, trace_format, reading) if path else load(_defaults()[0], "crawdad", reading)
+
+
+def is_campus(path: Path | None, trace_format: str = "auto") -> bool:
+    """Return whether a seed matters: to the synthetic campus alone. TraceError if it has a path."""
+    if path is None:
+        return trace_format == SYNTHETIC or not _defaults()
+    if trace_format == SYNTHETIC:
+        raise TraceError(f"{path}: the synthetic campus is not read from files; name no path")
+    return False
+
+
+def _defaults() -> list[Path]:
+    return [folder for folder in DEFAULT_FOLDERS if trace_files(folder)]
+
+
+def campus(seed: int, reading: ReadingRules) -> Recording:
+    """Return the synthetic campus; what is read from no file is sampled as waypoints are."""
+    return recorded(synthetic_campus(seed, interval_s=reading.sample_s), SYNTHETIC)
+
+
+def load_folder(folder: Path) -> TraceSet:
+    """Return the days of a folder as they are: uncropped, with copies."""
+    recording = load(folder, "crawdad", ReadingRules(backwards="refuse", duplicates="keep"))
+    return TraceSet(planar(recording.tracks), recording.source, recording.interval_s)

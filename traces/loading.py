@@ -16,11 +16,11 @@ import numpy as np
 
 from testbed.errors import TraceError
 from traces import cache
-from traces.files import open_bytes, printable, trace_files
-from traces.formats import Format, find_format
+from traces.formats.registry import Format, find_format
 from traces.progress import with_progress
 from traces.projection import unwrapped
-from traces.recording import Content, Dropped, Reading, Recording, Track
+from traces.recording import Content, Dropped, ReadingRules, Recording, Track
+from traces.trace_files import open_bytes, printable, trace_files
 
 Result = TypeVar("Result")
 
@@ -29,14 +29,13 @@ _SHOWN_PATH = 200  # characters
 _log = logging.getLogger(__name__)
 
 
-def load(path: Path, trace_format: str = "auto", reading: Reading | None = None) -> Recording:
+def load(path: Path, trace_format: str = "auto", reading: ReadingRules | None = None) -> Recording:
     """Return what a file holds, or all files of one format in a folder.
 
-    Raises:
-        TraceError: there is nothing at `path`, no or more than one format is recognised, or a file
-            is malformed.
+    Raises TraceError if there is nothing at `path`, no or more than one format is recognised, or a
+    file is malformed.
     """
-    reading = reading or Reading()
+    reading = reading or ReadingRules()
     check_exists(path)
     everything = trace_files(path)
     if not everything:
@@ -56,18 +55,11 @@ def load(path: Path, trace_format: str = "auto", reading: Reading | None = None)
         recording = replace(recording, files=len(files), dropped=recording.dropped + copies)
         if large:
             cache.keep(entry, recording)
-    _warn(path, recording.dropped)
+    bad_lines, unusable = recording.dropped.bad_lines, recording.dropped.unusable
+    if bad_lines or unusable:
+        text = "%s: skipped %d malformed lines, and %d files with nothing usable"
+        _log.warning(text, path, bad_lines, unusable)
     return recording
-
-
-def _warn(path: Path, dropped: Dropped) -> None:
-    if dropped.bad_lines or dropped.unusable:
-        _log.warning(
-            "%s: skipped %d malformed lines, and %d files with nothing usable",
-            path,
-            dropped.bad_lines,
-            dropped.unusable,
-        )
 
 
 def check_exists(path: Path) -> None:
@@ -100,11 +92,13 @@ def _originals(files: Sequence[Path], digests: Sequence[bytes]) -> list[Path]:
     return [file for file, digest in zip(files, digests, strict=True) if first[digest] == file]
 
 
-def _combined(path: Path, chosen: Format, files: Mapping[Path, str], reading: Reading) -> Recording:
+def _combined(
+    path: Path, chosen: Format, files: Mapping[Path, str], reading: ReadingRules
+) -> Recording:
     """Return all tracks of the files under unique names, each with its own start or clock."""
     kept: list[tuple[str, Content]] = []
     dropped = Dropped()
-    contents = _several(lambda file: chosen.read(file, files[file], reading), list(files))
+    contents = _several(lambda file: chosen.module.read(file, files[file], reading), list(files))
     for file, content in zip(files, with_progress(contents, "reading", len(files)), strict=True):
         dropped += content.dropped
         if content.tracks:
@@ -128,8 +122,7 @@ def _combined(path: Path, chosen: Format, files: Mapping[Path, str], reading: Re
 def _on_clocks(path: Path, tracks: Sequence[Track], one_clock: bool) -> tuple[Track, ...]:
     """Return the tracks with times since their own start, or since the second of the earliest one.
 
-    Raises:
-        TraceError: a track lasts longer than can be counted.
+    Raises TraceError if a track lasts longer than can be counted.
     """
     earliest_s = np.floor(min(track.time_s[0] for track in tracks))
     moved = []
@@ -155,11 +148,7 @@ def _several(read: Callable[[Path], Result], files: Sequence[Path]) -> Iterator[
 
 
 def _digest(file: Path) -> bytes:
-    """Return the same bytes for files of the same content.
-
-    Raises:
-        TraceError: the file cannot be read.
-    """
+    """Return the same bytes for files of the same content; TraceError if one cannot be read."""
     digest = hashlib.blake2b(digest_size=16)
     with open_bytes(file) as content:
         while chunk := content.read(_CHUNK_BYTES):
@@ -172,7 +161,5 @@ def _named(contents: Sequence[tuple[str, Content]]) -> Iterator[Track]:
     uses = Counter(track.name for _, content in contents for track in content.tracks)
     for name, content in contents:
         for track in content.tracks:
-            if uses[track.name] > 1:
-                yield replace(track, name=f"{name}/{track.name}")
-            else:
-                yield track
+            shared = uses[track.name] > 1
+            yield replace(track, name=f"{name}/{track.name}") if shared else track

@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
 from traces.projection import middle_deg, planar, project
 from traces.recording import Recording
-from traces.trace import Between, FloatArray, Samples, SamplesT, TraceSet
+from traces.trace import Between, Samples, SamplesT, TraceSet, joined
 from traces.window import KAIST_WINDOW, GeographicWindow, Window
 
 TEST_PEOPLE = 31  # section IV.B simulates 31 of KAIST's people; the others train the predictor
 
-# Samples further apart than this many intervals leave a gap: half an interval of jitter is none.
+# Samples further apart than this many intervals leave a gap; half an interval of jitter does not.
 _GAP_INTERVALS = 1.5
 # Samples so little (in intervals) after a step count as taken at it: times are decimal numbers.
 _ROUNDING = 1e-6
-_MOST_STEPS = 50_000_000  # of all traces: 1.2 GB; more come from a wrong time or a tiny interval
+_MAX_STEPS = 50_000_000  # of all traces: 1.2 GB; more come from a wrong time or a tiny interval
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,8 @@ def prepare(recording: Recording, how: Preparation) -> TraceSet:
     """Return the recording cropped, cut into unbroken segments, in steps and in metres.
 
     Geographic positions become metres east and north of the middle of a window in degrees, or else
-    of the recording's median position.
-
-    Raises:
-        ConfigurationError: nobody moves inside the window, or it is in degrees and the recording
-            is not.
+    of the recording's median position. Raises ConfigurationError if nobody moves inside the window,
+    or it is in degrees and the recording is not.
     """
     window, tracks = how.window, recording.tracks
     if isinstance(window, GeographicWindow) and not recording.geographic:
@@ -78,10 +76,7 @@ def crop(traces: TraceSet, window: Window | None = KAIST_WINDOW) -> TraceSet:
 
     A trace is cut where it leaves the window and where a sample is missing, never bridged; its
     segments are called NAME#0, NAME#1, ... and keep their times. Segments with one sample, which
-    say nothing about movement, are dropped.
-
-    Raises:
-        ConfigurationError: nobody moves inside the window.
+    say nothing about movement, are dropped. Raises ConfigurationError if none is left.
     """
     segments = _unbroken(traces.traces, window, _GAP_INTERVALS * traces.interval_s)
     return replace(traces, traces=segments)
@@ -108,15 +103,10 @@ def _unbroken(
 
 def _whereabouts(samples: Sequence[Samples], window: Window | GeographicWindow) -> str:
     """Say where the samples are, in the window's own coordinates."""
-    east, north = (
-        np.concatenate([getattr(each, axis) for each in samples]) for axis in samples[0].AXES
-    )
-    bounds = [float(end) for axis in (east, north) for end in (axis.min(), axis.max())]
-    extent = (
-        Window(*bounds)
-        if isinstance(window, Window)
-        else GeographicWindow(*bounds[2:], *bounds[:2])
-    )
+    east, north = joined(samples)
+    x = float(east.min()), float(east.max())
+    y = float(north.min()), float(north.max())
+    extent = Window(*x, *y) if isinstance(window, Window) else GeographicWindow(*y, *x)
     return f"their positions are {extent}"
 
 
@@ -141,11 +131,8 @@ def resample(traces: TraceSet, interval_s: float, between: Between = "hold") -> 
     """Return the traces at multiples of `interval_s`.
 
     Each position is held until the next sample, or interpolated linearly between the two. Traces
-    that reach fewer than two of these steps are dropped.
-
-    Raises:
-        ConfigurationError: the interval is not positive, no trace is that long, or the steps are
-            far too many.
+    that reach fewer than two of these steps are dropped. Raises ConfigurationError if the interval
+    is not positive, no trace is that long, or the steps are far too many.
     """
     stepped = _in_steps(traces.traces, interval_s, between)
     return TraceSet(stepped, traces.source, interval_s)
@@ -167,28 +154,22 @@ def _in_steps(
 def hold(samples: SamplesT, interval_s: float, phase_s: float = 0.0) -> SamplesT:
     """Return the trace at times `phase_s + k * interval_s` between its first and last sample.
 
-    At each of these times the person is where the last sample at or before it says.
-
-    Raises:
-        ConfigurationError: these times are far too many.
+    At each of these times the person is where the last sample at or before it says. Raises
+    ConfigurationError if they are far too many.
     """
     _check_steps((samples,), interval_s)
     return _at_steps(samples, interval_s, phase_s, "hold")
 
 
 def _check_steps(samples: Sequence[Samples], interval_s: float) -> None:
-    """Refuse, before anything is allocated, what would fill the memory.
-
-    Raises:
-        ConfigurationError: all samples together last for too many steps.
-    """
+    """Raise ConfigurationError, before anything is allocated, for what would fill the memory."""
     with np.errstate(over="ignore"):  # infinitely many are too many as well
         lasts_s = np.array([each.time_s[-1] - each.time_s[0] for each in samples])
         steps = float((lasts_s / interval_s).sum())
-    if not steps <= _MOST_STEPS:
+    if not steps <= _MAX_STEPS:
         longest = int(lasts_s.argmax())
         raise ConfigurationError(
-            f"{steps:.6g} steps of {interval_s:g} s are more than {_MOST_STEPS}; the longest trace,"
+            f"{steps:.6g} steps of {interval_s:g} s are more than {_MAX_STEPS}; the longest trace,"
             f" {samples[longest].name!r}, lasts {lasts_s[longest]:.6g} s; set traces.interval_s to"
             " more, or traces.gap_s to less"
         )
@@ -203,20 +184,12 @@ def _at_steps(samples: SamplesT, interval_s: float, phase_s: float, between: Bet
 
 
 def split_people(
-    traces: TraceSet,
-    test_people: int = TEST_PEOPLE,
-    *,
-    seed: int,
-    test_segments: int | None = None,
+    traces: TraceSet, test_people: int = TEST_PEOPLE, *, seed: int, test_segments: int | None = None
 ) -> tuple[TraceSet, TraceSet]:
     """Return the traces to train on and those to test with; no person is in both.
 
-    Args:
-        test_people: so many people are tested, drawn with the seed.
-        test_segments: of their traces at most so many, drawn with the seed; None: all.
-
-    Raises:
-        ConfigurationError: the set has too few people to leave one to train on.
+    So many people are tested, with at most `test_segments` of their traces (None: all), both drawn
+    with the seed. Raises ConfigurationError if nobody is left to train on.
     """
     people = traces.people
     if not 1 <= test_people < len(people):
@@ -226,8 +199,7 @@ def split_people(
             " set traces.test_people"
         )
     rng = np.random.default_rng(seed)
-    drawn = rng.permutation(len(people))[:test_people]
-    testing = {people[index] for index in drawn}
+    testing = {people[index] for index in rng.permutation(len(people))[:test_people]}
     train = tuple(trace for trace in traces.traces if trace.person not in testing)
     test = tuple(trace for trace in traces.traces if trace.person in testing)
     if test_segments is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from pyproj import Geod, Proj
 
 from traces.recording import Track
-from traces.trace import Trace
+from traces.trace import Trace, joined
 
 _EARTH = Geod(ellps="WGS84")
 _HALF_DEG = 180.0
@@ -25,9 +25,8 @@ def project(tracks: Sequence[Track], centre_deg: tuple[float, float]) -> tuple[T
     """Return geographic tracks in metres east and north of a centre (latitude, longitude)."""
     lat_deg, lon_deg = centre_deg
     projection = Proj(proj="aeqd", lat_0=lat_deg, lon_0=lon_deg, ellps="WGS84")
-    x_m, y_m = projection(
-        np.concatenate([track.x for track in tracks]), np.concatenate([track.y for track in tracks])
-    )
+    all_lon_deg, all_lat_deg = joined(tracks)
+    x_m, y_m = projection(all_lon_deg, all_lat_deg)
     ends = np.cumsum([0, *map(len, tracks)])
     return tuple(
         Trace(track.name, track.person, track.time_s, x_m[start:stop], y_m[start:stop])
@@ -37,9 +36,7 @@ def project(tracks: Sequence[Track], centre_deg: tuple[float, float]) -> tuple[T
 
 def planar(tracks: Sequence[Track]) -> tuple[Trace, ...]:
     """Return tracks that are in metres already."""
-    return tuple(
-        Trace(track.name, track.person, track.time_s, track.x, track.y) for track in tracks
-    )
+    return tuple(Trace(t.name, t.person, t.time_s, t.x, t.y) for t in tracks)
 
 
 def unwrapped(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
@@ -49,10 +46,7 @@ def unwrapped(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
     180: who walks from 179.99 to -179.99 degrees goes 0.02 degrees further, not round the Earth.
     They stay where that takes them further apart, as those on both sides of 0 are.
     """
-    shifted = tuple(
-        replace(track, x=np.where(track.x < 0, track.x + 2 * _HALF_DEG, track.x))
-        for track in tracks
-    )
+    shifted = tuple(replace(t, x=np.where(t.x < 0, t.x + 2 * _HALF_DEG, t.x)) for t in tracks)
     span_deg = _span_deg(tracks)
     return shifted if span_deg > _HALF_DEG and _span_deg(shifted) < span_deg else tracks
 
@@ -69,7 +63,7 @@ def way_m(track: Track) -> float:
 
 def extent_m(tracks: Sequence[Track]) -> tuple[float, float]:
     """Return width and height of geographic tracks: along the middle parallel, and the meridian."""
-    lon_deg, lat_deg = (np.concatenate([getattr(each, axis) for each in tracks]) for axis in "xy")
+    lon_deg, lat_deg = joined(tracks)
     west, east, south, north = lon_deg.min(), lon_deg.max(), lat_deg.min(), lat_deg.max()
     middle = (south + north) / 2
     parallel = np.linspace(west, east, _PARALLEL_POINTS)
@@ -79,6 +73,5 @@ def extent_m(tracks: Sequence[Track]) -> tuple[float, float]:
 
 def middle_deg(tracks: Sequence[Track]) -> tuple[float, float]:
     """Return the median latitude and longitude of geographic tracks."""
-    lat_deg = np.median(np.concatenate([track.y for track in tracks]))
-    lon_deg = np.median(np.concatenate([track.x for track in tracks]))
+    lon_deg, lat_deg = map(np.median, joined(tracks))
     return float(lat_deg), float(lon_deg)

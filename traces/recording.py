@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from functools import cached_property
+from operator import add
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from traces.trace import FloatArray, Samples, TraceSet
+from testbed.arrays import FloatArray
+from traces.trace import Samples, TraceSet
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingRules:
     """How files are read.
 
     Args:
@@ -59,10 +60,7 @@ class Dropped:
     unusable: int = 0  # files
 
     def __add__(self, other: Dropped) -> Dropped:
-        return Dropped(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(astuple(self))
+        return Dropped(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, eq=False)

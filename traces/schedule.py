@@ -13,21 +13,22 @@ from typing import Literal
 
 import numpy as np
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
 from testbed.values import AccessPoint, Fix, Handover, Schedule
-from traces.attachment import IndexArray, attach, handover_steps
+from traces.nearest import attach, handover_steps
 from traces.prepare import hold
-from traces.trace import FloatArray, TraceSet
+from traces.trace import TraceSet
 
 HISTORY = 4  # steps before the window: with its first one they make a trajectory of n = 5
-_MOST_COUNTS = 500_000_000  # 4 GB; more come from times that are wrong
+_MAX_COUNTS = 500_000_000  # 4 GB; more come from times that are wrong
 ABSENT = -1  # instead of a count of handovers: not present in the whole window
 
 Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class SteppedTrace:
     """A trace at the steps of a clock that ticks once an interval.
 
     Args:
@@ -40,13 +41,13 @@ class Walk:
     trace: str
     first: int
     positions_m: FloatArray
-    attached: IndexArray
+    attached: IntArray
 
-    def between(self, start: int, stop: int) -> Walk:
+    def between(self, start: int, stop: int) -> SteppedTrace:
         """Return the part from step `start` to step `stop` (exclusive) that there is."""
         part = slice(max(start - self.first, 0), max(stop - self.first, 0))
         first = max(start, self.first)
-        return Walk(self.trace, first, self.positions_m[part], self.attached[part])
+        return SteppedTrace(self.trace, first, self.positions_m[part], self.attached[part])
 
 
 def build_schedule(
@@ -58,7 +59,7 @@ def build_schedule(
     duration_s: float,
     near: Near,
     history: int = HISTORY,
-    told: int | None = None,
+    past_steps: int | None = None,
 ) -> Schedule:
     """Return the movement of the people with most handovers in a window of the traces.
 
@@ -75,11 +76,9 @@ def build_schedule(
         near: returns the access points that people at given positions, (n, 2), can come near; the
             schedule keeps these and all that someone attaches to.
         history: how many steps before the window the busiest one must have of everyone.
-        told: the schedule tells of so many steps before the window where there are any; None: of
-            the history.
+        past_steps: how many steps before the window it tells of, if there are any; None: `history`.
 
-    Raises:
-        ConfigurationError: a value is out of range, or too few people are present throughout.
+    Raises ConfigurationError if a value is out of range, or too few people are present throughout.
     """
     _check(clients, start, duration_s)
     interval_s = traces.interval_s
@@ -89,18 +88,17 @@ def build_schedule(
     counts = count_handovers(walks, steps, history if start == "busiest" else 0)
     first = busiest_step(counts, clients) if start == "busiest" else int(start // interval_s)
     in_window = counts[:, first] if first < counts.shape[1] else np.full(len(walks), ABSENT)
-    present = int((in_window != ABSENT).sum())
-    if present < clients:
+    if (present := int((in_window != ABSENT).sum())) < clients:
         when = "at any time" if start == "busiest" else f"from {start:g} s on"
         raise ConfigurationError(
             f"{clients} clients for {duration_s:g} s cannot be taken from {traces.source!r}:"
-            f" no more than {present} people are present throughout {when}; take fewer clients or"
-            " a shorter duration"
+            f" no more than {present} people are present throughout {when};"
+            " take fewer clients or a shorter duration"
         )
     busiest = np.argsort(-in_window, kind="stable")[:clients]
     chosen = {f"c{rank}": walks[index] for rank, index in enumerate(busiest, start=1)}
     moves = {client: walk.between(first, first + steps) for client, walk in chosen.items()}
-    since = first - (history if told is None else told)
+    since = first - (history if past_steps is None else past_steps)
     known = {client: walk.between(since, first + steps) for client, walk in chosen.items()}
     return Schedule(
         source=traces.source,
@@ -118,9 +116,7 @@ def whole_schedule(traces: TraceSet, access_points: Sequence[AccessPoint]) -> Sc
     """Return the movement of everyone from first to last position, among all access points.
 
     They are called c1, c2, ... in the traces' order, and each takes part while its trace lasts.
-
-    Raises:
-        ConfigurationError: there are no traces or no access points.
+    Raises ConfigurationError if there are no traces or no access points.
     """
     interval_s = traces.interval_s
     walks = take_walks(traces, access_points)
@@ -141,44 +137,39 @@ def whole_schedule(traces: TraceSet, access_points: Sequence[AccessPoint]) -> Sc
 
 def take_walks(
     traces: TraceSet, access_points: Sequence[AccessPoint], phase_s: float = 0.0
-) -> list[Walk]:
+) -> list[SteppedTrace]:
     """Return the traces at steps `phase_s + k * interval_s`, attached to access points.
 
-    Traces that fall between two steps are left out.
-
-    Raises:
-        ConfigurationError: there are no access points.
+    Traces that fall between two steps are left out. Raises ConfigurationError if there are no
+    access points.
     """
     interval_s = traces.interval_s
     ap_x_m = np.array([ap.x_m for ap in access_points])
     ap_y_m = np.array([ap.y_m for ap in access_points])
-    held = [hold(trace, interval_s, phase_s) for trace in traces.traces]
-    held = [trace for trace in held if len(trace)]
-    if not held:
+    stepped = (hold(trace, interval_s, phase_s) for trace in traces.traces)
+    if not (held := [trace for trace in stepped if len(trace)]):
         return []
     positions_m = [trace.positions_m for trace in held]
     x_m, y_m = np.concatenate(positions_m).T
     attached = attach(x_m, y_m, ap_x_m, ap_y_m)
     ends = np.cumsum([len(trace) for trace in held])[:-1]
     return [
-        Walk(trace.name, round((trace.time_s[0] - phase_s) / interval_s), path_m, servers)
+        SteppedTrace(trace.name, round((trace.time_s[0] - phase_s) / interval_s), path_m, servers)
         for trace, path_m, servers in zip(held, positions_m, np.split(attached, ends), strict=True)
     ]
 
 
-def count_handovers(walks: Sequence[Walk], steps: int, history: int = 0) -> IndexArray:
+def count_handovers(walks: Sequence[SteppedTrace], steps: int, history: int = 0) -> IntArray:
     """Return each walk's handovers in the window of `steps` from each step, (walks, steps).
 
     `ABSENT` stands where a walk does not last through the window and the `history` before it.
-
-    Raises:
-        ConfigurationError: the walks end so late that these are far too many.
+    Raises ConfigurationError if the walks end so late that these are far too many.
     """
     end = max((walk.first + len(walk.attached) for walk in walks), default=0)
     windows = max(end - steps + 1, 1)
-    if len(walks) * windows > _MOST_COUNTS:
+    if len(walks) * windows > _MAX_COUNTS:
         raise ConfigurationError(
-            f"{len(walks)} traces that last until step {end} have more than {_MOST_COUNTS} windows"
+            f"{len(walks)} traces that last until step {end} have more than {_MAX_COUNTS} windows"
             " to choose from; set traces.interval_s or traces.min_duration_s to more, or check the"
             " times of the last samples"
         )
@@ -194,7 +185,7 @@ def count_handovers(walks: Sequence[Walk], steps: int, history: int = 0) -> Inde
     return counts
 
 
-def busiest_step(counts: IndexArray, clients: int) -> int:
+def busiest_step(counts: IntArray, clients: int) -> int:
     """Return the step whose window has most handovers of its `clients` busiest walks.
 
     The earliest among equals; where no window has so many walks, the one that has most of them.
@@ -216,7 +207,7 @@ def _check(clients: int, start: float | Literal["busiest"], duration_s: float) -
 
 
 def _keep(
-    access_points: Sequence[AccessPoint], moves: Mapping[str, Walk], near: Near
+    access_points: Sequence[AccessPoint], moves: Mapping[str, SteppedTrace], near: Near
 ) -> tuple[AccessPoint, ...]:
     """Return, in their order, the access points near any client or with one attached."""
     positions_m = np.concatenate([walk.positions_m for walk in moves.values()])
@@ -226,26 +217,30 @@ def _keep(
     return tuple(ap for ap in access_points if ap.name in names)
 
 
-def _fixes(told: Mapping[str, Walk], start: int, interval_s: float) -> tuple[Fix, ...]:
+def _fixes(
+    past_steps: Mapping[str, SteppedTrace], start: int, interval_s: float
+) -> tuple[Fix, ...]:
     """Return all positions, sorted by time and then in the clients' order."""
     fixes = [
         Fix(client, (walk.first - start + step) * interval_s, float(x_m), float(y_m))
-        for client, walk in told.items()
+        for client, walk in past_steps.items()
         for step, (x_m, y_m) in enumerate(walk.positions_m)
     ]
     return tuple(sorted(fixes, key=lambda fix: fix.time_s))
 
 
 def _handovers(
-    moves: Mapping[str, Walk], start: int, interval_s: float, access_points: Sequence[AccessPoint]
+    moves: Mapping[str, SteppedTrace],
+    start: int,
+    interval_s: float,
+    access_points: Sequence[AccessPoint],
 ) -> tuple[Handover, ...]:
     """Return first attachments and changes, sorted by time and then in the clients' order."""
     handovers = []
     for client, walk in moves.items():
         names = [access_points[index].name for index in walk.attached]
-        enters_s = float(walk.first - start) * interval_s
-        handovers.append(Handover(client, enters_s, None, names[0]))
-        for step in handover_steps(walk.attached):
+        for step in (0, *handover_steps(walk.attached).tolist()):
             time_s = float(walk.first - start + step) * interval_s
-            handovers.append(Handover(client, time_s, names[step - 1], names[step]))
+            before = names[step - 1] if step else None
+            handovers.append(Handover(client, time_s, before, names[step]))
     return tuple(sorted(handovers, key=lambda handover: handover.time_s))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from testbed.arrays import FloatArray
+
 SamplesT = TypeVar("SamplesT", bound="Samples")
 
 #: How a position between two samples is made of them: the earlier one's, or linearly of both.
@@ -42,9 +42,7 @@ class Samples:
         A time up to `slack_s` before a sample counts as that sample's own.
         """
         if between == "interpolate":
-            return self._mapped(
-                self.name, time_s, lambda axis: np.interp(time_s, self.time_s, axis)
-            )
+            return self._mapped(self.name, time_s, lambda x: np.interp(time_s, self.time_s, x))
         sample = np.searchsorted(self.time_s, time_s + slack_s, side="right") - 1
         return self._mapped(self.name, time_s, lambda axis: axis[sample])
 
@@ -53,6 +51,11 @@ class Samples:
     ) -> SamplesT:
         axes: dict[str, Any] = {axis: change(getattr(self, axis)) for axis in self.AXES}
         return replace(self, name=name, time_s=time_s, **axes)
+
+
+def joined(samples: Sequence[Samples]) -> list[FloatArray]:
+    """Return the coordinates of all samples one after the other, axis by axis, (n,) each."""
+    return [np.concatenate([getattr(each, axis) for each in samples]) for axis in samples[0].AXES]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from traces.trace import FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
+from testbed.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -33,12 +28,8 @@ class Window:
 
     def contains(self, x_m: FloatArray, y_m: FloatArray) -> BoolArray:
         """Say for each point whether it lies inside, (n,)."""
-        return (
-            (x_m >= self.x_min_m)
-            & (x_m <= self.x_max_m)
-            & (y_m >= self.y_min_m)
-            & (y_m <= self.y_max_m)
-        )
+        in_x = (x_m >= self.x_min_m) & (x_m <= self.x_max_m)
+        return in_x & (y_m >= self.y_min_m) & (y_m <= self.y_max_m)
 
     def __str__(self) -> str:
         x = f"{self.x_min_m:.10g} to {self.x_max_m:.10g}"
@@ -57,10 +48,8 @@ class GeographicWindow:
     @property
     def centre_deg(self) -> tuple[float, float]:
         """Latitude and longitude of the middle."""
-        return (
-            (self.lat_min_deg + self.lat_max_deg) / 2,
-            (self.lon_min_deg + self.lon_max_deg) / 2,
-        )
+        lat_deg = (self.lat_min_deg + self.lat_max_deg) / 2
+        return lat_deg, (self.lon_min_deg + self.lon_max_deg) / 2
 
     def contains(self, lon_deg: FloatArray, lat_deg: FloatArray) -> BoolArray:
         """Say for each point whether it lies inside, (n,); longitudes may go on beyond 180."""

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import ConfigurationError
-from testbed.records import read_tables
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_tables
 from testbed.values import Schedule
 
 #: On sockets a hit may be a miss for want of the last bytes, and the other way round: both engines

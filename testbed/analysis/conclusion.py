@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from testbed.analysis.figures import draw_figures
-from testbed.analysis.report import write_report
+from testbed.analysis.figures.run_figures import draw_figures
+from testbed.analysis.html_report import write_report
 from testbed.analysis.summary import summarise
-from testbed.records import read_table, read_tables, write_table
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_table, read_tables, write_table
 from testbed.values import Schedule
 
 Tables = Mapping[str, pd.DataFrame]

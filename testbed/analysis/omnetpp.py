@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import TestbedError
-from testbed.records import read_tables
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_tables
 from testbed.values import Schedule
 
 FOLDER = "omnetpp"

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from testbed.analysis.crowding import peaks, share_under
-from testbed.units import format_size
+from testbed.analysis.traffic.crowding import peaks, share_under
+from testbed.settings.units import format_size
 
 
 def summarise(
     tables: Mapping[str, pd.DataFrame], servers: Collection[str], fidelity: str
 ) -> dict[str, Any]:
-    """Return the figures of summary.json (`results/README.md` has their meaning).
+    """Return the figures of summary.json (`docs/run-folder.md` has their meaning).
 
     `servers` are all access points of the run, idle ones included; `fidelity` is the verdict.
     A figure that the run does not define is None.

@@ -10,13 +10,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.commands.output import add_json, print_json, print_table, to_json
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
-from testbed.runfolder import RunFolder
-from testbed.units import format_size, parse_time
+from testbed.output import add_json, print_json, to_json
+from testbed.runs.folder import RunFolder
+from testbed.settings.units import format_size, parse_time
+from testbed.terminal import print_table
 
 if TYPE_CHECKING:  # they take a while to import
-    from testbed.analysis.traffic import TrafficAnalysis
+    from testbed.analysis.traffic.traffic_analysis import TrafficAnalysis
 
 HELP = "count backhaul traffic and flows in the captures of a run, or in any captures"
 _SHOWN, _FLOWS_SHOWN = 20, 10
@@ -49,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "servers (peaks) and, of a run, reconciliation",
     )
     parser.add_argument(
-        "--format",
-        metavar="F,...",
-        help=f"of what --out writes (default: {','.join(_FORMATS)})",
+        "--format", metavar="F,...", help=f"of what --out writes (default: {','.join(_FORMATS)})"
     )
     parser.add_argument(
         "--install-dissector",
@@ -70,7 +69,7 @@ def _path(text: str) -> Path:
 def run(given: argparse.Namespace) -> int:
     """Print the traffic, and write its tables where wanted."""
     if given.install_dissector:
-        from testbed.analysis.wireshark import install_dissector
+        from testbed.analysis.captures.wireshark import install_dissector
 
         sys.stderr.write(f"installed: {install_dissector()}\n")
         if not given.paths:
@@ -103,7 +102,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _analyze(paths: list[Path], interval_s: float | None) -> TrafficAnalysis:
-    from testbed.analysis.traffic import analyze_capture, analyze_run
+    from testbed.analysis.traffic.traffic_analysis import analyze_capture, analyze_run
 
     folders = [path for path in paths if path.is_dir()]
     if folders and len(paths) > 1:
@@ -148,8 +147,8 @@ def _write(found: TrafficAnalysis, folder: Path, formats: Sequence[str]) -> None
 def _print(found: TrafficAnalysis) -> None:
     import pandas as pd
 
-    from testbed.analysis.checks import checks
-    from testbed.analysis.crowding import busiest
+    from testbed.analysis.traffic.confirmation import checks
+    from testbed.analysis.traffic.crowding import busiest
 
     peaks = found.peaks()
     highest = busiest(peaks[["peak_uplink_mbps", "peak_downlink_mbps"]])

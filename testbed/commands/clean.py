@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from testbed.commands.output import add_json, print_json, print_table
 from testbed.errors import EXIT_COMPLETE
+from testbed.output import add_json, print_json
+from testbed.terminal import print_table
 
 HELP = "remove what a killed run left, and nothing else (needs root)"
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Clean up, and print what was ended and removed."""
-    from testbed.emulation.cleanup import clean
+    from testbed.emulation.sandbox.cleanup import clean
 
     cleaned = clean()
     content = {

@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.commands.output import add_json, number, print_json, print_table
 from testbed.errors import EXIT_COMPLETE
-from testbed.runfolder import RunFolder
+from testbed.output import add_json, print_json
+from testbed.runs.folder import RunFolder
+from testbed.terminal import number, print_table
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Comparison
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Compare, draw and print."""
     from testbed.analysis.comparison import compare_runs
-    from testbed.analysis.comparison_figure import draw_comparison
+    from testbed.analysis.figures.comparison_figure import draw_comparison
 
     found = compare_runs(RunFolder(given.emulated), RunFolder(given.simulated))
     figure = draw_comparison(found.stays, given.out or RunFolder(given.simulated).figures)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from testbed.commands.output import StdoutConsole, add_json, print_json
 from testbed.errors import EXIT_COMPLETE, EXIT_MACHINE_UNFIT
+from testbed.output import add_json, print_json
+from testbed.terminal import StdoutConsole
 
 HELP = "look at what an emulation needs; exit 3 when something is missing"
 
@@ -18,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the findings; return 3 if an emulation cannot run here."""
-    from testbed.emulation import doctor
+    from testbed.emulation.fitness import examination
 
-    findings = doctor.examine()
+    findings = examination.examine()
     if given.json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        doctor.print_findings(findings, StdoutConsole())
-    return EXIT_MACHINE_UNFIT if doctor.unfit(findings) else EXIT_COMPLETE
+        examination.print_findings(findings, StdoutConsole())
+    return EXIT_MACHINE_UNFIT if examination.unfit(findings) else EXIT_COMPLETE

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from testbed.commands.output import add_json, print_json, print_table
-from testbed.config import parse_value
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
-from testbed.units import format_size, parse_rate
+from testbed.output import add_json, print_json
+from testbed.settings.experiment import parse_value
+from testbed.settings.units import format_size, parse_rate
+from testbed.terminal import print_table
 
 HELP = "partition a model between a client and a server, and order its upload"
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the plan."""
-    from testbed.dnn.planning import plan_for_model, plan_from_graph_json
+    from testbed.dnn.partitioning.planning import plan_for_model, plan_from_graph_json
 
     down_bps, up_bps = parse_rate(given.down), parse_rate(given.up)
     if given.graph is not None:
@@ -83,7 +84,7 @@ def _read(path: Path) -> object:
 
 
 def parse_shape(text: str) -> list[int]:
-    """Return the sizes in the value of --input-shape; ConfigurationError if it is none."""
+    """Return the sizes in the value of --input-shape; ConfigurationError if they are not sizes."""
     sizes = [parse_value(part) for part in text.lower().split("x")]
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ConfigurationError(f"--input-shape {text}: write for example 1x3x224x224")

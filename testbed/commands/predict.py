@@ -8,38 +8,25 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from testbed.commands.output import add_json, print_json, print_table
-from testbed.commands.settings import TRACES, add_settings, settings_of
-from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
+from testbed.output import add_json, print_json
+from testbed.settings.experiment import Experiment
+from testbed.settings.options import TRACES, add_options, with_options
+from testbed.terminal import print_table
 
+DEFAULTS = Experiment(name="predict")
 HELP = "measure a mobility predictor on traces"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "--traces",
-        metavar="PATH",
-        help="file or folder of traces (default: KAIST where found, else a synthetic campus)",
-    )
-    add_settings(
-        parser,
-        {
-            **TRACES,
-            "--predictor": "migration.predictor",
-            "--trajectory-length": "migration.trajectory_length",
-            "--interval": "traces.interval_s",
-            "--test-people": "traces.test_people",
-            "--seed": "seed",
-        },
-    )
+    add_options(parser, DEFAULTS, ("--traces", *TRACES, "--predictor", "--trajectory-length"))
     add_json(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Train on most of the people, predict each step of the others, and print how good it was."""
-    figures = measure(settings_of(given, given.traces))
+    figures = measure(with_options(DEFAULTS, given))
     if given.json:
         print_json(figures)
         return EXIT_COMPLETE
@@ -65,11 +52,11 @@ def measure(settings: Experiment) -> dict[str, Any]:
     Raises:
         ConfigurationError: no such predictor, or traces that cannot be read or split.
     """
+    from testbed.decision.policies import build_predictor
     from testbed.mobility.accuracy import try_out
     from testbed.movement import load_people
-    from testbed.policies import build_predictor
 
-    predictor = build_predictor(settings.migration)
+    predictor = build_predictor(settings)
     people = load_people(settings)
     training, testing = people.split(settings)
     servers_m = people.servers_m

@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.commands.output import add_json, print_json, print_table
 from testbed.commands.plan import parse_shape
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
+from testbed.output import add_json, print_json
+from testbed.terminal import print_table
 
 if TYPE_CHECKING:
-    from testbed.dnn.measuring import Measurement
+    from testbed.dnn.devices.measuring import Measurement
 
 HELP = "measure a model's layers on this machine, or show a device's profile"
 
@@ -84,8 +85,8 @@ def describe(device: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: no such device.
     """
-    from testbed.dnn.cross_validation import FOLDS, errors_by, k_fold, leave_one_model_out
-    from testbed.dnn.devices import device_profile
+    from testbed.dnn.devices.cross_validation import FOLDS, errors_by, k_fold, leave_one_model_out
+    from testbed.dnn.devices.device_profile import device_profile
 
     profile = device_profile(device)
     layers = profile.layers
@@ -113,8 +114,8 @@ def describe(device: str) -> dict[str, Any]:
 
 
 def _measure(given: argparse.Namespace) -> dict[str, Any]:
-    from testbed.dnn.device_file import write_profile
-    from testbed.dnn.devices import with_measured
+    from testbed.dnn.devices.device_file import write_profile
+    from testbed.dnn.devices.device_profile import with_measured
 
     path = _path(given)
     for option in ("runs", "threads"):
@@ -125,7 +126,7 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     if given.threads is not None and given.threads > processors:
         raise ConfigurationError(f"--threads {given.threads}: there are {processors} processors")
     shape = parse_shape(given.input_shape)
-    from testbed.dnn.measuring import machine, measure
+    from testbed.dnn.devices.measuring import machine, measure
 
     metadata = machine(given.device, given.accelerator, given.threads)
     with_measured(path, metadata, ())  # refused before it is measured
@@ -157,7 +158,7 @@ def _warn_of_other_work() -> None:
 
 def _path(given: argparse.Namespace) -> Path:
     """Return where the profile goes; ConfigurationError if it may not go there."""
-    from testbed.dnn.devices import DEVICES, measured_path
+    from testbed.dnn.devices.device_profile import DEVICES, measured_path
 
     if given.model is None:
         raise ConfigurationError("--model is required with --device")

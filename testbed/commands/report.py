@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from testbed.commands.output import add_json, print_json, print_table
 from testbed.errors import EXIT_COMPLETE, ConfigurationError, TestbedError
-from testbed.runfolder import RunFolder
+from testbed.output import add_json, print_json
+from testbed.runs.folder import RunFolder
+from testbed.terminal import print_table
 
 HELP = "rebuild the tables, figures and report of a run, also of one that was killed"
 _CUT_OFF = (
@@ -49,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _rebuild_all(folder: RunFolder, *, omnetpp: bool) -> dict[str, Any]:
     from testbed.analysis.omnetpp import write_omnetpp
-    from testbed.emulation.conclude import give_to_user
+    from testbed.emulation.closing import give_to_user
 
     summary = rebuild(folder)
     if omnetpp:
@@ -65,10 +66,10 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
     What only the running processes knew (fidelity.json) is kept where they wrote it.
 
     Raises:
-        TestbedError: the folder is none of a run, or the run ended before its clock started.
+        TestbedError: the folder is not a run's, or the run ended before its clock started.
     """
     from testbed.analysis.conclusion import conclude_run
-    from testbed.emulation.conclude import give_to_user, name_interfaces, write_results
+    from testbed.emulation.closing import give_to_user, name_interfaces, write_results
 
     if folder.read_json("manifest").get("engine") == "simulate":
         return conclude_run(folder, lambda _: _known_fidelity(folder))
@@ -82,7 +83,7 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
 
 def _goes_on(folder: RunFolder) -> bool:
     """Return whether the run's own process, which writes into the folder, is still there."""
-    from testbed.emulation.cleanup import observe_processes
+    from testbed.emulation.sandbox.cleanup import observe_processes
 
     ours = {"testbed.emulation", str(folder.path.resolve())}
     return any(ours <= set(process.command) for process in observe_processes())
@@ -96,7 +97,7 @@ def _known_fidelity(folder: RunFolder) -> dict[str, Any]:
 
 
 def _fidelity(folder: RunFolder, queries: Any) -> dict[str, Any]:
-    from testbed.emulation.fidelity import Evidence, assess
+    from testbed.emulation.evidence.fidelity import Evidence, assess
 
     if folder.has_json("fidelity"):
         return _known_fidelity(folder)

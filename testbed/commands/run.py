@@ -8,27 +8,30 @@ from typing import Any
 
 import msgspec
 
-from testbed.config import Experiment, from_dict
 from testbed.errors import ConfigurationError
-from testbed.options import add_cli, add_settings, with_options
+from testbed.output import add_json
+from testbed.settings.experiment import Experiment, from_dict
+from testbed.settings.options import Parser, add_cli, add_settings, with_options
 
 HELP = "run an experiment from a config.json, of an earlier run or written by hand"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the command's arguments: the file, and every option of an experiment."""
     parser.add_argument(
         "config", type=Path, metavar="CONFIG", help="config.json, or the folder of a run"
     )
     add_settings(parser, None)
     add_cli(parser)
+    add_json(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the experiment; its checks and exit status are those of any experiment."""
-    from testbed import experiment
+    from testbed import launch
 
-    return experiment.run(with_options(read(given.config), given), given.out, cli=given.cli)
+    settings = with_options(read(given.config), given)
+    return launch.run(settings, given.out, cli=given.cli, as_json=given.json)
 
 
 def read(path: Path) -> Experiment:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from testbed.commands.output import add_json, print_json, print_table
 from testbed.commands.run import read
-from testbed.config import Experiment
 from testbed.errors import (
     EXIT_COMPLETE,
     EXIT_INTERRUPTED,
@@ -19,12 +17,14 @@ from testbed.errors import (
     ConfigurationError,
     TestbedError,
 )
-from testbed.options import add_settings, with_options
+from testbed.output import add_json, print_json
+from testbed.settings.experiment import Experiment
+from testbed.settings.options import Parser, add_settings, with_options
+from testbed.terminal import print_table
 
 if TYPE_CHECKING:
     from testbed.sweep.campaign import Backend
     from testbed.sweep.ledger import Ledger
-    from testbed.sweep.study import Study
 
 HELP = "run an experiment with every combination of some settings, and sum up"
 _OUT = "folder for the sweep; the same command goes on in it (default: results/NAME/sweep-HASH)"
@@ -39,7 +39,7 @@ _SHOWN = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the command's arguments, and every option of an experiment for what does not vary."""
     parser.add_argument(
         "experiment",
@@ -88,16 +88,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Make the runs that are not there yet, and print the means of all."""
-    from testbed.emulation.conclude import give_to_user
-    from testbed.experiment import RESULTS
+    from testbed.emulation.closing import give_to_user
+    from testbed.repository import RESULTS
     from testbed.sweep.campaign import make_runs
     from testbed.sweep.ledger import Ledger
-    from testbed.sweep.study import make_study
+    from testbed.sweep.parameter_study import checked, make_study
 
     _check_usage(given)
     settings = with_options(_experiment(given.experiment), given)
-    study = make_study(settings, given.vary, given.constraint, given.repeat)
-    _check(study)
+    study = checked(make_study(settings, given.vary, given.constraint, given.repeat))
     folder = given.out or RESULTS / settings.name / f"sweep-{study.digest}"
     ledger = Ledger(folder.resolve(), study)
     with ExitStack() as stack:
@@ -134,18 +133,6 @@ def _experiment(path: Path) -> Experiment:
     return declared_experiment(path)
 
 
-def _check(study: Study) -> None:
-    """Check every configuration before the first of them runs."""
-    from testbed import experiment
-    from testbed.sweep.study import described
-
-    for configuration in study.configurations:
-        try:
-            experiment.check(configuration.settings)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{described(configuration.shown)}: {error}") from error
-
-
 def _backend(given: argparse.Namespace, stack: ExitStack) -> Backend:
     if given.backend == "dask":
         from testbed.sweep.cluster import Cluster
@@ -158,14 +145,14 @@ def _backend(given: argparse.Namespace, stack: ExitStack) -> Backend:
 
 def _fit(backend: Backend) -> bool:
     """Have the doctor look at each machine; say what it found where that rules out a run."""
-    from testbed.emulation import doctor
+    from testbed.emulation.fitness import examination
 
     console = Console(stderr=True)
     fit = True
     for machine, findings in backend.examine().items():
-        if doctor.unfit(findings):
+        if examination.unfit(findings):
             console.print(machine, highlight=False)
-            doctor.print_findings(findings, console)
+            examination.print_findings(findings, console)
             fit = False
     return fit
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from testbed.commands.output import add_json, print_json, print_table
 from testbed.errors import EXIT_COMPLETE, ConfigurationError
-from testbed.units import format_rate
+from testbed.output import add_json, print_json
+from testbed.settings.units import format_rate
+from testbed.terminal import print_table
 
 HELP = "print the nodes, links and rates of a topology"
 
@@ -49,14 +50,13 @@ def describe(spec: str, access_points: int) -> dict[str, Any]:
         TopologyError: no such topology, or one that an experiment cannot use.
     """
     from controllers.paths import topology_rate_bps
-    from testbed.emulation.network import build_topo
-    from topologies.library import find_topology
+    from topologies.layout import layout_of
 
     names = [f"ap{number}" for number in range(1, access_points + 1)]
-    topo = build_topo(find_topology(spec), names)
+    topo = layout_of(spec, names)
     return {
-        "hosts": topo.hosts(),
-        "switches": topo.switches(),
+        "hosts": list(topo.host_names),
+        "switches": list(topo.switch_names),
         "links": [
             {"a": a, "b": b, "rate_bps": topology_rate_bps(link)}
             for a, b, link in topo.links(withInfo=True)

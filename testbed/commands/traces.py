@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from testbed.commands.output import add_json, number, print_json, print_table
-from testbed.commands.settings import TRACES, add_settings, settings_of
-from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE
+from testbed.output import add_json, print_json
+from testbed.settings.experiment import Experiment
+from testbed.settings.options import TRACES, add_options, with_options
+from testbed.terminal import number, print_table
 
 if TYPE_CHECKING:  # they take a while to import
     from traces.recording import Recording
     from traces.trace import Samples, Trace
 
+DEFAULTS = Experiment(name="traces")
 HELP = "describe traces: people, points, speed, area, cells"
 
 
@@ -24,33 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(required=True, metavar="describe")
     describe_parser = what.add_parser("describe", help=HELP, description=HELP)
     describe_parser.add_argument(
-        "traces",
+        "traces.path",
         nargs="?",
         metavar="PATH",
         help="file or folder of traces (default: KAIST where found, else a synthetic campus)",
     )
-    add_settings(
-        describe_parser,
-        {
-            **TRACES,
-            "--window": "traces.window_m",
-            "--window-deg": "traces.window_deg",
-            "--gap": "traces.gap_s",
-            "--min-duration": "traces.min_duration_s",
-            "--interval": "traces.interval_s",
-            "--between-samples": "traces.between_samples",
-            "--backwards": "traces.backwards",
-            "--duplicates": "traces.duplicates",
-            "--cell-circumradius": "traces.cell_circumradius_m",
-            "--seed": "seed",
-        },
-    )
+    add_options(describe_parser, DEFAULTS, TRACES)
     add_json(describe_parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Print what the traces hold, as recorded and in the window of an experiment."""
-    content = describe(settings_of(given, given.traces))
+    content = describe(with_options(DEFAULTS, given))
     if given.json:
         print_json(content)
         return EXIT_COMPLETE

@@ -12,8 +12,8 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from testbed.dnn import caffe_layers
 from testbed.dnn.graph import Layer
+from testbed.dnn.models import caffe_layers
 from testbed.dnn.operations import (
     Operation,
     hyperparameters_of,
@@ -43,7 +43,7 @@ def on_copy(function: Callable[..., Any], target: Tensor, *args: Any, **kwargs: 
 
 
 @dataclass(frozen=True)
-class Step:
+class RecordedStep:
     """A recorded operation: its node, its layer but for the indices, and the weights it reads."""
 
     node: fx.Node
@@ -61,7 +61,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, module: nn.Module, examples: Sequence[Tensor], model: str) -> None:
         super().__init__()
-        self.steps: list[Step] = []
+        self.steps: list[RecordedStep] = []
         self.constants: dict[str, Tensor] = {}
         self.weight_paths: dict[str, tuple[str, ...]] = {}  # first name -> all names of a tensor
         self._module, self._model = module, model
@@ -211,7 +211,7 @@ class Recorder(TorchFunctionMode):
             multiply_adds=multiply_adds(operation, inputs, weights, outputs),
             hyperparameters=hyperparameters_of(operation),
         )
-        self.steps.append(Step(node, layer, names))
+        self.steps.append(RecordedStep(node, layer, names))
         self._track(outputs, node)
 
     def _track(self, tensors: Sequence[Tensor], step: fx.Node) -> None:
@@ -269,8 +269,7 @@ class Recorder(TorchFunctionMode):
         """Raise if PyTorch's generator is no longer in the state `before` the operation."""
         if not torch.equal(before, torch.get_rng_state()):
             self._refuse(
-                operation,
-                "draws random numbers, so the answer to a query would never be the same",
+                operation, "draws random numbers, so the answer to a query would never be the same"
             )
 
     def _check_not_shared(self, func: Callable[..., Any], target: Tensor) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
-import msgspec
 import torch
 from torch import Tensor
 
-from testbed.dnn.graph import INPUT, TensorSpec
+from testbed.dnn.graph import TensorSpec
 from testbed.errors import ProtocolError
 
 Values = Mapping[int, tuple[Tensor, ...]]
@@ -21,36 +19,6 @@ if sys.byteorder != "little":
     raise ImportError(
         "tensors travel in little-endian byte order, which this machine does not have"
     )
-
-
-class PackedTensor(msgspec.Struct, frozen=True):
-    """A tensor in a packed set: which producer computed it, and its spec."""
-
-    producer: int
-    spec: TensorSpec
-
-
-def pack_tensors(values: Values) -> tuple[list[PackedTensor], bytes]:
-    """Return specs, sorted by producer, and the tensors' bytes one after the other."""
-    ordered = [(p, t) for p, tensors in sorted(values.items()) for t in tensors]
-    packed = [PackedTensor(producer, spec_of("", tensor)) for producer, tensor in ordered]
-    return packed, b"".join(tensor_bytes(tensor) for _, tensor in ordered)
-
-
-def unpack_tensors(
-    packed: Sequence[PackedTensor], buffer: bytes | bytearray | memoryview
-) -> dict[int, tuple[Tensor, ...]]:
-    """Return the tensors of a packed set, as views of `buffer` where its alignment allows.
-
-    Raises:
-        ProtocolError: the specs do not account for exactly the buffer's bytes, or are not sorted.
-    """
-    producers = [entry.producer for entry in packed]
-    if producers != sorted(producers) or (producers and producers[0] < INPUT):
-        raise ProtocolError(f"producers of packed tensors are not ascending: {producers}")
-    tensors = tensors_from_bytes([entry.spec for entry in packed], buffer)
-    pairs = zip(producers, tensors, strict=True)
-    return {p: tuple(t for _, t in group) for p, group in groupby(pairs, key=lambda pair: pair[0])}
 
 
 def tensors_from_bytes(

@@ -1,4 +1,4 @@
-"""The first process of a sandbox: `python -m testbed.emulation RUN_FOLDER [--cli]`."""
+"""The first process of a sandbox: `python -m testbed.emulation RUN_FOLDER [--cli] [--json]`."""
 
 from __future__ import annotations
 

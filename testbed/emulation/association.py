@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from nodes.control import Chosen, InRange
 from testbed.clock import RunClock
-from testbed.config import Wireless
 from testbed.emulation.processes import Nodes
+from testbed.settings.experiment import Wireless
 from testbed.values import AccessPoint, Fix, Handover, names_around
 
 _log = logging.getLogger(__name__)
@@ -25,12 +25,7 @@ _CHOICE_S = 1.0
 
 
 class Association:
-    """The clients' access points.
-
-    Args:
-        settings: of the wireless network.
-        access_points: those that were brought up.
-    """
+    """The clients' access points, of those that were brought up."""
 
     def __init__(self, settings: Wireless, access_points: Sequence[AccessPoint]) -> None:
         self._settings = settings
@@ -47,10 +42,7 @@ class Association:
     ) -> Handover | None:
         """Return the handover of a client that is now at a position, None if it stays.
 
-        Args:
-            fix: where it is.
-            scheduled: its handover of the schedule at this step, if any.
-            number: of the handover, should there be one.
+        `scheduled` is what the schedule has for it at this step, `number` that of any handover.
         """
         current = self._current.get(fix.client)
         if current is None or self._settings.association == "nearest":
@@ -66,11 +58,11 @@ class Association:
             chosen = await self._choose(fix.client, visible, number, nodes, clock)
         return None if chosen == current else Handover(fix.client, fix.time_s, current, chosen)
 
-    def chosen(self, said: Chosen) -> None:
-        """A client says where it wants to be; what comes too late is passed over."""
-        choosing = self._choosing.get(said.handover)
+    def chosen(self, choice: Chosen) -> None:
+        """Take a client's choice; one that comes too late is ignored."""
+        choosing = self._choosing.get(choice.handover)
         if choosing is not None and not choosing.done():
-            choosing.set_result(said.access_point)
+            choosing.set_result(choice.access_point)
 
     async def _choose(
         self, client: str, visible: list[str], number: int, nodes: Nodes, clock: RunClock
@@ -80,7 +72,7 @@ class Association:
         nodes.tell(client, InRange(number, tuple(visible)))
         try:
             chosen = await asyncio.wait_for(choosing, _CHOICE_S * clock.tdf)
-        except (asyncio.TimeoutError, TimeoutError):
+        except asyncio.TimeoutError:
             _log.warning("%s got no choice within %g s and goes to the nearest", client, _CHOICE_S)
             return visible[0]
         finally:

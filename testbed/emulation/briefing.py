@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.setup import MASTER, NodeSetup
-from testbed.config import Experiment
-from testbed.emulation.network import EmulatedNetwork
-from testbed.policies import find_policy
-from testbed.policy import CLOUD
-from testbed.runfolder import RunFolder
-from testbed.values import Schedule
+from nodes.setup import NodeSetup
+from testbed.decision.policies import find_policy
+from testbed.decision.policy import CLOUD
+from testbed.emulation.network.network import EmulatedNetwork
+from testbed.runs.folder import RunFolder
+from testbed.settings.experiment import Experiment
+from testbed.values import MASTER, Schedule
 
 
 def distant_servers(settings: Experiment) -> tuple[str, ...]:

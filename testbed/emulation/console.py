@@ -13,10 +13,10 @@ from types import FrameType
 from mininet.cli import CLI
 from mininet.log import setLogLevel
 
-from testbed.emulation.network import EmulatedNetwork
+from testbed.emulation.network.network import EmulatedNetwork
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-#: In which the loop hears of the signals that came meanwhile, and has no handler for SIGINT's.
+#: Turns in which the loop handles the signals that came meanwhile; it has no handler for SIGINT.
 _LOOP_TURNS = 2
 
 

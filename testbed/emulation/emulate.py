@@ -11,17 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from testbed.analysis.summary import lines
-from testbed.config import Experiment, from_dict
-from testbed.emulation.agreement import compare_with_simulator
-from testbed.emulation.conclude import conclude, give_to_user
-from testbed.emulation.manifest import describe
-from testbed.emulation.outcome import manifest_of
-from testbed.emulation.run import EmulatedRun
-from testbed.emulation.sandbox import scratch_folder
+from testbed.emulation.beside import compare_with_simulator
+from testbed.emulation.closing import conclude, give_to_user
+from testbed.emulation.emulated_run import EmulatedRun
+from testbed.emulation.outcome import describe, manifest_of
+from testbed.emulation.sandbox.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
-from testbed.manifest import now
-from testbed.movement import load_people
-from testbed.runfolder import RunFolder
+from testbed.output import print_json
+from testbed.runs.folder import RunFolder
+from testbed.runs.manifest import now
+from testbed.settings.experiment import Experiment, from_dict
 
 _log = logging.getLogger(__name__)
 
@@ -29,18 +28,18 @@ _log = logging.getLogger(__name__)
 def emulate(run_folder: str, *options: str) -> int:
     """Emulate the experiment that a run folder describes; return the exit status."""
     folder = RunFolder(Path(run_folder))
-    logging.basicConfig(
-        filename=folder.log,
-        format="%(asctime)s %(name)s %(levelname)s %(message)s",
-        level=logging.INFO,
-    )
+    line = "%(asctime)s %(name)s %(levelname)s %(message)s"
+    logging.basicConfig(filename=folder.log, format=line, level=logging.INFO)
     logging.raiseExceptions = False  # where the disk is full, the log is no place to say so
     console = Console(stderr=True)
     settings = from_dict(folder.read_json("config"))
     described = describe(settings)
     folder.write_json("manifest", described)
     try:
-        return _run(settings, described, folder, console, cli="--cli" in options)
+        status = _run(settings, described, folder, console, "--cli" in options)
+        if "--json" in options and folder.has_json("summary"):
+            print_json({"rows": [folder.read_json("summary")]})
+        return status
     except (OSError, TestbedError) as error:  # in writing what comes after the run
         _tell_failure(console, f"{error}; recorded: {folder.path}")
         return error.exit_status if isinstance(error, TestbedError) else 1
@@ -49,17 +48,11 @@ def emulate(run_folder: str, *options: str) -> int:
 
 
 def _run(
-    settings: Experiment,
-    described: dict[str, Any],
-    folder: RunFolder,
-    console: Console,
-    *,
-    cli: bool,
+    settings: Experiment, described: dict[str, Any], folder: RunFolder, console: Console, cli: bool
 ) -> int:
     schedule = folder.read_schedule()
     described["traces"] = schedule.source
-    training, _ = load_people(settings).split(settings)
-    run = EmulatedRun(settings, schedule, training, folder, scratch_folder(), console)
+    run = EmulatedRun(settings, schedule, folder, scratch_folder(), console)
     try:
         asyncio.run(run.run(cli=cli))
         described["status"], status = "complete", EXIT_COMPLETE
@@ -75,8 +68,7 @@ def _run(
         status = 1
         _log.exception("the run failed")
         _tell_failure(console, f"see {folder.log}")
-    described |= manifest_of(run.outcome)
-    described["end"] = now()
+    described |= manifest_of(run.outcome) | {"end": now()}
     folder.write_json("manifest", described)
     if run.outcome.origin_unix_s:
         try:
@@ -99,9 +91,9 @@ def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: 
     if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
         console.print("simulating the same ...", highlight=False)
         try:
-            said = compare_with_simulator(folder, settings)
+            text = compare_with_simulator(folder, settings)
         except TestbedError as error:
-            said = f"not compared with the simulator: {error}"
+            text = f"not compared with the simulator: {error}"
         except KeyboardInterrupt:
-            said = "not compared with the simulator: interrupted"
-        console.print(said, highlight=False, soft_wrap=True)
+            text = "not compared with the simulator: interrupted"
+        console.print(text, highlight=False, soft_wrap=True)

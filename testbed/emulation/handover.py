@@ -15,14 +15,17 @@ from concurrent.futures import Executor
 from itertools import count
 from typing import Any, TypeVar
 
+import msgspec
+
 from controllers.northbound import Northbound
 from nodes.control import Associated, Attached, Position
 from testbed.clock import RunClock
-from testbed.config import Wireless
 from testbed.emulation.association import Association
-from testbed.emulation.network import EmulatedNetwork
+from testbed.emulation.evidence.fidelity import Evidence
+from testbed.emulation.network.network import EmulatedNetwork
 from testbed.emulation.processes import Nodes
-from testbed.records import RecordWriter
+from testbed.runs.records import RecordWriter
+from testbed.settings.experiment import Wireless
 from testbed.values import Fix, Handover, Schedule
 
 T = TypeVar("T")
@@ -31,13 +34,7 @@ T = TypeVar("T")
 class Handovers:
     """Replays a schedule on the emulated network and records its handovers.
 
-    Args:
-        schedule: when who moves where.
-        network: whose air the clients' radios are in.
-        thread: the one that touches the network.
-        northbound: of the controller that routes the backhaul.
-        wireless: who is associated where, and how long a handover takes.
-        records: where the rows go.
+    `thread` is the one that touches the network; `evidence` notes how late steps and moves were.
     """
 
     def __init__(
@@ -48,6 +45,7 @@ class Handovers:
         northbound: Northbound,
         wireless: Wireless,
         records: RecordWriter,
+        evidence: Evidence,
     ) -> None:
         self._schedule = schedule
         self._network = network
@@ -58,8 +56,9 @@ class Handovers:
         self._numbers = count(len(schedule.handovers))  # of those that the schedule has not
         self.association = Association(wireless, schedule.access_points)
         self._rows: dict[int, dict[str, Any]] = {}
-        self.step_late_s: list[float] = []
-        self.moved_late_s: list[float] = []  # by what moving takes here, and in no real network
+        self._evidence = evidence
+        self._nodes: Nodes
+        self._clock: RunClock
         self.done = 0
 
     async def place_clients(self) -> None:
@@ -68,44 +67,33 @@ class Handovers:
             if handover.from_ap is None:
                 await self._move(handover)
 
-    async def replay(self, nodes: Nodes, clock: RunClock, moved: Callable[[], None]) -> None:
+    async def replay(self, nodes: Nodes, clock: RunClock) -> None:
         """Do at each step of the schedule first the handovers, then tell the positions."""
+        self._nodes, self._clock = nodes, clock
         fixes = [fix for fix in self._schedule.fixes if fix.time_s >= 0]
-        handovers = {
-            (item.client, item.time_s): (number, item)
-            for number, item in enumerate(self._schedule.handovers)
-        }
+        handovers = {(h.client, h.time_s): (n, h) for n, h in enumerate(self._schedule.handovers)}
         for step_s in sorted({fix.time_s for fix in fixes}):
-            self.step_late_s.append(await clock.sleep_until(step_s))
-            await asyncio.gather(
-                *(
-                    self._step(fix, handovers.get((fix.client, step_s)), nodes, clock)
-                    for fix in fixes
-                    if fix.time_s == step_s
-                )
-            )
-            moved()
+            self._evidence.step_late_s.append(await clock.sleep_until(step_s))
+            now = (fix for fix in fixes if fix.time_s == step_s)
+            steps = (self._step(fix, handovers.get((fix.client, step_s))) for fix in now)
+            await asyncio.gather(*steps)
 
-    async def _step(
-        self, fix: Fix, scheduled: tuple[int, Handover] | None, nodes: Nodes, clock: RunClock
-    ) -> None:
+    async def _step(self, fix: Fix, scheduled: tuple[int, Handover] | None) -> None:
         """Move a client that changes its access point, then tell it where it is."""
         number, item = scheduled or (next(self._numbers), None)
-        handover = await self.association.next(fix, item, number, nodes, clock)
+        handover = await self.association.next(fix, item, number, self._nodes, self._clock)
         if handover is not None:
-            await self._hand_over(number, handover, nodes, clock)
-        nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
+            await self._hand_over(number, handover)
+        self._nodes.tell(fix.client, Position(fix.time_s, fix.x_m, fix.y_m))
 
     def attached(self, message: Attached) -> bool:
         """Complete a handover's row with what the client found at its new server.
 
         Returns whether it moved there, which a first attachment is not.
         """
-        row = self._rows[message.handover]
-        row["first_byte_s"] = message.first_byte_s
-        row["present_bytes"] = message.present_bytes
-        row["wanted_bytes"] = message.wanted_bytes
-        row["hit"] = message.hit
+        found = msgspec.structs.asdict(message)
+        row = self._rows[found.pop("handover")]
+        row |= found
         self._write(message.handover)
         return row["from_ap"] is not None
 
@@ -114,15 +102,14 @@ class Handovers:
         for number in list(self._rows):
             self._write(number)
 
-    async def _hand_over(
-        self, number: int, handover: Handover, nodes: Nodes, clock: RunClock
-    ) -> None:
+    async def _hand_over(self, number: int, handover: Handover) -> None:
+        clock = self._clock
         if handover.from_ap is not None and self._association_delay_s:
             await self._in_thread(self._network.air.dissociate, handover.client)
             await clock.sleep_until(clock.now_s() + self._association_delay_s)
         due_s = clock.now_s()
         moved_s, routed_s = await self._move(handover)
-        self.moved_late_s.append(clock.at(routed_s) - due_s)
+        self._evidence.moved_late_s.append(clock.at(routed_s) - due_s)
         self._rows[number] = {
             "client": handover.client,
             "from_ap": handover.from_ap,
@@ -136,7 +123,7 @@ class Handovers:
             "hit": False,
         }
         self.association.associated(handover.client, handover.to_ap)
-        nodes.tell(handover.client, Associated(handover.to_ap, number))
+        self._nodes.tell(handover.client, Associated(handover.to_ap, number))
         self.done += handover.from_ap is not None
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -155,7 +142,7 @@ class Handovers:
         """Send a client's packets to its new place; return when none goes to the old one."""
         self._northbound.move(client, to_ap)
         if from_ap is not None:
-            self._network.settle((to_ap, from_ap))
+            self._network.forget_cached_flows((to_ap, from_ap))
 
     def _write(self, number: int) -> None:
         self._records.append("handovers", **self._rows.pop(number))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +14,25 @@ from typing import Any
 import msgspec
 
 from controllers.northbound import Counters
-from testbed.emulation import compute_mode
-from testbed.emulation.capture import Capture
-from testbed.emulation.delay import Delay
-from testbed.emulation.monitor import Readings
-from testbed.emulation.spread import Machines
-from testbed.runfolder import RunFolder
+from nodes.transport.connection import CONGESTION_CONTROL
+from testbed.emulation.evidence.fidelity import Evidence
+from testbed.emulation.evidence.packet_capture import PacketCapture
+from testbed.emulation.fitness import compute_mode
+from testbed.emulation.network.kernel_delay import Delay
+from testbed.emulation.spread.spread import Machines
+from testbed.runs import manifest
+from testbed.runs.folder import RunFolder
+from testbed.settings.experiment import Experiment
+
+_PACKAGES = ("mininet", "os-ken", "torch", "scikit-learn", "numpy", "pandas", "pyroute2")
+_SHARING = {
+    "separate": "each client has its own rate; layers and the rest share it equally",
+    "shared": "the clients of an access point share its rate; layers and the rest share it equally",
+}
+_ACCELERATORS = {
+    "modelled": "modelled: an edge server's clients share it; nothing of it was measured",
+    "exclusive": "exclusive: an edge server's clients use it one at a time",
+}
 
 
 @dataclass
@@ -25,18 +40,14 @@ class Outcome:
     """What only the running process knows of a run."""
 
     origin_unix_s: float = 0.0
-    compute: compute_mode.Choice | None = None
+    compute: compute_mode.ComputeChoice | None = None
     addresses: dict[str, str] = field(default_factory=dict)  # of access points, master, clients
-    capture: Capture | None = None
+    capture: PacketCapture | None = None
     counters: Counters | None = None  # the switches' own, at the last reading
-    step_late_s: list[float] = field(default_factory=list)
-    moved_late_s: list[float] = field(default_factory=list)
-    readings: Readings = field(default_factory=Readings)
+    evidence: Evidence = field(default_factory=Evidence)
     delay: Delay | None = None
     machines: Machines | None = None
     estimate: str | None = None  # of what the run needs
-    compared: int = 0
-    unequal: int = 0
     clean_up_s: float | None = None  # from the end of the replay until all was taken down
     begun_s: float = field(default_factory=time.monotonic)
     ready_s: dict[str, float] = field(default_factory=dict)
@@ -62,6 +73,18 @@ def raw_folder(folder: RunFolder) -> Path:
     return folder.pcap / "raw"
 
 
+def describe(settings: Experiment) -> dict[str, Any]:
+    """Return what is known before the run; its `status` is that of a run cut off at once."""
+    return {
+        **manifest.describe(settings, _PACKAGES),
+        "open_vswitch": _first_line("ovs-vswitchd", "--version"),
+        "datapath": "Open vSwitch userspace (netdev), TCP segmentation offloaded",
+        "congestion_control": CONGESTION_CONTROL,
+        "wireless_sharing": _SHARING[settings.wireless.airtime],
+        "accelerator": _ACCELERATORS[settings.server.accelerator],
+    }
+
+
 def manifest_of(outcome: Outcome) -> dict[str, Any]:
     """Return what a run adds to its manifest."""
     choice, counters = outcome.compute, outcome.counters
@@ -81,3 +104,12 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "packets_captured": outcome.capture.captured if outcome.capture else 0,
         "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
     }
+
+
+def _first_line(program: str, *arguments: str) -> str | None:
+    command = [shutil.which(program) or f"/usr/sbin/{program}", *arguments]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return result.stdout.splitlines()[0] if result.stdout else None

@@ -13,19 +13,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from nodes import requests
 from nodes.control import ExperimentSide, Failed, FromNode, Ready, Stop, Stopped, ToNode
-from nodes.requests import (
-    MAX_REQUEST_BYTES,
-    Build,
-    Building,
-    Built,
-    Fork,
-    Forked,
-    Measure,
-    Measured,
-)
 from nodes.setup import ComputeMode, NodeSetup, Role
-from testbed.emulation import background
+from testbed.emulation.sandbox import background
 from testbed.errors import EmulationError
 
 _log = logging.getLogger(__name__)
@@ -35,11 +26,11 @@ _READY_S = 600.0
 _STOP_S = 60.0
 _NURSERY_S = 120.0
 
-_Reply = TypeVar("_Reply", Building, Forked, Measured)
+_Reply = TypeVar("_Reply", requests.Building, requests.Forked, requests.ModelMeasure)
 Hear = Callable[[FromNode], None]
 
 
-class Nursery:
+class NurseryProcess:
     """The process that forks nodes; it is started early, since it imports PyTorch."""
 
     def __init__(self, log: Path) -> None:
@@ -61,21 +52,22 @@ class Nursery:
         file.write_bytes(msgspec.json.encode(setup))
         self._channel.sendall(str(file).encode())
 
-    def measure(self, *, executed: bool) -> Measured:
+    def measure(self, *, executed: bool) -> requests.ModelMeasure:
         """Return what the model takes: on the emulated devices and, where `executed`, here."""
-        return self._ask(Measure(executed), Measured)
+        return self._ask(requests.Measure(executed), requests.ModelMeasure)
 
     def build_models(self, mode: ComputeMode, clients: Iterable[str]) -> Models:
         """Begin to build all clients' models."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ask(Build(mode), Building, [theirs.fileno()])
+        self._ask(requests.Build(mode), requests.Building, theirs.fileno())
         theirs.close()
         return Models(ours, clients)
 
     def fork(self, name: str, role: Role, mode: ComputeMode, network: Path) -> socket.socket:
         """Fork a node into a network namespace; return the experiment's end of its channel."""
         ours, theirs = socket.socketpair()
-        forked = self._ask(Fork(name, role, mode, str(network)), Forked, [theirs.fileno()])
+        request = requests.Fork(name, role, mode, str(network))
+        forked = self._ask(request, requests.Forked, theirs.fileno())
         self.processes[name] = forked.pid
         theirs.close()
         ours.setblocking(False)
@@ -90,12 +82,10 @@ class Nursery:
             self._process.kill()
             self._process.wait()
 
-    def _ask(
-        self, request: Build | Fork | Measure, reply: type[_Reply], descriptors: Iterable[int] = ()
-    ) -> _Reply:
+    def _ask(self, request: requests.Request, reply: type[_Reply], *descriptors: int) -> _Reply:
         try:
-            socket.send_fds(self._channel, [msgspec.json.encode(request)], list(descriptors))
-            answer = self._channel.recv(MAX_REQUEST_BYTES)
+            socket.send_fds(self._channel, [msgspec.json.encode(request)], descriptors)
+            answer = self._channel.recv(requests.MAX_REQUEST_BYTES)
         except OSError as error:
             raise EmulationError(f"the nursery does not answer: {error}; see log.txt") from error
         if not answer:
@@ -106,33 +96,30 @@ class Nursery:
 class Models:
     """The clients' models, which are being built."""
 
-    def __init__(self, told: socket.socket, clients: Iterable[str]) -> None:
-        self._told = told
-        self._told.setblocking(False)
+    def __init__(self, report: socket.socket, clients: Iterable[str]) -> None:
+        self._reports = report
+        self._reports.setblocking(False)
         self._waiting = set(clients)
 
     async def built(self) -> None:
-        """Wait until all are there.
-
-        Raises:
-            EmulationError: one cannot be built.
-        """
+        """Wait until all are there; EmulationError if one cannot be built."""
         loop = asyncio.get_running_loop()
-        with self._told:
+        with self._reports:
             while self._waiting:
-                message = await loop.sock_recv(self._told, MAX_REQUEST_BYTES)
+                message = await loop.sock_recv(self._reports, requests.MAX_REQUEST_BYTES)
                 if not message:
                     raise EmulationError("who builds the models has ended; see log.txt")
-                told = msgspec.json.decode(message, type=Built)
-                if told.failure is not None:
-                    raise EmulationError(f"the model of {told.client}: {told.failure}; see log.txt")
-                self._waiting.discard(told.client)
+                report = msgspec.json.decode(message, type=requests.Built)
+                if report.failure is not None:
+                    failure = f"the model of {report.client}: {report.failure}"
+                    raise EmulationError(f"{failure}; see log.txt")
+                self._waiting.discard(report.client)
 
 
 class Nodes:
     """The running nodes: tells them things, hears from them, and notices when one ends."""
 
-    def __init__(self, nursery: Nursery, mode: ComputeMode, hear: Hear) -> None:
+    def __init__(self, nursery: NurseryProcess, mode: ComputeMode, hear: Hear) -> None:
         self._nursery = nursery
         self._mode: ComputeMode = mode
         self._hear = hear
@@ -145,11 +132,11 @@ class Nodes:
 
     async def start(self, role: Role, networks: Mapping[str, Path]) -> None:
         """Fork nodes of a role, {name: its network namespace}; wait until all are ready."""
+        loop = asyncio.get_running_loop()
         for name, network in networks.items():
             channel = self._nursery.fork(name, role, self._mode, network)
             self._sides[name] = await ExperimentSide.open(channel)
             self._roles[name] = role
-            loop = asyncio.get_running_loop()
             self._ready[name], self._stopped[name] = loop.create_future(), loop.create_future()
             self._listening.append(asyncio.create_task(self._listen(name)))
         await self._all(self._ready[name] for name in networks)
@@ -172,16 +159,13 @@ class Nodes:
 
     async def stop(self, role: Role) -> None:
         """Have the nodes of a role stop and wait until they have."""
-        names = self.names(role)
-        for name in names:
+        for name in self.names(role):
             self._sides[name].tell(Stop())
-        stopped = [self._stopped[name] for name in names]
-        if stopped:
+        if stopped := [self._stopped[name] for name in self.names(role)]:
             _, late = await asyncio.wait(stopped, timeout=_STOP_S)
             if late:
-                raise EmulationError(
-                    f"{len(late)} nodes of role {role} did not stop in {_STOP_S:g} s"
-                )
+                how_many = f"{len(late)} nodes of role {role}"
+                raise EmulationError(f"{how_many} did not stop in {_STOP_S:g} s")
 
     def close(self) -> None:
         """Close all channels, which ends what still runs."""

@@ -86,7 +86,7 @@ class Accelerator:
         if not 0 <= ticket < self._tickets:
             raise ValueError(f"no ticket {ticket}: {self._tickets} were given out")
         self._move_to(now_s)
-        self._completed = [told for told in self._completed if told[0] != ticket]
+        self._completed = [each for each in self._completed if each[0] != ticket]
         for index, running in enumerate(self._phase.running):
             if running.ticket == ticket:
                 self._end_work(now_s, index)

@@ -54,7 +54,7 @@ class NvmlSource:
         """Return the GPU's statistics; what it does not measure is NaN, for memory 0.
 
         Raises:
-            MachineError: the GPU does not answer any more.
+            MachineError: the GPU no longer answers.
         """
         utilisation = self._ask(pynvml.nvmlDeviceGetUtilizationRates)
         memory = self._ask(pynvml.nvmlDeviceGetMemoryInfo)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from types import TracebackType
 
 from testbed.errors import MachineError
 from testbed.gpu.stats import ServerStats, StatsSource
@@ -40,13 +39,8 @@ class Sampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop reading; the source is not in use any more when this returns."""
+    def __exit__(self, *_: object) -> None:
+        """Stop reading; the source is no longer in use when this returns."""
         self._stopping.set()
         self._thread.join()
 

@@ -30,7 +30,7 @@ class AcceleratorParameters(msgspec.Struct, frozen=True, kw_only=True):
     processor sharing, of which `overlap` is spared: small kernels of one client leave units idle
     that others' kernels fill, so k clients together get up to 1 / (1 - overlap) times the work done
     that one gets. The last term is what others cost a client in cache and memory: its traffic grows
-    with theirs, at most by `interference`, when nothing of its own is found in the cache any more.
+    with theirs, at most by `interference`, when they have displaced all that it had cached.
 
     Temperature nears, with `time_constant_s`, idle_c + (full_c - idle_c) * heat, where heat is the
     work done per second over the most that could be. At `throttle_c` the kernels' clock falls to

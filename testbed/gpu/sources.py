@@ -6,30 +6,11 @@ import logging
 from collections.abc import Callable
 
 from testbed.errors import ConfigurationError, MachineError, unknown_name
-from testbed.gpu.accelerator import Accelerator
 from testbed.gpu.host import HostSource
 from testbed.gpu.nvml import NvmlSource
-from testbed.gpu.stats import ServerStats, StatsSource
+from testbed.gpu.stats import StatsSource
 
 _log = logging.getLogger(__name__)
-
-
-class ModelledSource:
-    """An emulated accelerator's statistics, at the time that a clock says.
-
-    The accelerator counts the clients with work itself, so what `read` is given is not used.
-    """
-
-    def __init__(self, accelerator: Accelerator, now_s: Callable[[], float]) -> None:
-        self._accelerator = accelerator
-        self._now_s = now_s
-
-    def read(self, clients: int) -> ServerStats:
-        """Return the accelerator's statistics now."""
-        return self._accelerator.read(self._now_s())
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def find_source(name: str = "auto") -> StatsSource:

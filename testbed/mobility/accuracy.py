@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.neighbourhood import IndexArray, ServerIndex
-from testbed.mobility.predictor import FloatArray, Predictor, histories
+from testbed.mobility.neighbourhood import ServerIndex
+from testbed.mobility.predictor import Predictor, histories
 
 SERVICE_RANGE_M = 50.0  # of a Wi-Fi access point (section IV.B.1)
 
@@ -56,8 +57,8 @@ class Trial:
 
     error_m: FloatArray
     moved: npt.NDArray[np.bool_]
-    ranked: IndexArray
-    visited: IndexArray
+    ranked: IntArray
+    visited: IntArray
     distance_m: FloatArray
 
     @property

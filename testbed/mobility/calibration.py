@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from testbed.arrays import BoolArray, FloatArray, IntArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.neighbourhood import NOBODY, IndexArray
-from testbed.mobility.predictor import Candidates, FloatArray
-
-Happened = npt.NDArray[np.bool_]
+from testbed.mobility.neighbourhood import NOBODY
+from testbed.mobility.predictor import Candidates
 
 #: Limits of the groups of probabilities: visits are rare, so the small ones are told apart.
 BINS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -44,7 +43,7 @@ class Reliability:
         return 1.0 - self.brier / self.brier_base if self.brier_base else 0.0
 
 
-def reliability(probability: FloatArray, happened: Happened) -> Reliability:
+def reliability(probability: FloatArray, happened: BoolArray) -> Reliability:
     """Compare m forecasts with what happened, (m,) each.
 
     Raises:
@@ -69,8 +68,8 @@ def reliability(probability: FloatArray, happened: Happened) -> Reliability:
 
 
 def visit_forecasts(
-    candidates: Candidates, attached: IndexArray, intervals: int
-) -> tuple[FloatArray, Happened]:
+    candidates: Candidates, attached: IntArray, intervals: int
+) -> tuple[FloatArray, BoolArray]:
     """Return the probabilities of visits along a path, and whether they happened, (m,) each.
 
     The server that someone is at is left out, and so are the last steps, whose future is unknown.

@@ -13,14 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from testbed.arrays import FloatArray
 from testbed.mobility.neighbourhood import NOBODY, ServerIndex
-from testbed.mobility.predictor import (
-    TRAJECTORY_LENGTH,
-    Candidates,
-    FloatArray,
-    Predictor,
-    training_windows,
-)
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, Candidates, Predictor, training_windows
 
 SUBSEQUENCE_RATIO = 0.7  # section III.D: the most accurate on the paper's data
 _CANDIDATES = 6

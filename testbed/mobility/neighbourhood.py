@@ -5,13 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import KDTree
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
 
 NOBODY = -1  # fills rows of servers where a point has fewer than another
 _SQUARES_A_RADIUS = 8  # finer squares take more memory, coarser ones more distances to compute
@@ -39,7 +36,7 @@ class ServerIndex:
         self._tree = KDTree(servers_m)
         self._asked = 0
 
-    def attached(self, points_m: FloatArray) -> IndexArray:
+    def attached(self, points_m: FloatArray) -> IntArray:
         """Return the server nearest to each of b points, (b,): the one that people there use."""
         self._asked += len(points_m)
         if self._asked < _MANY:
@@ -54,7 +51,7 @@ class ServerIndex:
         return found
 
     @cached_property
-    def _squares(self) -> tuple[FloatArray, float, IndexArray]:
+    def _squares(self) -> tuple[FloatArray, float, IntArray]:
         """The corner and the side of squares, and the server in whose cell each lies whole."""
         low_m, high_m = self.servers_m.min(axis=0) - 1.0, self.servers_m.max(axis=0) + 1.0
         width_m, height_m = high_m - low_m
@@ -66,7 +63,7 @@ class ServerIndex:
         whole = distance_m[:, 1] - distance_m[:, 0] > diagonal_m * (1 + 1e-9)
         return low_m, pitch_m, np.where(whole, servers[:, 0], NOBODY).reshape(shape)
 
-    def nearest(self, points_m: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
+    def nearest(self, points_m: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
         """Return the `count` servers nearest to each of b points, and their distances.
 
         Both (b, count), nearest first; `NOBODY` at an infinite distance where there are fewer.
@@ -116,7 +113,7 @@ class Neighbourhood:
         # A server infinitely far away stands for none.
         self._servers_m = np.vstack((servers_m, (np.inf, np.inf)))
 
-    def within(self, points_m: FloatArray) -> tuple[IndexArray, FloatArray]:
+    def within(self, points_m: FloatArray) -> tuple[IntArray, FloatArray]:
         """Return the servers within the radius of each of b points, and their distances.
 
         Both (b, k), in no order, with `NOBODY` at an infinite distance where there are fewer.
@@ -128,7 +125,7 @@ class Neighbourhood:
         distance_m[far] = np.inf
         return np.where(far, NOBODY, servers), distance_m
 
-    def _row(self, points_m: FloatArray) -> IndexArray:
+    def _row(self, points_m: FloatArray) -> IntArray:
         """Return the row of the list of each point's square, (b,)."""
         square = np.floor((points_m - self._low_m) / self._pitch_m)
         inside = ((square >= 0) & (square < self._shape)).all(axis=1)
@@ -137,7 +134,7 @@ class Neighbourhood:
         known = inside & (self._keys[row] == key)
         return np.where(known, row, len(self._keys))
 
-    def _key(self, square: IndexArray) -> IndexArray:
+    def _key(self, square: IntArray) -> IntArray:
         """Return one number for column and row, (..., 2): 2^63 squares are more than there are."""
-        key: IndexArray = square[..., 0] * self._shape[1] + square[..., 1]
+        key: IntArray = square[..., 0] * self._shape[1] + square[..., 1]
         return key

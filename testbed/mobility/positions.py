@@ -8,15 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.neighbourhood import IndexArray, ServerIndex
-from testbed.mobility.predictor import (
-    TRAJECTORY_LENGTH,
-    Candidates,
-    FloatArray,
-    Predictor,
-    training_windows,
-)
+from testbed.mobility.neighbourhood import ServerIndex
+from testbed.mobility.own_settings import PredictorSettings
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, Candidates, Predictor, training_windows
 
 _CANDIDATES = 6  # servers nearest to the predicted position
 _CALIBRATED_ON = 20_000  # windows at most
@@ -31,8 +27,8 @@ class PositionPredictor(Predictor):
     happened in training most likely (a conditional logit).
     """
 
-    def __init__(self, n: int = TRAJECTORY_LENGTH) -> None:
-        super().__init__(n)
+    def __init__(self, n: int = TRAJECTORY_LENGTH, own: PredictorSettings | None = None) -> None:
+        super().__init__(n, own)
         self._servers: ServerIndex | None = None
         self._scale_m = 1.0
 
@@ -56,7 +52,7 @@ class PositionPredictor(Predictor):
         servers, distance_m = self._nearest(self.predict(recent))
         return Candidates(servers, _declining(distance_m, self._scale_m)[..., np.newaxis])
 
-    def _nearest(self, positions_m: FloatArray) -> tuple[IndexArray, FloatArray]:
+    def _nearest(self, positions_m: FloatArray) -> tuple[IntArray, FloatArray]:
         if self._servers is None:
             raise RuntimeError("fit the predictor before asking it for candidates")
         if positions_m.shape[1:] != (2,) or not np.isfinite(positions_m).all():

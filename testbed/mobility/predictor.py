@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.neighbourhood import NOBODY, IndexArray
-
-FloatArray = npt.NDArray[np.float64]
+from testbed.mobility.neighbourhood import NOBODY
+from testbed.mobility.own_settings import PredictorSettings
 
 TRAJECTORY_LENGTH = 5  # n, section III.D: longer trajectories did not lower the error (Fig. 6)
 SPREAD_FLOOR_M = 1e-9  # a coordinate that never changes has no spread to divide by
@@ -28,10 +27,10 @@ class Candidates(NamedTuple):
             (b, k, h); 0 for `NOBODY`. The server that someone is at is a candidate like others.
     """
 
-    servers: IndexArray
+    servers: IntArray
     probability: FloatArray
 
-    def ranked(self, count: int) -> IndexArray:
+    def ranked(self, count: int) -> IntArray:
         """Return the `count` servers most probable at the next interval, (b, count)."""
         missing = max(count - self.servers.shape[1], 0)
         return np.pad(self.servers[:, :count], ((0, 0), (0, missing)), constant_values=NOBODY)
@@ -42,14 +41,18 @@ class Predictor(ABC):
 
     Args:
         n: how many of a person's last positions it needs.
+        own: the settings that the class declares as `Settings`; by default, their defaults.
 
     `memory` says how many it reads at most: n, unless a class says otherwise.
     """
 
-    def __init__(self, n: int = TRAJECTORY_LENGTH) -> None:
+    Settings: ClassVar[type[PredictorSettings]] = PredictorSettings
+
+    def __init__(self, n: int = TRAJECTORY_LENGTH, own: PredictorSettings | None = None) -> None:
         if n < 1:
             raise ConfigurationError(f"a trajectory of {n} positions must have at least one")
         self.n = n
+        self.own: Any = own or self.Settings()
 
     @property
     def memory(self) -> int:

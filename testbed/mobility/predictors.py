@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from testbed.mobility.predictor import Predictor
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from testbed.mobility.own_settings import LstmSettings, PredictorSettings
 from testbed.plugins import load_class
+
+if TYPE_CHECKING:
+    from testbed.mobility.predictor import Predictor
 
 #: Where each is defined; they are loaded when asked for, since some need PyTorch.
 PREDICTORS = {
@@ -17,6 +23,8 @@ PREDICTORS = {
     "velocity": "testbed.mobility.positions:ConstantVelocity",
     "ridge": "testbed.mobility.regression:Ridge",
 }
+#: What of their own the built-in ones have as settings.
+OWN_SETTINGS: Mapping[str, type[PredictorSettings]] = {"rnn": LstmSettings}
 
 
 def find_predictor(name: str) -> type[Predictor]:
@@ -25,5 +33,7 @@ def find_predictor(name: str) -> type[Predictor]:
     Raises:
         ConfigurationError: no such predictor, or it is no subclass of `Predictor`.
     """
+    from testbed.mobility.predictor import Predictor
+
     known = PREDICTORS.get(name, name)
     return load_class("predictor", known, Predictor, PREDICTORS)  # type: ignore[type-abstract]

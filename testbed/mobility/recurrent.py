@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from testbed.arrays import FloatArray
+from testbed.mobility.own_settings import LstmSettings, PredictorSettings
 from testbed.mobility.positions import PositionPredictor
-from testbed.mobility.predictor import TRAJECTORY_LENGTH, FloatArray, StandardScores
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, StandardScores
 from testbed.mobility.training import seeded, train
 
-UNITS = 32  # of the latent vector: 32 for KAIST, 16 for Geolife (section IV.B.2)
 LEARNING_RATE = 0.001  # section III.D, with Adam
 _EPOCHS = 40
 _BATCH = 128
 _SEED = 0
 
 
-class _Network(nn.Module):
+class _LstmNetwork(nn.Module):
     """Reads scores, (b, n, 2); returns the scores of the next position, (b, 2)."""
 
     def __init__(self, units: int) -> None:
@@ -37,12 +38,12 @@ class Lstm(PositionPredictor):
 
     Args:
         n: positions that it reads.
-        units: size of the latent vector.
     """
 
-    def __init__(self, n: int = TRAJECTORY_LENGTH, units: int = UNITS) -> None:
-        super().__init__(n)
-        self._units = units
+    Settings = LstmSettings
+
+    def __init__(self, n: int = TRAJECTORY_LENGTH, own: PredictorSettings | None = None) -> None:
+        super().__init__(n, own)
         self._scores: StandardScores | None = None
         self._network: nn.Module | None = None
 
@@ -50,7 +51,7 @@ class Lstm(PositionPredictor):
         """Train the network from new weights, the same for the same windows."""
         self._scores = StandardScores(paths)
         inputs, targets = self._tensor(recent), self._tensor(following)
-        network = seeded(lambda: _Network(self._units), _SEED)
+        network = seeded(lambda: _LstmNetwork(self.own.units), _SEED)
         train(
             network,
             lambda rows: (network(inputs[rows]) - targets[rows]).abs().mean(),

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from testbed.arrays import FloatArray
 from testbed.mobility.positions import PositionPredictor
-from testbed.mobility.predictor import TRAJECTORY_LENGTH, FloatArray, StandardScores
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, StandardScores
 
 _LANDMARKS = 200  # of the kernels' approximation
 _SEED = 0  # of the landmarks: fitting twice gives the same predictor

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
-from testbed.mobility.predictor import FloatArray
+from testbed.arrays import FloatArray, IntArray
+from testbed.mobility.neighbourhood import NOBODY, Neighbourhood, ServerIndex
 
 Features = npt.NDArray[np.float32]
 
@@ -18,7 +18,7 @@ MOVED_M = 5.0  # a shorter step is the receiver's noise
 _PACE_M = 10.0  # lengths are told on a scale that is linear below this and logarithmic above
 
 
-class Rows(NamedTuple):
+class CandidateRows(NamedTuple):
     """The candidates of b people, one row each.
 
     Args:
@@ -28,13 +28,13 @@ class Rows(NamedTuple):
         features: on scales that suit a network, (r, f).
     """
 
-    person: IndexArray
-    origin: IndexArray
-    server: IndexArray
+    person: IntArray
+    origin: IntArray
+    server: IntArray
     features: Features
 
 
-class Surroundings:
+class NearbyServers:
     """Finds each person's candidates among the servers, and describes them."""
 
     def __init__(self, servers_m: FloatArray) -> None:
@@ -45,11 +45,11 @@ class Surroundings:
         self._origin_m = servers_m.mean(axis=0)
         self._servers_m = (servers_m - self._origin_m).astype(np.float32)
 
-    def attached(self, positions_m: FloatArray) -> IndexArray:
+    def attached(self, positions_m: FloatArray) -> IntArray:
         """Return the server nearest to each of b positions, (b,)."""
         return self._index.attached(positions_m)
 
-    def candidates(self, here_m: FloatArray, step_m: FloatArray) -> tuple[IndexArray, IndexArray]:
+    def candidates(self, here_m: FloatArray, step_m: FloatArray) -> tuple[IntArray, IntArray]:
         """Return person and server of each candidate, (r,) each, person by person.
 
         Args:
@@ -63,7 +63,7 @@ class Surroundings:
         person, column = np.nonzero(both != NOBODY)
         return person, both[person, column]
 
-    def _cells(self, recent: FloatArray) -> IndexArray:
+    def _cells(self, recent: FloatArray) -> IntArray:
         """Return the server that b people used at each of m steps, (b, m).
 
         Only who moved is looked up: in KAIST, 42 % of the steps stand still.
@@ -74,7 +74,7 @@ class Surroundings:
         looked_up = self.attached(recent[moved])
         return looked_up[moved.ravel().cumsum() - 1].reshape(moved.shape)
 
-    def rows(self, recent: FloatArray) -> Rows:
+    def rows(self, recent: FloatArray) -> CandidateRows:
         """Return the candidates of b people with their features.
 
         Args:
@@ -125,7 +125,7 @@ class Surroundings:
         entered = there[:, 1:] & changes[person]
         each.add(np.log1p(entered.sum(axis=1)))
         features = np.concatenate((own.table()[person], each.table()), axis=1)
-        return Rows(person, cells[person, -1], server, features)
+        return CandidateRows(person, cells[person, -1], server, features)
 
 
 class _Columns:
@@ -147,7 +147,7 @@ def _scaled(length_m: Features) -> Features:
     return scaled.astype(np.float32)
 
 
-def _since_last(happened: npt.NDArray[np.bool_], never: int) -> IndexArray:
+def _since_last(happened: npt.NDArray[np.bool_], never: int) -> IntArray:
     """Return how many steps ago each row was last true, 0 for the last column, `never` if not."""
     ago = happened[:, ::-1].argmax(axis=1)
     return np.where(happened.any(axis=1), ago, never)

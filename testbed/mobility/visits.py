@@ -18,19 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from testbed.arrays import FloatArray, IntArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.flows import Flows
-from testbed.mobility.neighbourhood import NOBODY, IndexArray
-from testbed.mobility.predictor import (
-    TRAJECTORY_LENGTH,
-    Candidates,
-    FloatArray,
-    Predictor,
-    histories,
-)
+from testbed.mobility.neighbourhood import NOBODY
+from testbed.mobility.predictor import TRAJECTORY_LENGTH, Candidates, Predictor, histories
 from testbed.mobility.regression import LinearSvr
 from testbed.mobility.training import seeded, train
-from testbed.mobility.visit_features import Features, Rows, Surroundings
+from testbed.mobility.transitions import Flows
+from testbed.mobility.visit_features import CandidateRows, Features, NearbyServers
 
 HORIZON = 5  # intervals: the time to live of layers that were migrated ahead (section IV.B.3)
 MEMORY = 30  # positions; log loss on KAIST falls 4.5 % from 5 to 40, and hardly beyond
@@ -49,7 +44,7 @@ class VisitPredictor(Predictor):
     def __init__(self, n: int = TRAJECTORY_LENGTH) -> None:
         super().__init__(max(n, TRAJECTORY_LENGTH))
         self._position = LinearSvr(self.n)
-        self._surroundings: Surroundings | None = None
+        self._surroundings: NearbyServers | None = None
         self._flows: Flows | None = None
         self._network: nn.Module | None = None
 
@@ -61,7 +56,7 @@ class VisitPredictor(Predictor):
     def fit(self, paths: Sequence[FloatArray], servers_m: FloatArray) -> None:
         """Train the network from new weights, the same for the same paths."""
         self._position.fit(paths, servers_m)
-        surroundings = Surroundings(servers_m)
+        surroundings = NearbyServers(servers_m)
         attached = [surroundings.attached(path) for path in paths]
         self._surroundings, self._flows = surroundings, Flows(attached, len(servers_m))
         examples = [
@@ -120,7 +115,9 @@ class VisitPredictor(Predictor):
             return recent
         return np.concatenate((recent[:, :1].repeat(missing, axis=1), recent), axis=1)
 
-    def _describe(self, recent: FloatArray, own: Flows | None = None) -> tuple[Rows, Features]:
+    def _describe(
+        self, recent: FloatArray, own: Flows | None = None
+    ) -> tuple[CandidateRows, Features]:
         """Return the candidates of b people and all that is known of each, (r, features)."""
         if self._surroundings is None or self._flows is None:
             raise RuntimeError("fit the predictor before asking it for candidates")
@@ -129,8 +126,8 @@ class VisitPredictor(Predictor):
         return rows, np.concatenate((rows.features, flows), axis=1)
 
     def _examples(
-        self, path: FloatArray, attached: IndexArray, own: Flows
-    ) -> tuple[Features, IndexArray, IndexArray]:
+        self, path: FloatArray, attached: IntArray, own: Flows
+    ) -> tuple[Features, IntArray, IntArray]:
         """Return features, interval of the first visit, and how far ahead the path is known.
 
         The first visit is at interval 1 to `HORIZON`; it is `HORIZON` + 1 where there is none.
@@ -145,9 +142,7 @@ class VisitPredictor(Predictor):
         return features, first, known
 
 
-def first_visits(
-    ahead: IndexArray, person: IndexArray, server: IndexArray
-) -> tuple[IndexArray, IndexArray]:
+def first_visits(ahead: IntArray, person: IntArray, server: IntArray) -> tuple[IntArray, IntArray]:
     """Return when each of r candidates is first visited, and how many intervals ahead are known.
 
     Args:
@@ -161,7 +156,7 @@ def first_visits(
     return first, (ahead != NOBODY).sum(axis=1)[person]
 
 
-def _trained(features: Features, first: IndexArray, known: IndexArray) -> nn.Module:
+def _trained(features: Features, first: IntArray, known: IntArray) -> nn.Module:
     """Return a network of the hazards' logits, trained to make the first visits most likely."""
     inputs, first_visit, last_known = map(torch.from_numpy, (features, first, known))
     interval = torch.arange(1, HORIZON + 1)

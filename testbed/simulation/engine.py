@@ -13,18 +13,18 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from testbed.analysis.conclusion import conclude_run
 from testbed.analysis.summary import lines
-from testbed.config import Experiment
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED
-from testbed.manifest import describe, now
 from testbed.movement import Movement
-from testbed.records import write_table
-from testbed.runfolder import RunFolder
-from testbed.simulation.backhaul import Limited
-from testbed.simulation.carrier import Carrier, Unlimited
+from testbed.runs.folder import RunFolder
+from testbed.runs.manifest import describe, now
+from testbed.runs.records import write_table
+from testbed.settings.experiment import Experiment
+from testbed.simulation.fluid.backhaul import Limited
+from testbed.simulation.fluid.carrier import Carrier, Unlimited
 from testbed.simulation.foresight import clients_of
 from testbed.simulation.offloading import offloading_of
-from testbed.simulation.run import Simulation, goodput
-from testbed.simulation.tables import COMPUTE, tables_of
+from testbed.simulation.rows import COMPUTE, tables_of
+from testbed.simulation.simulated_run import SimulatedRun, goodput
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {
@@ -41,11 +41,7 @@ Watch = AbstractContextManager[Callable[[float], bool]]
 
 
 def execute(
-    settings: Experiment,
-    movement: Movement,
-    folder: RunFolder,
-    links: Links,
-    console: Console,
+    settings: Experiment, movement: Movement, folder: RunFolder, links: Links, console: Console
 ) -> int:
     """Simulate an experiment, show progress and summary on a console; return the exit status.
 
@@ -89,7 +85,7 @@ def simulate(
     }
     folder.write_json("manifest", described)
     clients = clients_of(schedule)
-    simulation = Simulation(
+    simulation = SimulatedRun(
         settings,
         offloading_of(settings),
         schedule.access_points,

@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from testbed.coordinator import visits
+from testbed.arrays import FloatArray, IntArray
+from testbed.decision.coordinator import visits
 from testbed.mobility.neighbourhood import Neighbourhood
 from testbed.mobility.predictor import Candidates, Predictor, histories
 from testbed.simulation.surroundings import Surroundings, neighbourhood_of
 from testbed.values import AccessPoint, Fix, Schedule
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-_MOST_ROWS = 500_000  # predicted at once; about 500 bytes each
+_MAX_ROWS = 500_000  # predicted at once; about 500 bytes each
 
 
 @dataclass(frozen=True, eq=False)
-class Client:
+class ClientPath:
     """A client's movement, by the steps of a run.
 
     Args:
@@ -64,7 +61,7 @@ class Client:
 
     @property
     def leaves(self) -> int:
-        """The first step at which it does not any more."""
+        """The first step at which it no longer does."""
         return self.enters + len(self.attached)
 
 
@@ -82,7 +79,7 @@ class Foresight:
         self,
         predictor: Predictor,
         access_points: Sequence[AccessPoint],
-        clients: Sequence[Client],
+        clients: Sequence[ClientPath],
         reach_m: float | None,
     ) -> None:
         self._predictor = predictor
@@ -90,8 +87,8 @@ class Foresight:
         self._clients = clients
         self._around = neighbourhood_of(access_points, reach_m)
         n, memory = predictor.n, predictor.memory
-        self._told = [histories(client.positions_m, n, memory) for client in clients]
-        self.steps_at_once = max(1, _MOST_ROWS // max(1, len(clients)))
+        self._histories = [histories(client.positions_m, n, memory) for client in clients]
+        self.steps_at_once = max(1, _MAX_ROWS // max(1, len(clients)))
         self._latest: tuple[tuple[int, int], Expected] | None = None
 
     def between(self, start: int, stop: int) -> Expected:
@@ -102,12 +99,12 @@ class Foresight:
 
     def _between(self, start: int, stop: int) -> Expected:
         rows, recents, attached, total = [], [], [], 0
-        for client, told in zip(self._clients, self._told, strict=True):
-            known = client.first + self._predictor.n - 1  # the step of the first row of `told`
+        for client, positions in zip(self._clients, self._histories, strict=True):
+            known = client.first + self._predictor.n - 1  # the step of the first row of `positions`
             since = max(start, known, client.enters)
             until = max(since, min(stop, client.leaves))
             rows.append((since, until, total - since))
-            recents.append(told[since - known : until - known])
+            recents.append(positions[since - known : until - known])
             attached.append(client.servers[since - client.enters : until - client.enters])
             total += until - since
         return Expected(self._predictor, self._access_points, self._around, rows, recents, attached)
@@ -165,7 +162,7 @@ class Expected:
         return self._predictor.candidates(self._recents)
 
 
-def clients_of(schedule: Schedule) -> list[Client]:
+def clients_of(schedule: Schedule) -> list[ClientPath]:
     """Return the clients of a schedule; each takes part until its last position."""
     number = {access_point.name: index for index, access_point in enumerate(schedule.access_points)}
     fixes: dict[str, list[Fix]] = {client: [] for client in schedule.clients}
@@ -185,5 +182,5 @@ def clients_of(schedule: Schedule) -> list[Client]:
             for _ in range(step, end)
         )
         positions_m = np.array([(fix.x_m, fix.y_m) for fix in its_fixes])
-        clients.append(Client(name, first, positions_m, attached))
+        clients.append(ClientPath(name, first, positions_m, attached))
     return clients

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-from testbed.simulation.growth import Growth, Stored, Supply
+from testbed.simulation.fluid.growth import Growth, Supply, WholeLayer
 from testbed.simulation.session import Queries
-
-if TYPE_CHECKING:
-    from testbed.simulation.roaming import Roaming
 
 
 @dataclass(slots=True)
@@ -53,6 +50,10 @@ class Routed(NamedTuple):
     down_bytes: int = 0
     uploaded_bytes: float = 0.0
 
+    def during(self, step: int, access_point: int, server: int, uploaded_bytes: float) -> Routed:
+        """Return this, said of a step, of where the client was and of what it uploaded."""
+        return Routed(step, access_point, server, self.up_bytes, self.down_bytes, uploaded_bytes)
+
     def with_queries(self, queries: Queries) -> Routed:
         """Return this and what queries send and get."""
         up_bytes = sum(step.up_bytes for step in queries.steps)
@@ -73,11 +74,18 @@ class Uploaded(NamedTuple):
     to_bytes: float
 
 
-class Answered(NamedTuple):
+class AnswerGroup(NamedTuple):
     """Queries of a client at one server."""
 
     server: int
     queries: Queries
+
+
+class Orders(Protocol):
+    """Whoever gives orders."""
+
+    def end(self, order: Order) -> None:
+        """An order has been carried out, as far as it could be."""
 
 
 @dataclass(slots=True)
@@ -96,7 +104,7 @@ class Order:
         progress: of what the destination has; whoever carries it says so.
     """
 
-    client: Roaming
+    client: Orders
     source: int
     destination: int
     step: int
@@ -107,7 +115,7 @@ class Order:
     until_s: float = inf
     progress: Growth | None = None
 
-    def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[Stored]:
+    def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[WholeLayer]:
         """Return when each layer that came whole was at the destination."""
         assert self.progress is not None
         return self.progress.whole_layers(layer_ends_bytes, self.until_s)
@@ -134,14 +142,14 @@ class Log:
     sent: list[tuple[int, int, int, float]] = field(default_factory=list)
     routed: list[Routed] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[AnswerGroup] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     offers: list[tuple[int, Sequence[float], str]] = field(default_factory=list)
     queries: int = 0
     cold_start_queries: int = 0
     stored_bytes: float = 0.0
     expired_bytes: float = 0.0
-    last: Answered | None = None
+    last: AnswerGroup | None = None
 
     def take_back(self) -> None:
         """The last query has not been answered after all."""
@@ -151,4 +159,4 @@ class Log:
         self.cold_start_queries -= self.last.queries.cold_start
         if self.details:
             server, queries = self.answers.pop()
-            self.answers += [Answered(server, fewer) for fewer in queries.but_the_last()]
+            self.answers += [AnswerGroup(server, fewer) for fewer in queries.but_the_last()]

@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from testbed.coordinator import visits
-from testbed.dnn.cold_start import ColdStart
+from testbed.arrays import FloatArray, IntArray
+from testbed.decision.coordinator import visits
+from testbed.decision.holdings import Holdings
+from testbed.decision.policy import Policy, Situation
+from testbed.decision.time_to_live import time_to_live_s
+from testbed.dnn.partitioning.cold_start import ColdStart
 from testbed.errors import ConfigurationError
-from testbed.holdings import Holdings
-from testbed.mobility.neighbourhood import NOBODY, IndexArray, Neighbourhood, ServerIndex
-from testbed.mobility.predictor import Candidates, FloatArray, Predictor, histories
-from testbed.policy import Policy, Situation, time_to_live_s
+from testbed.mobility.neighbourhood import NOBODY, Neighbourhood, ServerIndex
+from testbed.mobility.predictor import Candidates, Predictor, histories
 from testbed.simulation.surroundings import Surroundings, neighbourhood_of
 from testbed.values import AccessPoint, Prediction
 
@@ -37,7 +39,7 @@ class Foreseen(NamedTuple):
         candidates: servers that may be visited, of s people.
     """
 
-    attached: IndexArray
+    attached: IntArray
     predicted_m: FloatArray
     candidates: Candidates
 
@@ -106,9 +108,7 @@ def foresee(
 
 
 def offer(
-    policy: Policy,
-    foreseen: Sequence[Foreseen],
-    access_points: Sequence[AccessPoint],
+    policy: Policy, foreseen: Sequence[Foreseen], access_points: Sequence[AccessPoint]
 ) -> Offering:
     """Return what comes of a policy's offers to people who walk as foreseen or not."""
     known = neighbourhood_of(access_points, policy.reach_m)

@@ -6,17 +6,17 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from testbed.config import Experiment, Model
-from testbed.dnn.crossings import Crossing, crossings
-from testbed.dnn.devices import device_profile
+from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partition import Costs, Segment
-from testbed.dnn.partitioner import best_plan
-from testbed.dnn.published import MODELS, published_graph
-from testbed.dnn.upload_order import available_layers, weighted_runs
+from testbed.dnn.models.published import MODELS, published_graph
+from testbed.dnn.partitioning.crossings import Crossing, crossings
+from testbed.dnn.partitioning.partition import Costs, Segment
+from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.upload_order import available_layers, weighted_runs
+from testbed.settings.experiment import Experiment, Model
 
 
-class Step(NamedTuple):
+class TimedSegment(NamedTuple):
     """A segment of a query: tensors go up, it executes, and the outputs `returned` come down.
 
     `execution_s` has the way to a distant server in it.
@@ -58,8 +58,8 @@ class Offloading:
         self.round_trip_s = round_trip_s
         self.plan = best_plan(graph, costs)
         self._on_server = self.plan.mask
-        self._known: dict[frozenset[int], tuple[Step, ...]] = {}
-        self._steps: dict[bytes, tuple[Step, ...]] = {}  # by what executes at the server
+        self._known: dict[frozenset[int], tuple[TimedSegment, ...]] = {}
+        self._steps: dict[bytes, tuple[TimedSegment, ...]] = {}  # by what executes at the server
 
     def at_distance(self, round_trip_s: float) -> Offloading:
         """Return the same with a server so far away; the plan does not consider that."""
@@ -73,7 +73,7 @@ class Offloading:
         """Return the plan's layers with weights in the order of upload, run by run."""
         return self._runs
 
-    def steps(self, present: Collection[int]) -> tuple[Step, ...]:
+    def steps(self, present: Collection[int]) -> tuple[TimedSegment, ...]:
         """Return the fastest way to execute a query where the server has these layers' weights."""
         key = frozenset(present)
         if key not in self._known:
@@ -85,22 +85,22 @@ class Offloading:
             self._known[key] = self._steps[cut]
         return self._known[key]
 
-    def steps_of(self, segments: Sequence[Segment]) -> tuple[Step, ...]:
+    def steps_of(self, segments: Sequence[Segment]) -> tuple[TimedSegment, ...]:
         """Return what these segments cost, each tensor crossing once a direction."""
         return tuple(self._step(crossing) for crossing in crossings(self.graph, segments))
 
-    def latency_s(self, steps: Collection[Step]) -> float:
+    def latency_s(self, steps: Collection[TimedSegment]) -> float:
         """Return the seconds of a query when nothing else uses the link."""
         up_bytes = sum(step.up_bytes for step in steps)
         down_bytes = sum(step.down_bytes for step in steps)
         crossing_s = 8 * (up_bytes / self.costs.up_bps + down_bytes / self.costs.down_bps)
         return sum(step.execution_s for step in steps) + crossing_s
 
-    def _step(self, crossing: Crossing) -> Step:
+    def _step(self, crossing: Crossing) -> TimedSegment:
         segment = crossing.segment
         layer_s = self.costs.server_s if segment.on_server else self.costs.client_s
         way_s = self.round_trip_s if segment.on_server else 0.0
-        return Step(
+        return TimedSegment(
             segment=segment,
             up_bytes=sum(map(self.graph.bytes_of, crossing.sent)),
             execution_s=float(layer_s[segment.first : segment.last + 1].sum()) + way_s,
@@ -125,7 +125,7 @@ def layer_graph(model: Model) -> LayerGraph:
     """Return the layers of a published model, or of any other once it is captured."""
     if model.name in MODELS and model.input_shape == Model().input_shape:
         return published_graph(model.name)
-    from testbed.dnn.capture import capture
-    from testbed.dnn.models import build_model
+    from testbed.dnn.graph_capture import capture
+    from testbed.dnn.models.factory import build_model
 
     return capture(*build_model(model.name, None, model.input_shape), model.name).graph

@@ -1,7 +1,7 @@
 """One client on its way through a run: servers attached to, layers there, queries, offers.
 
 What a policy decides, when layers are discarded and what counts as a hit are the emulator's own
-(`policies`, `presence`); here they happen in virtual time.
+(`policies`, `time_to_live`); here they happen in virtual time.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from testbed.holdings import Holdings
-from testbed.policy import Situation
-from testbed.presence import Hold
-from testbed.simulation.foresight import Client, Expected
-from testbed.simulation.growth import Growth, Supply
-from testbed.simulation.log import Answered, Log, Moved, Order, Routed, Uploaded
+from testbed.decision.holdings import Holdings
+from testbed.decision.policy import Situation
+from testbed.decision.time_to_live import Hold
+from testbed.simulation.fluid.growth import Growth, Supply
+from testbed.simulation.fluid.uplink import Uplink
+from testbed.simulation.foresight import ClientPath, Expected
+from testbed.simulation.log import AnswerGroup, Log, Moved, Order, Routed, Uploaded
 from testbed.simulation.session import Session
-from testbed.simulation.uplink import Uplink
 from testbed.simulation.world import World
 from testbed.values import Offer, Prediction
 
@@ -30,7 +30,7 @@ class _Copy(Hold):
 
 
 class Roaming:
-    """A client of a run. Each step: `begin`, `end` every order once it is carried out, `settle`.
+    """A client of a run. Each step: `begin`, `end` every order once it is carried out, `count`.
 
     Attributes:
         wakes: the step from which on that is needed; until then the client stays, and would be
@@ -45,7 +45,7 @@ class Roaming:
     """
 
     def __init__(
-        self, world: World, number: int, client: Client, raise_s: float, *, details: bool
+        self, world: World, number: int, client: ClientPath, raise_s: float, *, details: bool
     ) -> None:
         self.client = client
         self.enters, self.leaves = client.enters, client.leaves
@@ -109,7 +109,7 @@ class Roaming:
         if self.log.details:
             self.log.orders.append(order)
 
-    def settle(self, step: int) -> None:
+    def count(self, step: int) -> None:
         """All orders of the step have been carried out: count what the step's queries were."""
         routes = self._server != self._place
         if self._moved is None and not routes:
@@ -123,12 +123,7 @@ class Roaming:
         if routes:
             uploaded_bytes = self._present_bytes(self._world.step_s(step + 1)) - before_bytes
             self.log.routed.append(
-                self._routed._replace(
-                    step=step,
-                    access_point=self._place,
-                    server=self._server,
-                    uploaded_bytes=uploaded_bytes,
-                )
+                self._routed.during(step, self._place, self._server, uploaded_bytes)
             )
             self._routed = Routed()
 
@@ -211,9 +206,9 @@ class Roaming:
         log.queries += session.raised
         log.cold_start_queries += session.cold_starts
         if session.queries:
-            log.last = Answered(server, session.queries[-1])
+            log.last = AnswerGroup(server, session.queries[-1])
         if log.details:
-            log.answers += [Answered(server, each) for each in session.queries]
+            log.answers += [AnswerGroup(server, each) for each in session.queries]
             until_s = min(session.finished_s, now_s)
             from_bytes = self._attached_bytes + session.growth.leapt_bytes
             log.uploads.append(
@@ -268,30 +263,15 @@ class Roaming:
             if not memoryless:
                 self._holdings.offer(offer.destination, now_s, offer.until_s)
             want_bytes = world.wanted_bytes(offer.layers)
-            if copy.present_bytes < want_bytes or details:
-                orders += self._order(offer, want_bytes, step, now_s)
+            if copy.present_bytes >= want_bytes and not details:
+                continue
+            here, source = destination == self._server, world.number_of[offer.source]
+            have_bytes = self._present_bytes(now_s) if here else copy.present_bytes
+            if source != destination and (have_bytes < want_bytes or details):
+                supply = self._supply(source, step, now_s)
+                order = Order(self, source, destination, step, have_bytes, want_bytes, supply)
+                orders.append(order)
         return orders, offers
-
-    def _order(self, offer: Offer, want_bytes: int, step: int, now_s: float) -> list[Order]:
-        """Return what is to be sent for an offer; nothing where all is there."""
-        source, destination = (
-            self._world.number_of[each] for each in (offer.source, offer.destination)
-        )
-        here = destination == self._server
-        copy = self._copies[destination]
-        have_bytes = self._present_bytes(now_s) if here else copy.present_bytes
-        if source == destination or (have_bytes >= want_bytes and not self.log.details):
-            return []
-        order = Order(
-            client=self,
-            source=source,
-            destination=destination,
-            step=step,
-            have_bytes=have_bytes,
-            want_bytes=want_bytes,
-            supply=self._supply(source, step, now_s),
-        )
-        return [order]
 
     def _supply(self, source: int, step: int, now_s: float) -> Supply:
         """Return what a server can send on in a step: layers that it has whole, or gets whole."""

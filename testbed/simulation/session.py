@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from testbed.dnn.crossings import local_rest
-from testbed.simulation.attachment import Sharing
-from testbed.simulation.growth import Growth, Stored
-from testbed.simulation.offloading import Step
-from testbed.simulation.stream import Execution, Stream
-from testbed.simulation.uplink import Uplink, after
+from testbed.dnn.partitioning.crossings import local_rest
+from testbed.simulation.exact_attachment import Sharing
+from testbed.simulation.fluid.growth import Growth, WholeLayer
+from testbed.simulation.fluid.layer_stream import Execution, LayerStream
+from testbed.simulation.fluid.uplink import Uplink, after
+from testbed.simulation.offloading import TimedSegment
 
 
 class Queries(NamedTuple):
@@ -36,7 +36,7 @@ class Queries(NamedTuple):
     number: int
     period_s: float
     latency_s: float
-    steps: tuple[Step, ...]
+    steps: tuple[TimedSegment, ...]
     cold_start: bool
 
     def but_the_last(self) -> list[Queries]:
@@ -66,7 +66,7 @@ class Session:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: LayerStream,
         *,
         attached_s: float = 0.0,
         present_bytes: float = 0.0,
@@ -92,7 +92,7 @@ class Session:
             uplink = uplink or self._uplink()
             uplink.wait(raise_s - uplink.now_s)
             self.growth, self._missing = uplink.growth, uplink.missing
-        self._received: deque[Stored] = deque()  # from elsewhere, later than that
+        self._received: deque[WholeLayer] = deque()  # from elsewhere, later than that
 
     @property
     def finished_s(self) -> float:
@@ -110,7 +110,7 @@ class Session:
                 self._raise(until_s)
         return self.raised - before
 
-    def receive(self, arrivals: Iterable[Stored]) -> None:
+    def receive(self, arrivals: Iterable[WholeLayer]) -> None:
         """Layers reach the server from elsewhere, after the queries that were raised so far.
 
         The upload goes on behind them. A query that is under way then executes as it began.
@@ -253,9 +253,9 @@ class Session:
             missing_there=missing_there,
         )
 
-    def _take(self, steps: Sequence[Step], uplink: Uplink) -> tuple[Step, ...]:
+    def _take(self, steps: Sequence[TimedSegment], uplink: Uplink) -> tuple[TimedSegment, ...]:
         """Take a query's steps, what is left for the server at the client once it has left it."""
-        ahead, taken, held = deque(steps), list[Step](), set[int]()
+        ahead, taken, held = deque(steps), list[TimedSegment](), set[int]()
         while ahead:
             step = ahead.popleft()
             if step.on_server and uplink.left:

@@ -8,7 +8,8 @@ from math import inf
 
 import numpy as np
 
-from testbed.mobility.neighbourhood import NOBODY, FloatArray, Neighbourhood
+from testbed.arrays import FloatArray
+from testbed.mobility.neighbourhood import NOBODY, Neighbourhood
 from testbed.values import AccessPoint, names_around
 
 

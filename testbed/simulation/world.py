@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from testbed.dnn.cold_start import ColdStart, cold_start
+from testbed.decision.policy import CLOUD, Policy, Situation
+from testbed.decision.time_to_live import time_to_live_s
+from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
 from testbed.errors import ConfigurationError
-from testbed.policy import CLOUD, Policy, Situation, time_to_live_s
-from testbed.simulation.attachment import Sharing
-from testbed.simulation.stream import Stream
+from testbed.simulation.exact_attachment import Sharing
+from testbed.simulation.fluid.layer_stream import LayerStream
 from testbed.values import AccessPoint, Offer
 
 
@@ -31,7 +32,7 @@ class World:
 
     access_points: Sequence[AccessPoint]
     policy: Policy
-    stream: Stream
+    stream: LayerStream
     interval_s: float
     duration_s: float
     gap_s: float
@@ -133,16 +134,16 @@ class World:
 
         Raises:
             ConfigurationError: there is an offer that the simulator does not carry out, or one to
-                a server that is none.
+                an unknown server.
         """
-        made = self.policy.offers(situation)
-        if made == []:
+        answer = self.policy.offers(situation)
+        if answer == []:
             return {}
         name, found = type(self.policy).__name__, {}
         client, time_s = situation.prediction.client, situation.prediction.time_s
         known, ends_s = self._access_point_numbers, situation.ends_s
         try:
-            offers = [*made]
+            offers = [*answer]
             for offer in offers:
                 destination = known.get(offer.destination)
                 if destination is None or offer.source not in known:

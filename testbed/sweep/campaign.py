@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.progress import Task as Row
 from rich.text import Text
 
-from testbed.emulation.doctor import Finding
+from testbed.emulation.fitness.examination import Finding
 from testbed.sweep.execution import Keep, Task
 from testbed.sweep.ledger import Ledger
 from testbed.sweep.results import State

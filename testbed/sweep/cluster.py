@@ -7,12 +7,11 @@ import logging
 import secrets
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from testbed import __version__
-from testbed.emulation import doctor
-from testbed.emulation.doctor import Finding
+from testbed.emulation.fitness import examination
+from testbed.emulation.fitness.examination import Finding
 from testbed.errors import ConfigurationError, TestbedError
 from testbed.sweep.execution import Task, carry_out, outcome, reason_of
 from testbed.sweep.ledger import PARTIAL
@@ -64,12 +63,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def reach(self, folder: Path, called_in: Path) -> None:
@@ -104,7 +98,7 @@ class Cluster:
 
     def examine(self) -> dict[str, list[Finding]]:
         """Return what the doctor finds on each worker's machine."""
-        return dict(self._client.run(doctor.examine))
+        return dict(self._client.run(examination.examine))
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[str, State], None, None]:
         """Carry out all tasks; yield the id of each run that has ended, and what became of it.

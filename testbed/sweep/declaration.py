@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from testbed.config import Experiment
 from testbed.errors import ConfigurationError
+from testbed.settings.experiment import Experiment
 
 #: The module by which an experiment, run as a script, changes over to the project's interpreter.
 _INTERPRETER = "_venv"
@@ -28,7 +28,8 @@ def declared_experiment(file: Path) -> Experiment:
         return next(iter(found.values()))
     what = f"several experiments ({', '.join(sorted(found))})" if found else "no experiment"
     raise ConfigurationError(
-        f"{file}: declares {what}; a sweep takes a file with one testbed.config.Experiment"
+        f"{file}: declares {what}; a sweep takes a file with one"
+        " testbed.settings.experiment.Experiment"
     )
 
 

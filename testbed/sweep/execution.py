@@ -15,11 +15,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
-from testbed import series
-from testbed.config import Experiment, Traces
 from testbed.errors import EXIT_COMPLETE, TestbedError
-from testbed.runfolder import RunFolder
-from testbed.sweep.ledger import note_failure, read_state, scratch, settle
+from testbed.runs import series
+from testbed.runs.folder import RunFolder
+from testbed.settings.experiment import Experiment, Traces
+from testbed.sweep.ledger import move_in, note_failure, read_state, scratch
 from testbed.sweep.results import State
 
 if TYPE_CHECKING:
@@ -67,28 +67,29 @@ def carry_out(task: Task) -> State:
 
     A run that fails leaves a folder too, with the reason in its manifest and details in its log.
     """
-    with _ALONE, _inside(task.called_in), scratch(task.folder, task.id) as made:
+    with _ALONE, _inside(task.called_in), scratch(task.folder, task.id) as draft:
         if task.emulated:
-            _emulate(task, made)
+            _emulate(task, draft)
         else:
-            _simulate(task, made)
-        if task.keep == "summary" and read_state(made, task.settings).status == "complete":
-            _strip(made)
-        return settle(made, task.folder, task.settings)
+            _simulate(task, draft)
+        if task.keep == "summary" and read_state(draft, task.settings).status == "complete":
+            _strip(draft)
+        return move_in(draft, task.folder, task.settings)
 
 
-def _simulate(task: Task, made: Path) -> None:
+def _simulate(task: Task, draft: Path) -> None:
     from threadpoolctl import threadpool_limits
 
-    from testbed import experiment
+    from testbed.checks import check
+    from testbed.launch import simulate
 
     try:
-        experiment.check(task.settings)  # loads what the limits shall hold for
+        settings = check(task.settings)  # loads what the limits shall hold for
         with threadpool_limits(1):  # sums must not depend on who else uses the processors
             people = _people_of(task.settings)
-            experiment.simulate(task.settings, made, people, figures=task.figures)
+            simulate(settings, draft, people, figures=task.figures)
     except (Exception, SystemExit) as error:  # a user's policy, predictor or model may do anything
-        note_failure(made, task.settings, reason_of(error), traceback.format_exc())
+        note_failure(draft, task.settings, reason_of(error), traceback.format_exc())
 
 
 def outcome(carried_out: Callable[[], State]) -> State:
@@ -108,7 +109,7 @@ def reason_of(error: BaseException) -> str:
 
 def _people_of(settings: Experiment) -> People:
     """Return the people of an experiment's traces, those of the last runs at once."""
-    from traces.library import is_campus
+    from traces.datasets import is_campus
 
     traces = settings.traces
     path = None if traces.path is None else Path(traces.path)
@@ -122,11 +123,11 @@ def _people(traces: Traces, seed: int) -> People:
     return load_people(Experiment(name="traces", traces=traces, seed=seed))
 
 
-def _emulate(task: Task, made: Path) -> None:
+def _emulate(task: Task, draft: Path) -> None:
     """Emulate in a process of its own, while no other sweep's emulation is on this machine."""
-    said = made.parent / "said.txt"
-    with _machine(), said.open("w", encoding="utf-8") as output:
-        child = series.start(task.settings, made.parent / "config.json", made, output)
+    words = draft.parent / "said.txt"
+    with _machine(), words.open("w", encoding="utf-8") as output:
+        child = series.start(task.settings, draft.parent / "config.json", draft, output)
         try:
             status = child.wait()
         except KeyboardInterrupt:
@@ -134,16 +135,16 @@ def _emulate(task: Task, made: Path) -> None:
             child.wait()
             raise
     if status != EXIT_COMPLETE:
-        text = said.read_text(encoding="utf-8", errors="replace")
-        note_failure(made, task.settings, _reason(RunFolder(made), status, text), text)
+        text = words.read_text(encoding="utf-8", errors="replace")
+        note_failure(draft, task.settings, _reason(RunFolder(draft), status, text), text)
 
 
-def _reason(run: RunFolder, status: int, said: str) -> str:
+def _reason(run: RunFolder, status: int, words: str) -> str:
     """Return why an emulation failed: as it noted itself, else its last words."""
     try:
         return str(run.read_json("manifest")["reason"])
     except (TestbedError, KeyError):
-        last = said.strip().rpartition("\n")[2]
+        last = words.strip().rpartition("\n")[2]
         return f"exit status {status}: {last}"
 
 

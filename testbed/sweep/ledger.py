@@ -19,18 +19,18 @@ from typing import Any
 
 import pandas as pd
 
-from testbed.config import Experiment, to_dict
 from testbed.errors import ConfigurationError, TestbedError
-from testbed.files import written_whole
-from testbed.manifest import now, versions
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.manifest import now, versions
+from testbed.runs.whole_files import written_whole
+from testbed.settings.experiment import Experiment, to_dict
+from testbed.sweep.parameter_study import ParameterStudy, Run
 from testbed.sweep.results import State, run_rows, table_rows
-from testbed.sweep.study import Run, Study
 
 #: Where runs lie while they are made, each in a folder of its own that nobody else writes into.
 PARTIAL = ".partial"
 
-_PACKAGES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy", "torch")
+_PACKAGES = ("loky", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _LOCK = "sweep.lock"
 _DESCRIPTION = "sweep.json"
 _WRITE_EVERY_S = 1.0
@@ -47,7 +47,7 @@ class Ledger:
         states: by the runs' ids, as far as `folder` tells.
     """
 
-    def __init__(self, folder: Path, study: Study) -> None:
+    def __init__(self, folder: Path, study: ParameterStudy) -> None:
         self.folder = folder
         self.study = study
         self.states = self._found(study.runs)
@@ -108,7 +108,7 @@ class Ledger:
             self.write()
 
     def close(self) -> None:
-        """Take down what was done but not yet told of, and write the tables for good."""
+        """Record what was done but not yet reported, and write the final tables."""
         self.states |= self._found(self.pending)
         self.write()
 
@@ -199,27 +199,27 @@ def scratch(folder: Path, run_id: str) -> Iterator[Path]:
 
     The path ends as that of a run in its place does, which is what its report is called.
     """
-    made = Path(tempfile.mkdtemp(dir=folder / PARTIAL))
-    (made / folder.name).mkdir()
+    draft = Path(tempfile.mkdtemp(dir=folder / PARTIAL))
+    (draft / folder.name).mkdir()
     try:
-        yield made / folder.name / run_id
+        yield draft / folder.name / run_id
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def settle(made: Path, folder: Path, settings: Experiment) -> State:
+def move_in(draft: Path, folder: Path, settings: Experiment) -> State:
     """Move a run that was made in a scratch folder to its place; return what became of it.
 
     Where the same run is there already, complete, that one stays: a cluster makes a run twice whose
     worker was thought dead, or whose sweep was stopped and went on.
     """
-    place = folder / made.name
+    place = folder / draft.name
     try:
-        made.rename(place)
+        draft.rename(place)
     except OSError:
         if read_state(place, settings).status != "complete":
             shutil.rmtree(place, ignore_errors=True)
-            made.rename(place)
+            draft.rename(place)
     return read_state(place, settings)
 
 

@@ -9,13 +9,12 @@ from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 
-from joblib import cpu_count
-from joblib.externals.loky import FIRST_COMPLETED, BrokenProcessPool, Future, wait
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from loky import FIRST_COMPLETED, BrokenProcessPool, Future, cpu_count, wait
+from loky.process_executor import ProcessPoolExecutor
 
-from testbed.emulation import doctor
-from testbed.emulation.doctor import Finding
-from testbed.emulation.namespaces import die_with_parent
+from testbed.emulation.fitness import examination
+from testbed.emulation.fitness.examination import Finding
+from testbed.namespaces import die_with_parent
 from testbed.sweep.execution import Task, carry_out, outcome
 from testbed.sweep.results import State
 
@@ -40,7 +39,7 @@ class Local:
 
     def examine(self) -> dict[str, list[Finding]]:
         """Return what the doctor finds on this machine."""
-        return {"this machine": doctor.examine()}
+        return {"this machine": examination.examine()}
 
     def reach(self, folder: Path, called_in: Path) -> None:
         """All processes of a machine see its folders."""

@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from testbed.sweep.study import Configuration, Run, Study
+from testbed.sweep.parameter_study import Configuration, ParameterStudy, Run
 
 Status = Literal["complete", "failed", "pending"]
 
@@ -34,7 +34,7 @@ class State:
     figures: Mapping[str, Any] | None = None
 
 
-def run_rows(study: Study, states: Mapping[str, State]) -> list[dict[str, Any]]:
+def run_rows(study: ParameterStudy, states: Mapping[str, State]) -> list[dict[str, Any]]:
     """Return a row for each run: what it was, what became of it, and its figures."""
     return [_run_row(run, states[run.id]) for run in study.runs]
 
@@ -51,7 +51,7 @@ def _run_row(run: Run, state: State) -> dict[str, Any]:
     }
 
 
-def table_rows(study: Study, states: Mapping[str, State]) -> list[dict[str, Any]]:
+def table_rows(study: ParameterStudy, states: Mapping[str, State]) -> list[dict[str, Any]]:
     """Return a row for each configuration: `n` complete runs, mean and interval of each figure.
 
     The interval is the half width of the mean's 95 % confidence interval by Student's t, named

@@ -12,9 +12,10 @@ from functools import partial
 import msgspec
 
 from testbed.errors import ConfigurationError
-from testbed.options import find_setting, option_value, setting_value, shown
+from testbed.settings.options import find_setting, option_value
+from testbed.settings.text import setting_value, shown
 
-MOST_VALUES = 10_000  # of one range
+MAX_VALUES = 10_000  # of one range
 
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(
@@ -102,6 +103,6 @@ def _steps(text: str, start: str, stop: str, step: str | None) -> list[str]:
     if not width or (last - first) / width < 0:
         raise ConfigurationError(f"{text}: no step leads from {start} to {stop}")
     count = int((last - first) / width) + 1
-    if count > MOST_VALUES:
-        raise ConfigurationError(f"{text}: has {count:,} values; take at most {MOST_VALUES:,}")
+    if count > MAX_VALUES:
+        raise ConfigurationError(f"{text}: has {count:,} values; take at most {MAX_VALUES:,}")
     return [f"{(first + number * width).normalize():f}" for number in range(count)]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.summary import summarise
-from testbed.records import RecordWriter, collect, read_tables, write_table
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import RecordWriter, collect, read_tables, write_table
 from testbed.values import AccessPoint, Fix, Handover, Schedule
 
 DURATION_S, INTERVAL_S = 300.0, 30.0

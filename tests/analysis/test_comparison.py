@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from testbed.analysis.comparison import compare_runs
-from testbed.config import Experiment, Migration, Replay, to_dict
 from testbed.errors import ConfigurationError
-from testbed.records import write_table
-from testbed.runfolder import RunFolder
-from testbed.tables import TABLES
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import write_table
+from testbed.runs.tables import TABLES
+from testbed.settings.experiment import Experiment, Migration, Replay, to_dict
 from testbed.values import AccessPoint, Fix, Handover, Schedule
 
 SCHEDULE = Schedule(

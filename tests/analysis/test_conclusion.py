@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from testbed.analysis.conclusion import with_actual_positions
-from testbed.tables import TABLES
+from testbed.runs.tables import TABLES
 from testbed.values import AccessPoint, Fix, Schedule
 
 

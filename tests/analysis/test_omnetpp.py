@@ -17,8 +17,8 @@ import pytest
 
 from testbed.analysis.omnetpp import line, token, write_omnetpp
 from testbed.analysis.summary import summarise
-from testbed.records import collect, read_table, read_tables
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import collect, read_table, read_tables
 from tests.analysis.fake_run import make_run
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from testbed.analysis.summary import summarise
-from testbed.records import collect, read_tables, write_table
+from testbed.runs.records import collect, read_tables, write_table
 from tests.analysis.fake_run import make_run
 
 KEYS = {

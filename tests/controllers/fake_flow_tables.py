@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from controllers import routes
-from controllers.routes import Client, FlowAction, FlowChange, Host, Link, Network
+from controllers.routes import FlowAction, FlowChange, Link, Network, WiredHost, WirelessClient
 
 
 class LoopError(AssertionError):
@@ -74,11 +74,11 @@ def network_of(
     )
     places = {f"ap{i}": number for i, number in enumerate(access_points, 1)}
     hosts = {
-        name: Host(f"10.0.0.{i}", f"02:00:00:00:00:{i:02x}", f"s{number}", next(ports[number]))
+        name: WiredHost(f"10.0.0.{i}", f"02:00:00:00:00:{i:02x}", f"s{number}", next(ports[number]))
         for i, (name, number) in enumerate(places.items(), 1)
     }
-    hosts["master"] = Host("10.2.0.1", "02:00:00:00:ff:01", f"s{master}", next(ports[master]))
-    clients = {"c1": Client("10.1.0.1"), "c2": Client("10.1.0.2")}
+    hosts["master"] = WiredHost("10.2.0.1", "02:00:00:00:ff:01", f"s{master}", next(ports[master]))
+    clients = {"c1": WirelessClient("10.1.0.1"), "c2": WirelessClient("10.1.0.2")}
     return Network({f"s{number}": number for number in numbers}, links, hosts, clients)
 
 

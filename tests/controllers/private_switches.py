@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from controllers.library import find_controller
+from controllers.named import find_controller
 from controllers.northbound import Northbound
 from controllers.routes import FlowAction, Network
 

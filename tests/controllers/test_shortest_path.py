@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controllers.library import find_controller
+from controllers.named import find_controller
 from controllers.northbound import PortCounters
 from controllers.routes import Network, changes, flow_tables, move
 from testbed.errors import EmulationError

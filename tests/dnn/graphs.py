@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 
+from testbed.arrays import BoolArray
 from testbed.dnn.graph import INPUT, Layer, LayerGraph, TensorSpec
-from testbed.dnn.partition import Costs, Mask
-from testbed.dnn.upload_order import EQUAL_EFFICIENCY, carriers, nothing_saved_s
+from testbed.dnn.partitioning.partition import Costs
+from testbed.dnn.partitioning.upload_order import EQUAL_EFFICIENCY, carriers, nothing_saved_s
 
 
 def random_graph(rng: np.random.Generator, n: int, *, chain: bool) -> LayerGraph:
@@ -29,7 +30,7 @@ def random_costs(rng: np.random.Generator, n: int) -> Costs:
     return Costs(client_s, client_s * rng.uniform(0.001, 0.5, n), 35e6, 50e6)
 
 
-def plain_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> float:
+def plain_latency(graph: LayerGraph, costs: Costs, on_server: BoolArray) -> float:
     total = 0.0
     for i in range(len(graph)):
         total += costs.server_s[i] if on_server[i] else costs.client_s[i]
@@ -46,7 +47,7 @@ def plain_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> float:
     return total
 
 
-def plain_linear_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> float:
+def plain_linear_latency(graph: LayerGraph, costs: Costs, on_server: BoolArray) -> float:
     """The linearised path's cost of an assignment: each change of side carries all live tensors."""
     total, remote = 0.0, False
     for i in range(len(graph) + 1):
@@ -61,12 +62,12 @@ def plain_linear_latency(graph: LayerGraph, costs: Costs, on_server: Mask) -> fl
     return total
 
 
-def assignments(n: int) -> Mask:
+def assignments(n: int) -> BoolArray:
     """All assignments of n layers to sides, (2**n, n)."""
     return np.array(list(itertools.product((False, True), repeat=n)))
 
 
-def least_latency(graph: LayerGraph, costs: Costs, allowed: Mask | None = None) -> float:
+def least_latency(graph: LayerGraph, costs: Costs, allowed: BoolArray | None = None) -> float:
     """Exhaustive search over the assignments of a small graph, tensor by tensor."""
     masks = assignments(len(graph)) if allowed is None else allowed
     total_s = np.where(masks, costs.server_s, costs.client_s).sum(axis=1)
@@ -86,7 +87,7 @@ def least_latency(graph: LayerGraph, costs: Costs, allowed: Mask | None = None) 
     return float(total_s.min())
 
 
-def plain_shortest(graph: LayerGraph, costs: Costs, available: Mask) -> float:
+def plain_shortest(graph: LayerGraph, costs: Costs, available: BoolArray) -> float:
     """Fig. 5's graph, boundary by boundary: the data is at the client, or at the server."""
     client_s, server_s = costs.client_s.tolist(), costs.server_s.tolist()
     at_client, at_server = 0.0, float("inf")
@@ -101,7 +102,7 @@ def plain_shortest(graph: LayerGraph, costs: Costs, available: Mask) -> float:
     return at_client
 
 
-def plain_upload_order(graph: LayerGraph, costs: Costs, on_server: Mask) -> list[list[int]]:
+def plain_upload_order(graph: LayerGraph, costs: Costs, on_server: BoolArray) -> list[list[int]]:
     """Section III.C word by word: try every run, send the best, start over."""
     carried_by = carriers(graph, on_server)
     left = {i for i in range(len(graph)) if on_server[i]}

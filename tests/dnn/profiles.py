@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from testbed.dnn.device_file import ProfiledLayer
+from testbed.dnn.devices.device_file import ProfiledLayer
 
 METADATA = {"device": "toy", "framework": "none", "source": "made up for a test"}
 

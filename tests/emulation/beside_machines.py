@@ -2,9 +2,9 @@
 
     python -m tests.emulation.beside_machines KEYS COMMAND...
 
-`ssh m1` and `ssh m2` reach them, as `testbed.emulation.remote` calls it. KEYS is a folder for keys.
-A command that prints the line KILL is killed. Printed as JSON: the command's exit `status`, the
-other lines that it `said`, and the programs `left` on the machines when it has ended.
+`ssh m1` and `ssh m2` reach them, as `testbed.emulation.spread.remote` calls it. KEYS is a folder
+for keys. A command that prints the line KILL is killed. Printed as JSON: the command's exit
+`status`, the other lines that it `said`, and the programs `left` on the machines when it has ended.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from testbed.emulation.remote import SSH_VARIABLE
-from testbed.emulation.sandbox import SCRATCH_ROOT
-from testbed.emulation.waiting import wait_until
+from testbed.emulation.sandbox.sandbox import SCRATCH_ROOT
+from testbed.emulation.sandbox.waiting import wait_until
+from testbed.emulation.spread.remote import SSH_VARIABLE
 from testbed.errors import EmulationError
 from tests.emulation.machine_here import neighbours
 

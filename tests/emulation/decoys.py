@@ -6,7 +6,7 @@ import os
 import subprocess
 import uuid
 
-from testbed.emulation.sandbox import SCRATCH_ROOT, SCRATCH_VARIABLE
+from testbed.emulation.sandbox.sandbox import SCRATCH_ROOT, SCRATCH_VARIABLE
 
 
 class Decoys:
@@ -28,7 +28,11 @@ class Decoys:
             netdev = ["set", "bridge", self._bridge, "datapath_type=netdev"]
             _run("ovs-vsctl", "--timeout=20", "add-br", self._bridge, "--", *netdev)
         scratch = str(SCRATCH_ROOT / "999999998-abcdefgh")
-        for name in ("python -m testbed.emulation.sandbox", "testbed edge ap1", "ovs-vswitchd"):
+        for name in (
+            "python -m testbed.emulation.sandbox.sandbox",
+            "testbed edge ap1",
+            "ovs-vswitchd",
+        ):
             self._start([name, "600"], "/usr/bin/sleep", {SCRATCH_VARIABLE: scratch})
         self._start(["unshare", "--fork", "--pid", "--net", "--kill-child", "sleep", "600"])
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from testbed.emulation import namespaces
-from testbed.emulation.waiting import wait_until
+from testbed import namespaces
+from testbed.emulation.sandbox.waiting import wait_until
 
 SERVER = "/usr/sbin/dropbear"
 _LOOPBACK = 1

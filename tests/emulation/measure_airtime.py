@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from testbed.emulation.network import EmulatedNetwork
+from testbed.emulation.network.network import EmulatedNetwork
 from tests.emulation.measure_links import goodput_bps
 from tests.emulation.small_network import small_network
 

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from typing import Any
 
-from testbed.config import Wireless
-from testbed.emulation.network import EmulatedNetwork
-from testbed.emulation.waiting import wait_until
-from testbed.units import TCP_GOODPUT_SHARE
+from testbed.emulation.network.network import EmulatedNetwork
+from testbed.emulation.sandbox.waiting import wait_until
+from testbed.settings.experiment import Wireless
+from testbed.settings.units import TCP_GOODPUT_SHARE
 from tests.emulation.small_network import small_network
 
 SECONDS = "2"

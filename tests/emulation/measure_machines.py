@@ -16,14 +16,14 @@ from typing import Any
 
 from mininet.log import setLogLevel
 
-from testbed.config import from_dict
-from testbed.emulation.controller import Controller
-from testbed.emulation.machines import HERE, parse_all
-from testbed.emulation.openvswitch import OpenVSwitch
-from testbed.emulation.sandbox import outside_network, scratch_folder
-from testbed.emulation.spread import Machines, SpreadNetwork
+from testbed.emulation.network.controller import Controller
+from testbed.emulation.network.openvswitch import OpenVSwitch
+from testbed.emulation.sandbox.sandbox import outside_network, scratch_folder
+from testbed.emulation.spread.machines import HERE, parse_all
+from testbed.emulation.spread.spread import Machines, SpreadNetwork
+from testbed.settings.experiment import from_dict
 from tests.emulation.beside_machines import KILL, MACHINES
-from topologies.library import find_topology
+from topologies.building import find_topology
 
 ACCESS_POINTS = ("ap1", "ap2", "ap3", "ap4", "ap5", "ap6")
 PINGS = 3

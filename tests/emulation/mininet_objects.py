@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Any
 
-from testbed.emulation.hosts import LazyNode
-from testbed.emulation.switches import Switch
+from testbed.emulation.network.hosts import LazyNode
+from testbed.emulation.network.switches import Switch
 from tests.emulation.small_network import small_network
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
 from tests.emulation.sandboxed import REPOSITORY
 
 

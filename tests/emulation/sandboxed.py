@@ -15,7 +15,7 @@ def run_in_sandbox(module: str, *arguments: str, timeout_s: float) -> Any:
     """Return the JSON that `python -m MODULE` prints as its last line in a sandbox."""
     command = [sys.executable, "-m", module, *arguments]
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "testbed.emulation.sandbox", *command],
+        [sys.executable, "-m", "testbed.emulation.sandbox.sandbox", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,12 +10,12 @@ from typing import Any
 from mininet.log import setLogLevel
 
 from controllers.northbound import Northbound
-from testbed.config import from_dict
-from testbed.emulation.controller import Controller
-from testbed.emulation.network import EmulatedNetwork
-from testbed.emulation.openvswitch import OpenVSwitch
-from testbed.emulation.sandbox import scratch_folder
-from topologies.library import find_topology
+from testbed.emulation.network.controller import Controller
+from testbed.emulation.network.network import EmulatedNetwork
+from testbed.emulation.network.openvswitch import OpenVSwitch
+from testbed.emulation.sandbox.sandbox import scratch_folder
+from testbed.settings.experiment import from_dict
+from topologies.building import find_topology
 
 
 @contextmanager

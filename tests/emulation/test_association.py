@@ -11,9 +11,9 @@ import pytest
 import testbed.emulation.association
 from nodes.control import Chosen, InRange, ToNode
 from testbed.clock import RunClock
-from testbed.config import Wireless
 from testbed.emulation.association import Association
 from testbed.emulation.processes import Nodes
+from testbed.settings.experiment import Wireless
 from testbed.values import AccessPoint, Fix, Handover
 
 PLACES = (

@@ -14,7 +14,7 @@ from mininet.log import StreamHandlerNoNewline
 
 from testbed.emulation import console
 from testbed.errors import EXIT_INTERRUPTED
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
 from tests.emulation.runs import emulate, start
 from tests.emulation.sandboxed import REPOSITORY
 

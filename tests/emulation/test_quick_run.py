@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from testbed.analysis.captures.wireshark import DISSECTOR
 from testbed.analysis.comparison import compare_runs
-from testbed.analysis.traffic import analyze_run
-from testbed.analysis.wireshark import DISSECTOR
-from testbed.records import read_table
-from testbed.runfolder import RunFolder
-from testbed.tables import CAPTURE_TABLES, TABLES
+from testbed.analysis.traffic.traffic_analysis import analyze_run
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_table
+from testbed.runs.tables import CAPTURE_TABLES, TABLES
 from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
@@ -206,7 +206,7 @@ def test_tshark_reads_the_capture_with_its_servers_names(run: RunFolder) -> None
 
 
 def test_the_configuration_can_be_run_again(run: RunFolder) -> None:
-    from testbed.config import from_dict
+    from testbed.settings.experiment import from_dict
 
     settings = from_dict(run.read_json("config"))
     assert settings.replay.clients == 3

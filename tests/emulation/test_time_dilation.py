@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.records import read_table
-from testbed.runfolder import RunFolder
+from testbed.runs.folder import RunFolder
+from testbed.runs.records import read_table
 from tests.emulation.runs import emulate_in_time
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]

@@ -10,6 +10,9 @@ from typing import Any
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
+#: Of the synthetic campus, so few people that an experiment takes seconds.
+FEW = ("--trace-format", "synthetic", "--test-people", "3", "--splits", "1")
+
 
 def ended(name: str, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

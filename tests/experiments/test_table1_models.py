@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "table1_models.py"
+from tests.experiments.scripts import ended, printed
 
 
-def printed(*arguments: str) -> str:
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout
-
-
-def test_rows_of_table_1() -> None:
-    rows = {row["model"]: row for row in json.loads(printed("--json"))["rows"]}
+def test_rows_of_table_1(tmp_path: Path) -> None:
+    found = printed("table1_models", tmp_path / "out")["rows"]
+    rows = {row["model"]: row for row in found}
     assert list(rows) == ["mobilenet", "inception", "resnet"]
     for model in ("inception", "resnet"):
         assert rows[model]["layers"] == rows[model]["paper_layers"]
@@ -33,8 +26,10 @@ def test_rows_of_table_1() -> None:
     assert rows["resnet"]["multiply_adds"] == pytest.approx(3.8e9, rel=0.02)
 
 
-def test_the_table_for_people_says_why_mobilenet_differs() -> None:
-    table, note = printed().split("\n\n", 1)
+def test_the_table_for_people_says_why_mobilenet_differs(tmp_path: Path) -> None:
+    process = ended("table1_models", "--out", str(tmp_path / "out"))
+    assert process.returncode == 0, process.stderr
+    table, note = process.stdout.split("\n\n", 1)
     cells = {line.split()[0]: line.split()[1:] for line in table.splitlines()[2:]}
     assert cells["mobilenet"][:4] == ["112", "110", "111", "0"]
     assert cells["inception"][:4] == ["312", "312", "301", "10"]

@@ -15,10 +15,9 @@ import psutil
 import pytest
 
 from testbed.errors import ConfigurationError, MachineError
-from testbed.gpu.accelerator import Accelerator, Work
 from testbed.gpu.host import HostSource, ProcessorTime, utilisation
 from testbed.gpu.sampler import Sampler
-from testbed.gpu.sources import ModelledSource, find_source
+from testbed.gpu.sources import find_source
 from testbed.gpu.stats import ServerStats
 
 DEADLINE_S = 30  # for what takes milliseconds
@@ -103,16 +102,6 @@ def test_host_of_this_machine() -> None:
 def test_unknown_source_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigurationError, match=r"source of statistics 'nvlm'.*'nvml'"):
         find_source("nvlm")
-
-
-def test_modelled_source_reads_the_accelerator_at_the_clocks_time() -> None:
-    accelerator, now_s = Accelerator(), -math.inf
-    source = ModelledSource(accelerator, lambda: now_s)
-    assert source.read(0).clients == 0
-    accelerator.submit(5.0, "c1", Work.of(0.25))
-    now_s = 6.0
-    stats = source.read(9)
-    assert (stats.source, stats.clients, stats.kernel_utilisation) == ("modelled", 1, 0.25)
 
 
 # Sampling

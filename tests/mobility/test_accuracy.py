@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
 from testbed.mobility.accuracy import Accuracy, try_out
 from testbed.mobility.positions import Stay
-from testbed.mobility.predictor import Candidates, FloatArray
+from testbed.mobility.predictor import Candidates
 from tests.mobility.walks import Told, on_line
 
 SERVERS_M = on_line(0.0, 100.0, 200.0)

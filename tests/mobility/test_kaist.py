@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testbed.config import Experiment, Migration, Traces
+from testbed.decision.policies import PerDnn, Visits
 from testbed.mobility.accuracy import Accuracy, try_out
 from testbed.mobility.calibration import reliability, visit_forecasts
 from testbed.mobility.predictors import find_predictor
 from testbed.mobility.visits import HORIZON
 from testbed.movement import People, load_people
-from testbed.policies import find_policy
+from testbed.settings.experiment import Experiment, Migration, Traces
 from testbed.simulation.offering import Foreseen, Offering, foresee, offer
 
 KAIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "kaist"
@@ -79,12 +79,12 @@ def test_the_mean_error_of_svr_is_that_of_table_3(people: People) -> None:
 
 def circles(svr: list[Foreseen], people: People, radius_m: float) -> Offering:
     """Return what comes of the paper's policy."""
-    policy = find_policy("perdnn")(Migration(radius_m=radius_m))
+    policy = PerDnn(Migration(radius_m=radius_m))
     return offer(policy, svr, people.access_points)
 
 
 def by_probability(visits: list[Foreseen], people: People, offer_probability: float) -> Offering:
-    policy = find_policy("visits")(Migration(offer_probability=offer_probability))
+    policy = Visits(Migration(), Visits.Settings(offer_probability=offer_probability))
     return offer(policy, visits, people.access_points)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
-from testbed.mobility.neighbourhood import NOBODY, FloatArray, Neighbourhood, ServerIndex
+from testbed.mobility.neighbourhood import NOBODY, Neighbourhood, ServerIndex
 from tests.mobility.walks import on_line
 
 

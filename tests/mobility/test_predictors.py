@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
 from testbed.mobility import recurrent, visits
 from testbed.mobility.neighbourhood import NOBODY
 from testbed.mobility.positions import Stay
-from testbed.mobility.predictor import FloatArray, Predictor
+from testbed.mobility.predictor import Predictor
 from testbed.mobility.predictors import PREDICTORS, find_predictor
 from testbed.mobility.regression import LinearSvr
 from tests.mobility.walks import random_walks, servers_in_a_square

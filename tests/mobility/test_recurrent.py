@@ -55,7 +55,7 @@ def test_training_leaves_the_global_random_numbers_alone(monkeypatch: pytest.Mon
 
 def test_predictions_of_a_batch_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     few_epochs(monkeypatch, 1)
-    predictor = Lstm(units=16)
+    predictor = Lstm(own=Lstm.Settings(units=16))
     predictor.fit(PATHS, SERVERS_M)
     recent = np.stack(PATHS)[:7, :5]
     together = predictor.predict(recent)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from testbed.arrays import FloatArray
 from testbed.mobility.positions import PositionPredictor
-from testbed.mobility.predictor import FloatArray
 
 SPACING_M = 80.0  # between servers: somewhat less than a hexagonal cell's width
 

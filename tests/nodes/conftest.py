@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from nodes.connection import Connection
-from testbed.protocol import PORTS
+from nodes.transport.connection import Connection
+from testbed.protocol.messages import PORTS
 
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nodes.compute import Computer
-from nodes.connection import Connection
+from nodes.computing.compute import Computer
+from nodes.transport.connection import Connection
 from testbed.errors import ProtocolError
-from testbed.protocol import (
+from testbed.protocol.messages import (
     PORTS,
     Answer,
     AnyMessage,
@@ -20,7 +20,9 @@ from testbed.protocol import (
     Stored,
     Wanted,
 )
-from tests.nodes.world import Peer, World, make_setup, until, world
+from tests.nodes.loopback import make_setup, until
+from tests.nodes.peer import Peer
+from tests.nodes.world import World, world
 
 ALICE = "walker"
 

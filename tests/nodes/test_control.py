@@ -5,16 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from nodes.control import (
-    Answered,
-    ExperimentSide,
-    Failed,
-    NodeSide,
-    Position,
-    Ready,
-    Start,
-    Stop,
-)
+from nodes.control import Answered, ExperimentSide, Failed, NodeSide, Position, Ready, Start, Stop
 
 
 def test_messages_come_in_order_and_an_end_is_a_stop() -> None:

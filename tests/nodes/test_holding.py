@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from nodes.control import Transferred
+from testbed.arrays import FloatArray
 from testbed.mobility.positions import Stay
-from testbed.mobility.predictor import Candidates, FloatArray
-from testbed.protocol import Load, LoadRequest, Migrate
+from testbed.mobility.predictor import Candidates
+from testbed.protocol.messages import Load, LoadRequest, Migrate
 from tests.nodes.lone_edge import ALICE, in_world, upload
-from tests.nodes.world import Peer, World, make_setup, until, world
+from tests.nodes.loopback import make_setup, until
+from tests.nodes.peer import Peer
+from tests.nodes.world import World, world
 
 HELD_S = 0.6
 

@@ -9,7 +9,8 @@ import pytest
 
 from nodes.control import Answered, Compared, Failed
 from nodes.setup import ComputeMode
-from tests.nodes.world import INTERVAL_S, World, compared, make_setup, until, verified, world
+from tests.nodes.loopback import INTERVAL_S, make_setup, until
+from tests.nodes.world import World, compared, verified, world
 
 
 async def uploaded(nodes: World, edge: str) -> None:

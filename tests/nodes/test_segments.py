@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.compute import Computer, same_tensors, split
-from nodes.connection import Connection
+from nodes.computing.compute import Computer, same_tensors, split
 from nodes.control import Answered
 from nodes.setup import ComputeMode
-from testbed.config import Wireless
-from testbed.dnn.crossings import Crossing, crossings
-from testbed.dnn.execute import Executor
+from nodes.transport.connection import Connection
+from testbed.arrays import BoolArray
+from testbed.dnn.executor import Executor
 from testbed.dnn.graph import INPUT, LayerGraph
-from testbed.dnn.partition import Costs, Mask, Plan, latency
+from testbed.dnn.partitioning.crossings import Crossing, crossings
+from testbed.dnn.partitioning.partition import Costs, Plan, latency
 from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
-from testbed.protocol import (
+from testbed.protocol.messages import (
     PORTS,
     Answer,
     AnyMessage,
@@ -30,14 +30,17 @@ from testbed.protocol import (
     Register,
     Registered,
 )
+from testbed.settings.experiment import Wireless
 from tests.nodes.lone_edge import ALICE, in_world, upload, whole_query
-from tests.nodes.world import Peer, World, compared, make_setup, until, verified, world
+from tests.nodes.loopback import make_setup, until
+from tests.nodes.peer import Peer
+from tests.nodes.world import World, compared, verified, world
 
 #: The client executes the normalisations; the second one stands beside the residual connection.
 AT_CLIENT = (1, 4)
 
 
-def split_plan(graph: LayerGraph) -> Mask:
+def split_plan(graph: LayerGraph) -> BoolArray:
     on_server = np.ones(len(graph), dtype=bool)
     on_server[list(AT_CLIENT)] = False
     return on_server
@@ -62,7 +65,9 @@ async def walker(
             mask = split_plan(graphs[-1])
             wanted = tuple(i for i in np.flatnonzero(mask).tolist() if graphs[-1].weight_bytes[i])
             server_s = (0.0,) * len(mask)
-            await connection.send(PlanReply(message.server, tuple(mask.tolist()), wanted, server_s))
+            number, server = message.number, message.access_point
+            on_server = tuple(mask.tolist())
+            await connection.send(PlanReply(number, server, on_server, wanted, server_s))
 
     setup = make_setup(tmp_path, wireless=Wireless(up_bps=1e15, down_bps=1e15))
     master = Peer(as_master)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from testbed.config import Server
-from testbed.policy import CLOUD
+from testbed.decision.policy import CLOUD
+from testbed.settings.experiment import Server
+from tests.nodes.loopback import make_setup, until
 from tests.nodes.test_offloading import answered, uploaded
-from tests.nodes.world import World, make_setup, until, world
+from tests.nodes.world import World, world
 
 ROUND_TRIP_S = 0.05
 

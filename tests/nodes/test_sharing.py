@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.compute import Computer
-from nodes.connection import Connection
+from nodes.computing.compute import Computer
 from nodes.control import Answered, Chosen
-from testbed.config import Server
+from nodes.transport.connection import Connection
 from testbed.gpu.accelerator import AcceleratorParameters
-from testbed.protocol import PORTS, Answer, Load, LoadRequest
+from testbed.protocol.messages import PORTS, Answer, Load, LoadRequest
+from testbed.settings.experiment import Server
 from tests.nodes.lone_edge import ALICE, in_world, upload, whole_query
-from tests.nodes.world import Peer, World, make_setup, until, world
+from tests.nodes.loopback import make_setup, until
+from tests.nodes.peer import Peer
+from tests.nodes.world import World, world
 
 BOB = "runner"
 WORK_S = 0.2

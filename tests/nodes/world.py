@@ -1,4 +1,4 @@
-"""A small world of nodes on the loopback device: each has an address of its own in 127.0.0.0/8.
+"""A small world of nodes on the loopback device.
 
 The nodes are the real ones, run as tasks of one event loop instead of processes of their own. A
 test plays the experiment: it tells nodes where they are and hears what they say.
@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 
 from nodes.client import Client
-from nodes.compute import Computer
-from nodes.connection import Connection, serve
+from nodes.computing.client_model import (
+    ClientModel,
+    build_client_model,
+    load_client_model,
+    structure,
+)
+from nodes.computing.compute import Computer
+from nodes.computing.memo import Memo
 from nodes.control import (
     Associated,
     Attached,
@@ -40,66 +44,17 @@ from nodes.control import (
 )
 from nodes.edge import EdgeServer
 from nodes.master import Master
-from nodes.memo import Memo
-from nodes.model import ClientModel, build_client_model, load_client_model, structure
-from nodes.setup import MASTER, ComputeMode, NodeSetup
+from nodes.setup import ComputeMode, NodeSetup
 from testbed.clock import RunClock
-from testbed.config import Compute, Experiment, Migration, Model, Server, Traces, Wireless
-from testbed.dnn.devices import device_profile
-from testbed.protocol import PORTS, AnyMessage
-from testbed.records import collect, read_table
-from testbed.tables import TABLES
-from testbed.values import AccessPoint
+from testbed.dnn.devices.device_profile import device_profile
+from testbed.runs.records import collect, read_table
+from testbed.runs.tables import TABLES
+from testbed.values import MASTER
+from tests.nodes.loopback import until
 
-MODEL = "tests.nodes.tiny_model:factory"
-DEADLINE_S = 10.0
 IDLE_DEADLINE_S = 60.0  # for what is done only when nothing else wants the processor
-INTERVAL_S = 0.4
-FAST = Wireless(up_bps=1e9, down_bps=1e9)
-SHARED = Server()
-PLACES = tuple(AccessPoint(f"ap{i}", 40.0 * i, 0.0) for i in range(3))
 
 Said = TypeVar("Said", bound=Control)
-
-#: Tests of several processes at once must not meet at an address.
-_NETWORK = f"127.{100 + os.getpid() // 250 % 100}.{os.getpid() % 250}"
-
-
-def address(number: int) -> str:
-    return f"{_NETWORK}.{number}"
-
-
-def make_setup(
-    folder: Path,
-    clients: Sequence[str] = ("walker",),
-    model: dict[str, Any] | None = None,
-    wireless: Wireless = FAST,
-    server: Server = SHARED,
-    **migration: Any,
-) -> NodeSetup:
-    """Settings of a run with transfers so cheap that everything is best executed at the server."""
-    settings = Experiment(
-        name="loopback",
-        traces=Traces(interval_s=INTERVAL_S),
-        wireless=wireless,
-        server=server,
-        model=Model(name=MODEL, **{"query_gap_s": 0.01, "distinct_inputs": 2} | (model or {})),
-        migration=Migration(**{"predictor": "stay", "trajectory_length": 1} | migration),
-        compute=Compute(verify_share=1.0),
-    )
-    names = [MASTER, *(place.name for place in PLACES)]
-    setup = NodeSetup(
-        experiment=settings,
-        run_folder=str(folder / "run"),
-        scratch=str(folder / "scratch"),
-        access_points=PLACES,
-        addresses={name: address(number) for number, name in enumerate(names, start=1)},
-        clients=tuple(clients),
-        trajectories=dict.fromkeys(clients, ()),
-    )
-    (folder / "scratch").mkdir()
-    np.savez(setup.training_file, np.zeros((9, 2)))
-    return setup
 
 
 async def compared(nodes: World, client: str, count: int = 1) -> None:
@@ -116,14 +71,6 @@ def verified(queries: pd.DataFrame) -> bool:
     """Whether some queries were repeated, and all of those came out as before."""
     repeated = queries["verified"].dropna()
     return len(repeated) > 0 and bool(repeated.all())
-
-
-async def until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Wait for something that can only be looked at."""
-    end_s = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end_s, f"waited {deadline_s:g} s in vain for {what}"
-        await asyncio.sleep(0.005)
 
 
 class World:
@@ -278,29 +225,3 @@ async def world(
         yield nodes
     finally:
         await nodes.close()
-
-
-class Peer:
-    """A node's counterpart that a test plays: it notes what comes and answers what it is told."""
-
-    def __init__(self, answer: Callable[[Connection, AnyMessage], Any] | None = None) -> None:
-        self.heard: list[AnyMessage] = []
-        self.connections: list[Connection] = []
-        self._answer = answer
-
-    @contextlib.asynccontextmanager
-    async def listening(self, where: str, port: str) -> AsyncIterator[None]:
-        server = await serve(where, PORTS[port], self._handle)
-        try:
-            yield
-        finally:
-            server.close()
-            for connection in self.connections:
-                connection.abort()
-
-    async def _handle(self, connection: Connection) -> None:
-        self.connections.append(connection)
-        while (received := await connection.receive(1 << 20)) is not None:
-            self.heard.append(received[0])
-            if self._answer is not None:
-                await self._answer(connection, received[0])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from testbed.simulation.attachment import Attachment
-from testbed.simulation.offloading import Offloading, Step
+from testbed.simulation.exact_attachment import SimulatedAttachment
+from testbed.simulation.offloading import Offloading, TimedSegment
 
 STEP_S = 1e-4
 
 
 def step_through(
-    offloading: Offloading, settings: Attachment
+    offloading: Offloading, settings: SimulatedAttachment
 ) -> tuple[list[tuple[float, float]], dict[int, float]]:
     """Return (raised, answered) of each query and when each layer was stored; for clients that
     have their last answer before they leave."""
@@ -53,7 +53,7 @@ def step_through(
     return answers, stored
 
 
-def _parts(step: Step) -> list[list[object]]:
+def _parts(step: TimedSegment) -> list[list[object]]:
     parts: list[list[object]] = [["execute", step.execution_s]]
     if step.up_bytes:
         parts.insert(0, ["up", step.up_bytes])

@@ -7,7 +7,7 @@ import pytest
 
 from testbed.mobility.positions import ConstantVelocity
 from testbed.mobility.regression import LinearSvr
-from testbed.simulation.foresight import Client, Foresight, clients_of
+from testbed.simulation.foresight import ClientPath, Foresight, clients_of
 from testbed.values import AccessPoint, Fix, Handover, Schedule
 from tests.mobility.walks import on_line
 
@@ -41,8 +41,8 @@ def test_clients_take_part_from_their_attachment_to_their_last_position() -> Non
 
 
 def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
-    one = Client("one", -1, on_line(0, 50, 100, 150), (0, 1, 1))
-    two = Client("two", 1, on_line(200, 200, 210), (2, 2, 2))
+    one = ClientPath("one", -1, on_line(0, 50, 100, 150), (0, 1, 1))
+    two = ClientPath("two", 1, on_line(200, 200, 210), (2, 2, 2))
     foresight = Foresight(ConstantVelocity(2), PLACES, [one, two], reach_m=60.0)
     expected = foresight.between(0, 10)
     rows = [[expected.row(client, step) for step in range(5)] for client in (0, 1)]
@@ -61,8 +61,8 @@ def test_a_prediction_needs_positions_and_those_before_the_run_count() -> None:
 
 
 def test_who_stays_and_is_expected_at_the_same_place_changes_nothing() -> None:
-    one = Client("one", 0, on_line(0, 0, 0, 0, 0, 10), (0, 0, 1, 1, 1, 1))
-    two = Client("two", 0, on_line(0, 0, 0, 0), (0, 0, 0, 0))
+    one = ClientPath("one", 0, on_line(0, 0, 0, 0, 0, 10), (0, 0, 1, 1, 1, 1))
+    two = ClientPath("two", 0, on_line(0, 0, 0, 0), (0, 0, 0, 0))
     expected = Foresight(ConstantVelocity(2), PLACES, [one, two], reach_m=60.0).between(0, 10)
     assert [expected.row(0, step) for step in range(7)] == [None, 0, 1, 2, 3, 4, None]
     assert expected.lasts == [1, 3, 2, 1, 1, 3, 2, 1]
@@ -72,7 +72,7 @@ def test_who_stays_and_is_expected_at_the_same_place_changes_nothing() -> None:
 def test_nothing_is_expected_where_nobody_is() -> None:
     predictor = LinearSvr(2)
     predictor.fit([on_line(0, 50, 100, 150)], on_line(0, 100))
-    late = Client("late", 50, on_line(0, 50, 100), (0, 0, 1))
+    late = ClientPath("late", 50, on_line(0, 50, 100), (0, 0, 1))
     expected = Foresight(predictor, PLACES, [late], reach_m=60.0).between(0, 10)
     assert expected.row(0, 5) is None
 
@@ -80,7 +80,7 @@ def test_nothing_is_expected_where_nobody_is() -> None:
 def test_blocks_of_steps_expect_the_same_as_all_at_once() -> None:
     rng = np.random.default_rng(1)
     clients = [
-        Client(f"c{k}", first, rng.uniform(0, 200, (12, 2)), (0,) * (12 + min(first, 0)))
+        ClientPath(f"c{k}", first, rng.uniform(0, 200, (12, 2)), (0,) * (12 + min(first, 0)))
         for k, first in enumerate((-4, 0, 3))
     ]
     foresight = Foresight(ConstantVelocity(3), PLACES, clients, reach_m=None)

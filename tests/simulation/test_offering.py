@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from testbed.config import Migration
+from testbed.arrays import FloatArray
+from testbed.decision.policies import Ionn, Optimal, PerDnn, Policy, Situation, Visits
 from testbed.mobility.neighbourhood import NOBODY
 from testbed.mobility.positions import Stay
-from testbed.mobility.predictor import Candidates, FloatArray
-from testbed.policies import Ionn, Optimal, PerDnn, Policy, Situation, Visits
+from testbed.mobility.predictor import Candidates
+from testbed.settings.experiment import Migration
 from testbed.simulation.offering import Foreseen, Offering, foresee, known_visits, offer
 from testbed.values import AccessPoint, Offer
 from tests.mobility.walks import on_line
@@ -90,14 +91,14 @@ def test_a_server_that_was_left_holds_nothing_that_was_not_offered() -> None:
 
 
 def test_what_the_current_server_is_told_to_hold_is_a_renewal_and_makes_the_return_a_hit() -> None:
-    policy = Visits(Migration(offer_probability=0.5, keep_probability=0.1))
+    policy = Visits(Migration(), Visits.Settings(offer_probability=0.5, keep_probability=0.1))
     at_a = {B: 0.6, A: 0.2}
     found = walk([A, B, A], [0, 0], [at_a, {B: 0.05, A: 0.05}])
     assert offer(policy, [found], PLACES) == Offering(2, 2, 2, transfers=1, renewals=1)
 
 
 def test_visits_are_offered_at_one_probability_and_kept_at_another() -> None:
-    policy = Visits(Migration(offer_probability=0.5, keep_probability=0.1))
+    policy = Visits(Migration(), Visits.Settings(offer_probability=0.5, keep_probability=0.1))
     told = [{B: 0.6, C: 0.4}, {B: 0.2, C: 0.2}, {B: 0.05, C: 0.6}]
     found = walk([A, A, A, B], [0, 0, 0], told)
     assert offer(policy, [found], PLACES) == Offering(3, 1, 1, transfers=2, renewals=1)
@@ -168,11 +169,9 @@ def test_an_oracle_knows_who_visits_what_when() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_an_oracle_every_handover_is_a_hit_at_few_transfers(
-    seed: int,
-) -> None:
+def test_with_an_oracle_every_handover_is_a_hit_at_few_transfers(seed: int) -> None:
     attached = np.random.default_rng(seed).integers(4, size=40).tolist()
-    policy = Visits(Migration(offer_probability=1.0, keep_probability=1.0))
+    policy = Visits(Migration(), Visits.Settings(offer_probability=1.0, keep_probability=1.0))
     found = offer(policy, [known_visits(walk(attached, [0] * 39), TTL)], PLACES)
     assert found.hits == found.handovers > 20
     # At most for each first visit, and each return after more than the time to live

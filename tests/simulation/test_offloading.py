@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.dnn.partition import Segment, latency, plan_of
-from testbed.dnn.partitioner import best_plan
-from testbed.dnn.upload_order import available_layers
+from testbed.dnn.partitioning.partition import Segment, latency, plan_of
+from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.upload_order import available_layers
 from testbed.simulation.offloading import Offloading
 from tests.dnn.graphs import random_costs, random_graph
 

@@ -8,17 +8,25 @@ from typing import cast
 import numpy as np
 import pytest
 
-from testbed.simulation.attachment import Answer, Attachment, Sharing, Stay, simulate
+from testbed.simulation.exact_attachment import (
+    AnsweredQuery,
+    AttachmentResult,
+    Sharing,
+    SimulatedAttachment,
+    simulate,
+)
+from testbed.simulation.fluid.layer_stream import LayerStream
+from testbed.simulation.fluid.uplink import Uplink
 from testbed.simulation.offloading import Offloading
 from testbed.simulation.session import Session
-from testbed.simulation.stream import Stream
-from testbed.simulation.uplink import Uplink
-from tests.simulation.test_attachment import chain, layers_of, some
+from tests.simulation.test_exact_attachment import chain, layers_of, some
 
 SHARINGS = cast("tuple[Sharing, ...]", ("separate", "shared"))
 
 
-def event_by_event(stream: Stream, present_bytes: float, settings: Attachment) -> Stay:
+def event_by_event(
+    stream: LayerStream, present_bytes: float, settings: SimulatedAttachment
+) -> AttachmentResult:
     """Return what comes of an attachment to a server that has a prefix of the upload."""
     weight_bytes = stream.offloading.graph.weight_bytes
     before, present = 0, {}
@@ -29,7 +37,7 @@ def event_by_event(stream: Stream, present_bytes: float, settings: Attachment) -
 
 
 def in_closed_form(
-    stream: Stream, present_bytes: float, settings: Attachment, looks_s: list[float]
+    stream: LayerStream, present_bytes: float, settings: SimulatedAttachment, looks_s: list[float]
 ) -> tuple[Session, list[float]]:
     """Return the same as a session, and what the server had at some moments meanwhile."""
     session = Session(
@@ -47,9 +55,9 @@ def in_closed_form(
     return session, seen
 
 
-def answers_of(session: Session) -> list[Answer]:
+def answers_of(session: Session) -> list[AnsweredQuery]:
     return [
-        Answer(
+        AnsweredQuery(
             raised_s=each.first_s + number * each.period_s,
             answered_s=each.first_s + number * each.period_s + each.latency_s,
             layers_server=sum(len(step.layers) for step in each.steps if step.on_server),
@@ -66,9 +74,9 @@ def answers_of(session: Session) -> list[Answer]:
 @pytest.mark.parametrize("seed", range(40))
 def test_it_equals_the_simulation_from_event_to_event(seed: int, sharing: Sharing) -> None:
     offloading, rng = some(seed)
-    stream = Stream(offloading, layers_of(offloading) if seed % 2 else offloading.runs())
+    stream = LayerStream(offloading, layers_of(offloading) if seed % 2 else offloading.runs())
     present_bytes = stream.size_bytes * rng.choice([0.0, rng.random(), 1.0])
-    settings = Attachment(
+    settings = SimulatedAttachment(
         duration_s=8 * stream.size_bytes / offloading.costs.up_bps * rng.uniform(0.2, 2),
         upload=[(layer,) for layer in stream.layers] if seed % 2 else offloading.runs(),
         sharing=sharing,
@@ -100,7 +108,7 @@ def test_it_equals_the_simulation_from_event_to_event(seed: int, sharing: Sharin
 
 
 def test_queries_that_are_alike_are_counted_at_once() -> None:
-    stream = Stream(chain(), [(0,), (1,)])
+    stream = LayerStream(chain(), [(0,), (1,)])
     session = Session(stream, gap_s=0.5)
     assert session.advance(1e6) > 500_000
     assert [each.number for each in session.queries][:1] == [1]  # 3 MB are there before the second
@@ -108,7 +116,7 @@ def test_queries_that_are_alike_are_counted_at_once() -> None:
 
 
 def test_a_server_that_has_everything_answers_at_full_speed_from_the_start() -> None:
-    stream = Stream(chain(), [(0,), (1,)])
+    stream = LayerStream(chain(), [(0,), (1,)])
     session = Session(stream, present_bytes=stream.size_bytes, raise_s=2.0, gap_s=0.5)
     session.advance(10.0)
     (queries,) = session.queries
@@ -118,7 +126,7 @@ def test_a_server_that_has_everything_answers_at_full_speed_from_the_start() -> 
 
 
 def test_the_next_server_hears_the_query_after_the_one_in_flight() -> None:
-    stream = Stream(chain(), [(0,), (1,)])
+    stream = LayerStream(chain(), [(0,), (1,)])
     session = Session(stream, present_bytes=stream.size_bytes, gap_s=0.5)
     session.advance(0.3)
     session.leave(0.3)  # while the input is on its way
@@ -126,7 +134,7 @@ def test_the_next_server_hears_the_query_after_the_one_in_flight() -> None:
 
 
 def test_queries_execute_in_one_way_until_a_group_of_layers_is_complete() -> None:
-    stream = Stream(chain(), [(0,), (1,)])
+    stream = LayerStream(chain(), [(0,), (1,)])
     assert stream.size_bytes == 3_000_000
     found = [stream.execution(each) for each in (0, 999_999, 1_000_000, 3_000_000)]
     assert [each.until_bytes for each in found] == [1e6, 1e6, 3e6, 3e6]
@@ -139,12 +147,12 @@ def test_queries_execute_in_one_way_until_a_group_of_layers_is_complete() -> Non
 
 def test_layers_that_are_no_prefix_of_the_upload_have_no_length() -> None:
     with pytest.raises(ValueError, match="no prefix"):
-        Stream(chain(), [(0,), (1,)]).bytes_of((1,))
+        LayerStream(chain(), [(0,), (1,)]).bytes_of((1,))
 
 
 def test_a_model_that_is_not_offloaded_has_no_stream() -> None:
     offloading: Offloading = chain()
-    stream = Stream(offloading, [])
+    stream = LayerStream(offloading, [])
     session = Session(stream, gap_s=1.0)
     assert session.finished_s == 0
     assert session.advance(10.0) == 3  # 3 s at the client, 1 s of gap
@@ -154,7 +162,7 @@ def test_a_model_that_is_not_offloaded_has_no_stream() -> None:
 @pytest.mark.parametrize("missing", [2e-6, 1e-5, 3.0])
 def test_an_upload_that_is_nearly_over_ends_late_in_a_run_too(missing: float) -> None:
     """What is left takes less time than two moments differ by, and takes it all the same."""
-    uplink = Uplink(Stream(chain(), [(0,), (1,)]), shared=True, now_s=1e6, missing=missing)
+    uplink = Uplink(LayerStream(chain(), [(0,), (1,)]), shared=True, now_s=1e6, missing=missing)
     uplink.send(1000.0)
     assert uplink.missing == 0
     assert uplink.now_s == pytest.approx(1e6 + (1000.0 + missing) / 1e6, abs=1e-9)
@@ -162,7 +170,7 @@ def test_an_upload_that_is_nearly_over_ends_late_in_a_run_too(missing: float) ->
 
 def test_the_rest_of_a_query_shares_the_uplink_with_the_upload_to_the_next_server() -> None:
     """At 4 s 0.4 of its 0.5 MB are not sent; with half of the rate they take 0.8 s."""
-    stream = Stream(chain(), [(0,), (1,)])
+    stream = LayerStream(chain(), [(0,), (1,)])
     session = Session(
         stream, present_bytes=stream.size_bytes, raise_s=3.9, gap_s=0.5, sharing="shared"
     )

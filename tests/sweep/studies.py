@@ -22,10 +22,20 @@ SMALL = {
     "model": {"name": "mobilenet"},
 }
 
+#: What stands in for `testbed run CONFIG --out OUT`: the documents of a complete run.
+COMPLETE = """
+import json, pathlib, sys
+config, out = map(pathlib.Path, sys.argv[1:3])
+out.mkdir()
+(out / "config.json").write_bytes(config.read_bytes())
+(out / "manifest.json").write_text(json.dumps({"status": "complete"}))
+(out / "summary.json").write_text(json.dumps({"queries": 1, "fidelity": "good"}))
+"""
+
 POLICIES = """
 import os, time
 from pathlib import Path
-from testbed.policies import PerDnn
+from testbed.decision.policies import PerDnn
 
 def wait_for(condition):
     until_s = time.monotonic() + 60

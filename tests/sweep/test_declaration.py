@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from testbed.config import Experiment
 from testbed.errors import ConfigurationError
+from testbed.settings.experiment import Experiment
 from testbed.sweep.declaration import declared_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-DECLARES = "from testbed.config import Experiment\nMINE = Experiment(name='mine')\n"
+DECLARES = "from testbed.settings.experiment import Experiment\nMINE = Experiment(name='mine')\n"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -41,7 +41,7 @@ def test_neighbours_can_be_imported_and_another_name_for_the_same_is_no_second(
     (tmp_path / "neighbour_of_mine.py").write_text("SEED = 5\n")
     file = written(
         tmp_path,
-        "import neighbour_of_mine\nfrom testbed.config import Experiment\n"
+        "import neighbour_of_mine\nfrom testbed.settings.experiment import Experiment\n"
         "MINE = SAME = Experiment(name='mine', seed=neighbour_of_mine.SEED)\n",
     )
     assert declared_experiment(file).seed == 5

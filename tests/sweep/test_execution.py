@@ -11,26 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from testbed import series
-from testbed.config import Experiment, from_dict
 from testbed.errors import TestbedError
+from testbed.runs import series
+from testbed.settings.experiment import Experiment, from_dict
 from testbed.sweep import execution
 from testbed.sweep.execution import Keep, Task, carry_out, outcome
 from testbed.sweep.ledger import PARTIAL
 from testbed.sweep.results import State
-from tests.sweep.studies import SMALL
+from tests.sweep.studies import COMPLETE, SMALL
 
 EMULATED = Experiment(name="walk")
-
-#: What stands in for `testbed run CONFIG --out OUT`: the documents of a complete run.
-COMPLETE = """
-import json, pathlib, sys
-config, out = map(pathlib.Path, sys.argv[1:3])
-out.mkdir()
-(out / "config.json").write_bytes(config.read_bytes())
-(out / "manifest.json").write_text(json.dumps({"status": "complete"}))
-(out / "summary.json").write_text(json.dumps({"queries": 1, "fidelity": "good"}))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +95,8 @@ def test_ctrl_c_reaches_the_emulation_which_ends_first(
 SWEEPER = """
 import sys
 from pathlib import Path
-from testbed import series
-from testbed.config import Experiment
+from testbed.runs import series
+from testbed.settings.experiment import Experiment
 from testbed.sweep import execution
 from testbed.sweep.execution import Task, carry_out
 lock, journal, folder, code = sys.argv[1:]

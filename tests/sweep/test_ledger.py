@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from testbed.config import Experiment, to_dict
 from testbed.errors import ConfigurationError
-from testbed.runfolder import RunFolder
-from testbed.sweep.ledger import PARTIAL, Ledger, note_failure, read_state, scratch, settle
+from testbed.runs.folder import RunFolder
+from testbed.settings.experiment import Experiment, to_dict
+from testbed.sweep.ledger import PARTIAL, Ledger, move_in, note_failure, read_state, scratch
+from testbed.sweep.parameter_study import ParameterStudy, Run, make_study
 from testbed.sweep.results import State
-from testbed.sweep.study import Run, Study, make_study
 
 FIGURES = {"queries": 7, "hit_ratio": None, "fidelity": "good"}
 
 
-def study(*vary: str, repeat: int = 1) -> Study:
+def study(*vary: str, repeat: int = 1) -> ParameterStudy:
     return make_study(Experiment(name="walk"), vary or ["radius=50,75"], (), repeat)
 
 
@@ -156,18 +156,18 @@ def test_a_run_comes_to_its_place_whole_and_once(tmp_path: Path) -> None:
     with scratch(tmp_path, run.id) as made:
         assert (made.name, made.parent.name) == (run.id, tmp_path.name)
         make(made, run.settings)
-        assert settle(made, tmp_path, run.settings).status == "complete"
+        assert move_in(made, tmp_path, run.settings).status == "complete"
     first = (tmp_path / run.id).stat().st_ino
     with scratch(tmp_path, run.id) as made:
         make(made, run.settings)
-        assert settle(made, tmp_path, run.settings).status == "complete"
+        assert move_in(made, tmp_path, run.settings).status == "complete"
     assert (tmp_path / run.id).stat().st_ino == first
     with scratch(tmp_path, run.id) as made:
         note_failure(made, run.settings, "no luck")
-        assert settle(made, tmp_path, run.settings).status == "complete"
+        assert move_in(made, tmp_path, run.settings).status == "complete"
     assert (tmp_path / run.id).stat().st_ino == first
     with pytest.raises(OSError), scratch(tmp_path, run.id) as made:
-        settle(made, tmp_path / "elsewhere", run.settings)
+        move_in(made, tmp_path / "elsewhere", run.settings)
     assert list((tmp_path / PARTIAL).iterdir()) == []
 
 
@@ -177,10 +177,10 @@ def test_a_complete_run_takes_the_place_of_one_that_failed(tmp_path: Path) -> No
     for reason in ("no luck", "worse"):
         with scratch(tmp_path, run.id) as made:
             note_failure(made, run.settings, reason)
-            assert settle(made, tmp_path, run.settings) == State("failed", reason)
+            assert move_in(made, tmp_path, run.settings) == State("failed", reason)
     with scratch(tmp_path, run.id) as made:
         make(made, run.settings)
-        assert settle(made, tmp_path, run.settings).status == "complete"
+        assert move_in(made, tmp_path, run.settings).status == "complete"
 
 
 def test_who_is_still_at_a_run_of_a_sweep_that_is_over_notes_nothing(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from testbed.config import Experiment
+from testbed.settings.experiment import Experiment
+from testbed.sweep.parameter_study import make_study
 from testbed.sweep.results import State, mean_and_half_width, run_rows, table_rows
-from testbed.sweep.study import make_study
 
 STUDY = make_study(Experiment(name="walk"), ["policy=ionn,perdnn", "fraction=none,10"], (), 3)
 

@@ -27,12 +27,7 @@ from testbed.sweep.variables import read_variable, read_variables
         ("traces=../a,../b", "traces", "traces.path", ("../a", "../b")),
         ('wireless.up_bps=["20Mbps",1e6]', "wireless.up_bps", "wireless.up_bps", (20e6, 1e6)),
         ("input-shape=1x3x64x64", "input-shape", "model.input_shape", ([1, 3, 64, 64],)),
-        (
-            "traces.window_m=[[0,0,1,1],null]",
-            "traces.window_m",
-            "traces.window_m",
-            ([0, 0, 1, 1], None),
-        ),
+        ("traces.window_m=[[0,0,1,1],null]", "window", "traces.window_m", ([0, 0, 1, 1], None)),
     ],
 )
 def test_values_are_read_as_the_settings_take_them(

@@ -9,7 +9,7 @@ import pytest
 from testbed.values import AccessPoint
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points, visited_cells
-from traces.crawdad import load_folder
+from traces.datasets import load_folder
 from traces.prepare import crop
 
 KAIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "kaist"

@@ -14,7 +14,7 @@ from testbed.errors import TraceError
 from tests.traces.samples import crawdad, csv, geolife, gpx, iso, write
 from traces import cache, loading
 from traces.loading import load
-from traces.recording import Dropped, Reading, Recording
+from traces.recording import Dropped, ReadingRules, Recording
 
 
 def test_copies_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_copies_are_left_out_and_counted(tmp_path: Path) -> None:
     recording = load(tmp_path)
     assert recording.people == ("000", "001")
     assert (recording.files, recording.dropped) == (4, Dropped(duplicates=2))
-    kept = load(tmp_path, reading=Reading(duplicates="keep"))
+    kept = load(tmp_path, reading=ReadingRules(duplicates="keep"))
     assert [track.name for track in kept.tracks] == [
         "000/20091017120000",
         "000/copy",
@@ -69,7 +69,7 @@ def test_nobody_who_moves_is_an_error(tmp_path: Path) -> None:
 def test_nothing_but_bad_files_is_an_error_even_where_they_are_skipped(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", ("id,time,x,y\na,0,zero,0\n",))
     with pytest.raises(TraceError, match="none of 1 files"):
-        load(tmp_path, reading=Reading(skip_bad=True))
+        load(tmp_path, reading=ReadingRules(skip_bad=True))
 
 
 def test_what_is_skipped_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +77,7 @@ def test_what_is_skipped_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureF
     load(tmp_path)
     assert not caplog.messages
     write(tmp_path / "zoe.txt", ("zero 0 0\n",))
-    load(tmp_path, reading=Reading(skip_bad=True))
+    load(tmp_path, reading=ReadingRules(skip_bad=True))
     (message,) = caplog.messages
     assert message.endswith("skipped 1 malformed lines, and 1 files with nothing usable")
 
@@ -133,7 +133,7 @@ def test_changed_content_name_or_rule_is_parsed_again(tmp_path: Path, kept: Path
     assert load(folder).tracks[0].x[1] == 31
     file.rename(folder / "amy.txt")
     assert load(folder).people == ("amy", "bob")
-    load(folder, reading=Reading(skip_bad=True))
+    load(folder, reading=ReadingRules(skip_bad=True))
     assert len(list(kept.iterdir())) == 4
 
 
@@ -156,7 +156,11 @@ def test_entry_of_another_table_is_not_believed(tmp_path: Path, kept: Path) -> N
     from pyarrow import parquet
 
     table = parquet.read_table(entry)
-    for wrong in (table.slice(1), table.replace_schema_metadata({}), table.drop_columns(["x"])):
+    for wrong in (
+        table.slice(1),
+        table.replace_schema_metadata({}),
+        table.drop_columns(["values"]),
+    ):
         parquet.write_table(wrong, entry)
         assert same(load(tmp_path / "set"), first)
 
@@ -183,7 +187,7 @@ def test_oldest_entries_make_room(
         file = write(tmp_path / f"{number}.csv", ("time,x,y\n", f"0,0,{number}\n", "30,0,0\n"))
         load(file)
     entries = sorted(kept.iterdir(), key=lambda entry: entry.stat().st_mtime_ns)
-    monkeypatch.setattr(cache, "MOST_BYTES", int(2.5 * entries[0].stat().st_size))
+    monkeypatch.setattr(cache, "MAX_BYTES", int(2.5 * entries[0].stat().st_size))
     load(write(tmp_path / "new.csv", ("time,x,y\n", f"{iso(0)},0,0\n", f"{iso(30)},0,0\n")))
     left = set(kept.iterdir())
     assert len(left) == 2

@@ -216,7 +216,7 @@ def test_far_too_many_steps_are_refused_before_they_fill_the_memory(
 
 
 def test_steps_of_all_traces_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traces.prepare._MOST_STEPS", 5)
+    monkeypatch.setattr("traces.prepare._MAX_STEPS", 5)
     walk = trace("a", [0, 30, 60, 90], range(4))
     assert len(resample(trace_set(walk), 30).traces) == 1
     with pytest.raises(ConfigurationError, match=r"6 steps of 30 s are more than 5; .* 'a'"):

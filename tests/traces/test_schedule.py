@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
 from testbed.values import AccessPoint, Fix, Handover, Schedule
-from traces.schedule import Walk, build_schedule, count_handovers
-from traces.trace import FloatArray, Trace, TraceSet
+from traces.schedule import SteppedTrace, build_schedule, count_handovers
+from traces.trace import Trace, TraceSet
 
 # Five access points in a row, 100 m apart: a position of 100 * k belongs to ap(k).
 APS = tuple(AccessPoint(f"ap{k}", 100.0 * k, 0.0) for k in range(5))
@@ -192,6 +193,6 @@ def test_busiest_window_agrees_with_trying_every_start() -> None:
 
 
 def test_walks_that_end_far_too_late_are_refused() -> None:
-    walk = Walk("late", 10**10, np.zeros((2, 2)), np.zeros(2, dtype=np.int64))
+    walk = SteppedTrace("late", 10**10, np.zeros((2, 2)), np.zeros(2, dtype=np.int64))
     with pytest.raises(ConfigurationError, match=r"last until step 10000000002 .*interval_s"):
         count_handovers([walk], steps=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from traces.crawdad import load_folder
+from traces.datasets import load_folder
 from traces.walk import PEOPLE, write_walk
 
 

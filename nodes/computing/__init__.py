@@ -1,0 +1,1 @@
+"""Executing layers at a device's pace, in whichever process."""

@@ -1,0 +1,1 @@
+"""Frames and layers on TCP connections."""

@@ -1,0 +1,289 @@
+"""The master's decisions: predict, plan, choose (Fig. 3), without a network.
+
+The emulated master calls it with what arrives on its sockets, the simulator with what happens in
+virtual time; both carry out the offers that it returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from testbed.arrays import FloatArray
+from testbed.decision.holdings import Holdings
+from testbed.decision.policy import Policy, Situation
+from testbed.decision.time_to_live import time_to_live_s
+from testbed.dnn.graph import LayerGraph
+from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
+from testbed.dnn.partitioning.partition import Costs, Plan
+from testbed.dnn.partitioning.partitioner import best_plans
+from testbed.dnn.partitioning.upload_order import weighted_runs
+from testbed.gpu.stats import ServerStats
+from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
+
+Loads = Mapping[str, ServerStats]
+
+#: The load of a server that nobody has asked yet.
+IDLE = ServerStats("modelled", 0, 0.0, 0.0, 0, math.nan)
+
+
+class Nearby(Protocol):
+    """Servers that b people may visit: indices, and probabilities within 1, 2, ... intervals."""
+
+    @property
+    def servers(self) -> npt.NDArray[np.int64]:
+        """Indices, (b, k); -1 for none."""
+
+    @property
+    def probability(self) -> FloatArray:
+        """Shape (b, k, h)."""
+
+
+class Predicts(Protocol):
+    """A fitted mobility predictor; it needs the last n positions and reads `memory` at most."""
+
+    n: int
+
+    @property
+    def memory(self) -> int:
+        """At least n."""
+
+    def predict(self, recent: FloatArray) -> FloatArray:
+        """Return the next positions, (b, 2), from the recent ones, (b, m, 2), oldest first."""
+
+    def candidates(self, recent: FloatArray) -> Nearby:
+        """Return the servers that b people may visit, from their recent positions, (b, m, 2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurrentPlan:
+    """What a client does at one server: where layers run, in which order they are uploaded."""
+
+    graph: LayerGraph
+    costs: Costs
+    plan: Plan
+    _cold_starts: dict[tuple[float, float], ColdStart] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def groups(self) -> list[tuple[int, ...]]:
+        """The server-side layers with weights, in the groups that are uploaded together."""
+        return weighted_runs(self.graph, self.costs, self.plan.mask)
+
+    @cached_property
+    def upload(self) -> tuple[int, ...]:
+        """The server-side layers with weights, most efficient first."""
+        return tuple(layer for group in self.groups for layer in group)
+
+    def cold_start(self, gap_s: float, within_s: float) -> ColdStart:
+        """Return the queries within a time after arrival, by how much of the plan is there."""
+        asked = gap_s, within_s
+        if asked not in self._cold_starts:
+            self._cold_starts[asked] = cold_start(
+                self.graph, self.costs, self.plan.mask, self.groups, gap_s=gap_s, within_s=within_s
+            )
+        return self._cold_starts[asked]
+
+    @cached_property
+    def server_s(self) -> tuple[float, ...]:
+        """Estimated time of each layer at the server, (n,) seconds."""
+        return tuple(self.costs.server_s.tolist())
+
+
+@dataclass
+class _Client:
+    graph: LayerGraph
+    client_s: FloatArray
+    trajectory: deque[tuple[float, float]]
+    holdings: Holdings
+    access_point: str | None = None
+    server: str | None = None  # that executes for it
+    plans: dict[str, tuple[bytes, CurrentPlan]] = field(default_factory=dict)  # by server
+
+
+class Coordinator:
+    """The master server's view of all clients, and of what the servers last said of their load.
+
+    Every method that plans takes the loads that were asked for it; where a server told nothing, its
+    last load counts, and that of one that was never heard is `IDLE`.
+
+    Args:
+        access_points: all of them, with positions (the paper's Wi-Fi database).
+        predictor: fitted with the positions of these access points, in this order.
+        policy: who gets which layers when.
+        server_times: estimated time of each layer of a graph at servers of these loads, (servers,
+            n) seconds.
+        rates_bps: of the wireless link, (up, down).
+        interval_s: between reports, and between prediction and predicted time.
+        gap_s: from the answer to a query until the client raises the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        access_points: Sequence[AccessPoint],
+        predictor: Predicts,
+        policy: Policy,
+        server_times: Callable[[LayerGraph, Sequence[ServerStats]], FloatArray],
+        rates_bps: tuple[float, float],
+        interval_s: float,
+        gap_s: float,
+    ) -> None:
+        self._access_points = tuple(access_points)
+        self._predictor = predictor
+        self._policy = policy
+        self._server_times = server_times
+        self._rates_bps = rates_bps
+        self._interval_s = interval_s
+        self._gap_s = gap_s
+        self._ttl_s = time_to_live_s(policy.settings.ttl_intervals, interval_s)
+        self._clients: dict[str, _Client] = {}
+        self._loads: dict[str, ServerStats] = {}
+
+    def register(
+        self, client: str, graph: LayerGraph, client_s: Sequence[float], trajectory: Sequence[Fix]
+    ) -> None:
+        """Learn a client's DNN profile and the positions it had so far, oldest first."""
+        positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
+        holdings = Holdings(
+            self._rates_bps[0] / 8, retain_uploads=self._policy.settings.retain_uploads
+        )
+        self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
+
+    def choose(
+        self, client: str, candidates: Sequence[str], loads: Loads | None = None
+    ) -> tuple[str, CurrentPlan]:
+        """Return the server and plan of least estimated time (section III.C.2).
+
+        `candidates` are the servers of the visible access points, nearest first: among equals the
+        nearest is chosen. The client is not there before it is associated.
+        """
+        plans = self._plans(client, candidates, loads)
+        best = min(range(len(plans)), key=lambda number: plans[number].plan.latency_s)
+        return candidates[best], plans[best]
+
+    def associate(self, client: str, access_point: str) -> str:
+        """The client is now at this access point; return the server that executes for it."""
+        known = self._clients[client]
+        known.access_point = access_point
+        known.server = self._policy.serving(access_point, known.server)
+        return known.server
+
+    def attach(self, client: str, access_point: str, loads: Loads | None = None) -> CurrentPlan:
+        """The client is now at this access point; return its current partitioning plan."""
+        return self.plan(client, self.associate(client, access_point), loads)
+
+    def predict(self, fix: Fix) -> Situation | None:
+        """Take a client's position; return where it will be next, and what a policy asks of that.
+
+        There is no prediction before the predictor's n positions are known.
+        """
+        client = self._clients[fix.client]
+        client.trajectory.append((fix.x_m, fix.y_m))
+        if client.access_point is None:
+            return None
+        client.holdings.at(client.access_point, fix.time_s)
+        if len(client.trajectory) < self._predictor.n:
+            return None
+        recent = np.array([client.trajectory])  # (1, m, 2)
+        x_m, y_m = self._predictor.predict(recent)[0]
+        return Situation(
+            current=client.access_point,
+            prediction=Prediction(fix.client, fix.time_s, float(x_m), float(y_m)),
+            around=partial(names_around, self._access_points, float(x_m), float(y_m)),
+            plan=lambda server: self.plan(fix.client, server).upload,
+            layer_bytes=client.graph.weight_bytes.tolist(),
+            ends_s=fix.time_s + self._interval_s,
+            until_s=fix.time_s + self._ttl_s,
+            visits=cache(
+                lambda: visits(self._access_points, self._predictor.candidates(recent), 0)
+            ),
+            holdings=client.holdings,
+            cold_start=lambda server: self.plan(fix.client, server).cold_start(
+                self._gap_s, self._interval_s
+            ),
+        )
+
+    def destinations(self, situation: Situation) -> Sequence[str]:
+        """Return the servers whose load should be asked before `offers`."""
+        return self._policy.destinations(situation)
+
+    def offers(self, situation: Situation, loads: Loads | None = None) -> list[Offer]:
+        """Return what to migrate, with plans for the servers' present loads (section III.C.2)."""
+        client = situation.prediction.client
+        self._plans(client, self._policy.destinations(situation), loads)
+        offers = self._policy.offers(situation)
+        time_s = situation.prediction.time_s
+        for offer in offers:
+            situation.holdings.offer(offer.destination, time_s, offer.until_s)
+        return offers
+
+    def report(self, fix: Fix, loads: Loads | None = None) -> tuple[Prediction | None, list[Offer]]:
+        """Take a client's position where no load need be asked: `predict`, and the `offers`."""
+        situation = self.predict(fix)
+        if situation is None:
+            return None, []
+        return situation.prediction, self.offers(situation, loads)
+
+    def current(self, client: str) -> str | None:
+        """Return the access point that a client is attached to."""
+        return self._clients[client].access_point
+
+    def plan(self, client: str, server: str, loads: Loads | None = None) -> CurrentPlan:
+        """Return the (future) partitioning plan between a client and a server."""
+        return self._plans(client, [server], loads)[0]
+
+    def _plans(
+        self, client: str, servers: Sequence[str], loads: Loads | None = None
+    ) -> list[CurrentPlan]:
+        """Return the plans between a client and servers, those that are new made together.
+
+        A client's plans are kept while its servers' times stay what they were; servers of equal
+        times, such as all idle ones, share one.
+        """
+        self._loads.update(loads or {})
+        if not servers:
+            return []
+        known = self._clients[client]
+        stats = [self._loads.get(server, IDLE) for server in servers]
+        server_s = self._server_times(known.graph, stats)
+        keys = [times_s.tobytes() for times_s in server_s]
+        plans = dict(known.plans.values())
+        new = {
+            key: times_s for key, times_s in zip(keys, server_s, strict=True) if key not in plans
+        }
+        if new:
+            plans |= self._make_plans(known, new)
+        found = [(key, plans[key]) for key in keys]
+        known.plans.update(zip(servers, found, strict=True))
+        return [current for _, current in found]
+
+    def _make_plans(
+        self, client: _Client, server_s: Mapping[bytes, FloatArray]
+    ) -> dict[bytes, CurrentPlan]:
+        rates_bps = self._rates_bps
+        times_s = np.array([*server_s.values()])
+        plans = best_plans(client.graph, client.client_s, times_s, *rates_bps)
+        return {
+            key: CurrentPlan(client.graph, Costs(client.client_s, its_s, *rates_bps), plan)
+            for (key, its_s), plan in zip(server_s.items(), plans, strict=True)
+        }
+
+
+def visits(
+    access_points: Sequence[AccessPoint], nearby: Nearby, person: int
+) -> dict[str, tuple[float, ...]]:
+    """Return the probabilities of one person's visits by access point, the likeliest next first."""
+    return {
+        access_points[server].name: tuple(probability)
+        for server, probability in zip(
+            nearby.servers[person].tolist(), nearby.probability[person].tolist(), strict=True
+        )
+        if server >= 0
+    }

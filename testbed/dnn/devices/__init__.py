@@ -1,0 +1,1 @@
+"""How long layers take on a device: measured, read from its profile, or estimated."""

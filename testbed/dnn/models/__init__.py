@@ -1,0 +1,1 @@
+"""The networks: the paper's three, those that were published, and any factory of a user's."""

@@ -1,0 +1,1 @@
+"""Where layers run, in which order they travel, what a query takes meanwhile (section III.C)."""

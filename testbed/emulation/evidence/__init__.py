@@ -1,0 +1,1 @@
+"""What shows how far a run can be trusted: captures, counters, and how late the machine was."""

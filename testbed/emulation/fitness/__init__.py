@@ -1,0 +1,1 @@
+"""What this machine can carry: the doctor's findings, the estimate, and the compute mode."""

@@ -1,0 +1,41 @@
+"""Choosing how queries are computed: what `--compute auto` means on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nodes.requests import ModelMeasure
+from nodes.setup import ComputeMode
+from testbed.settings.experiment import Experiment
+
+#: Share of the processors that computing may take; switches, sockets and hashing need the rest.
+_COMPUTE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class ComputeChoice:
+    """The mode, and why it was taken."""
+
+    mode: ComputeMode
+    reason: str
+
+
+def choose(settings: Experiment, measured: ModelMeasure) -> ComputeChoice:
+    """Return `real` where this machine executes the model within the devices' time, else `memo`.
+
+    A mode that the settings name is taken as it is.
+    """
+    if settings.compute.mode != "auto":
+        return ComputeChoice(settings.compute.mode, "as set")
+    tdf = settings.compute.tdf
+    allowed_s = min(measured.client_s, measured.server_s) * tdf
+    query_s = (measured.server_s + settings.model.query_gap_s) * tdf
+    load = settings.replay.clients * measured.pass_s / query_s / len(os.sched_getaffinity(0))
+    reason = (
+        f"a pass takes {measured.pass_s * 1e3:.0f} ms here, the devices' profile times tdf allows "
+        f"{allowed_s * 1e3:.0f} ms; computing would use {load:.0%} of the processors, "
+        f"{_COMPUTE_SHARE:.0%} are allowed"
+    )
+    within = measured.pass_s <= allowed_s and load <= _COMPUTE_SHARE
+    return ComputeChoice("real" if within else "memo", reason)

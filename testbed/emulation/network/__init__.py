@@ -1,0 +1,1 @@
+"""The emulated network: hosts, switches, links and the air."""

@@ -1,0 +1,1 @@
+"""The namespaces that a run lives in, and the processes in them."""

@@ -1,0 +1,1 @@
+"""A run on several machines: who has what, over SSH and tunnels."""

@@ -1,0 +1,1 @@
+"""Contention profiles: how long layers take while so many clients run inference (Fig. 4)."""

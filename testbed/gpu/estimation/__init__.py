@@ -1,0 +1,1 @@
+"""Estimators of execution times under load, and how far they err (Fig. 4)."""

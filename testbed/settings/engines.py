@@ -1,0 +1,55 @@
+"""How layers are executed and how time passes, in either engine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from testbed.settings.section import Section
+
+
+class Compute(Section, frozen=True, kw_only=True):
+    """How layers are executed and how time passes."""
+
+    mode: Annotated[
+        Literal["auto", "real", "memo", "profile"],
+        Meta(
+            description="real: every query executed; memo: each distinct input once; profile: none"
+        ),
+    ] = "auto"
+    tdf: Annotated[
+        float, Meta(ge=1, description="time dilation: the run takes so many times longer")
+    ] = 1.0
+    verify_share: Annotated[
+        float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
+    ] = 0.01
+    machines: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="machines that access points are spread over: localhost, host, user@host or"
+            " host:/folder (none: this one alone)"
+        ),
+    ] = ()
+
+
+class Simulation(Section, frozen=True, kw_only=True):
+    """What the simulator models of the network; the paper's has separate, unlimited, no headers."""
+
+    sharing: Annotated[
+        Literal["shared", "separate"],
+        Meta(
+            description="upload and queries have half the uplink each while both are there, as"
+            " emulated, or each as if it were alone"
+        ),
+    ] = "shared"
+    backhaul: Annotated[
+        Literal["limited", "unlimited"],
+        Meta(description="migrations share links max-min fairly, or take no time"),
+    ] = "limited"
+    headers: Annotated[
+        bool, Meta(description="links carry Ethernet, IP and TCP headers beside the data")
+    ] = True
+    beside: Annotated[
+        bool, Meta(description="an emulated run is simulated too, and its report compares both")
+    ] = False

@@ -1,0 +1,1 @@
+"""Bytes in virtual time: streams of layers, the uplink, and the backhaul's links."""

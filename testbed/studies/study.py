@@ -1,0 +1,171 @@
+"""An experiment on whole data sets: what is measured over splits of the people, and shown.
+
+A file in `experiments/` declares a `Study` and calls `main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from testbed.errors import ConfigurationError
+from testbed.exits import exit_with
+from testbed.launch import new_folder
+from testbed.output import add_json
+from testbed.runs.folder import RunFolder
+from testbed.settings.experiment import Experiment, to_dict
+from testbed.settings.options import Parser, add_settings, check_read
+from testbed.studies import paper
+from testbed.studies.findings import Findings, Row, gather
+from testbed.studies.movements import Movements, load
+
+#: What a study of predictions depends on, and one of policies on whole traces.
+PREDICTIONS = ("traces.", "seed", "migration.trajectory_length", "predictor.")
+WHOLE_TRACES = (
+    *PREDICTIONS,
+    *("wireless.up_bps", "wireless.down_bps", "model.input_shape", "model.query_gap_s"),
+    *("model.client_device", "model.server_device", "migration.ttl_intervals"),
+    *("migration.retain_uploads", "migration.predictor", "server.cloud_round_trip_s"),
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a study looks at.
+
+    Args:
+        given: the command line.
+        movements: whose.
+        models: of the paper that were asked for.
+        folder: where what comes out is kept.
+        extra: what `measure` hands to `conclude` beside its rows.
+    """
+
+    given: argparse.Namespace
+    movements: Movements
+    models: Sequence[str]
+    folder: RunFolder
+    extra: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Experiment:
+        """All settings."""
+        return self.movements.settings
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an experiment on whole data sets declares.
+
+    Args:
+        experiment: its name, and settings that differ from the usual ones.
+        measure: yields rows of figures, those of a split (`split`) together.
+        conclude: makes of all rows what is shown.
+        reads: the beginnings of the paths of settings that it depends on; others are refused.
+        models: of the paper, by default; none: it depends on no model.
+        splits: of the people, by default.
+        options: adds what the study alone has.
+        check: raises ConfigurationError for what of that cannot be used.
+        load: returns the movements; another than the usual way.
+        instead: does something else with the command line where it returns a status.
+    """
+
+    experiment: Experiment
+    measure: Callable[[Context], Iterator[Row]]
+    conclude: Callable[[Context, pd.DataFrame], Findings]
+    reads: Sequence[str] = WHOLE_TRACES
+    models: Sequence[str] = ()
+    splits: int = 5
+    options: Callable[[Parser], None] = lambda parser: None
+    check: Callable[[argparse.Namespace], object] = lambda given: None
+    load: Callable[[Experiment, argparse.Namespace], Movements] = lambda experiment, given: load(
+        experiment, given, None
+    )
+    instead: Callable[[Experiment, argparse.Namespace, Movements], int | None] = (
+        lambda experiment, given, movements: None
+    )
+
+
+def main(study: Study) -> NoReturn:
+    """Carry a study out; ends the process with the documented status."""
+    exit_with(lambda: carry_out(study, parser(study).parse_args()))
+
+
+def parser(study: Study) -> Parser:
+    """Return the parser of a study's command line."""
+    command_line = Parser(description=sys.modules["__main__"].__doc__)
+    where = f"new folder (default: results/{study.experiment.name}/RUN-ID)"
+    add_settings(command_line, study.experiment, where, study.reads)
+    if study.models:
+        command_line.add_argument(
+            "--models",
+            default=",".join(study.models),
+            metavar="NAME,NAME,...",
+            help="models of the paper (default: %(default)s)",
+        )
+    command_line.add_argument(
+        "--splits",
+        type=int,
+        default=study.splits,
+        metavar="N",
+        help="of the people (default: %(default)s)",
+    )
+    study.options(command_line)
+    add_json(command_line)
+    return command_line
+
+
+def carry_out(study: Study, given: argparse.Namespace) -> int:
+    """Measure, keep, draw and print; return the exit status.
+
+    After Ctrl-C, what was measured is kept; of several splits, one that was cut short is left out.
+    """
+    experiment = study.experiment
+    check_read(given, study.reads, experiment.name)
+    models = models_of(given) if study.models else []
+    study.check(given)
+    movements = study.load(experiment, given)
+    status = study.instead(experiment, given, movements)
+    if status is not None:
+        return status
+    folder = new_folder(movements.settings, given.out)
+    folder.write_json("config", {**to_dict(movements.settings), "splits": movements.splits})
+    context = Context(given, movements, models, folder)
+    found, status = gather(study.measure(context))
+    if not found:
+        return status
+    rows = pd.DataFrame(found)
+    if status and "split" in rows:
+        sizes = rows["split"].map(rows["split"].value_counts())
+        rows = rows[sizes == sizes.iloc[0]]  # whole splits have as many rows as the first
+    if "split" in rows:
+        rows.to_csv(folder.path / "splits.csv", index=False)
+    study.conclude(context, rows).deliver(folder, as_json=given.json)
+    return status
+
+
+def models_of(given: argparse.Namespace) -> list[str]:
+    """Return the models of --models, each once; ConfigurationError for one that is unknown."""
+    models = list(dict.fromkeys(given.models.split(",")))
+    if unknown := set(models) - set(paper.MODELS):
+        raise ConfigurationError(
+            f"--models: {', '.join(sorted(unknown))} is none of the paper's:"
+            f" {', '.join(paper.MODELS)}"
+        )
+    return models
+
+
+def numbers(option: str, text: str, what: str = "numbers above 0, such as 1,10") -> list[float]:
+    """Return the numbers of a list such as 1,10.5; ConfigurationError unless all are above 0."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = [0.0]
+    if not all(0 < each < 1e12 for each in found):
+        raise ConfigurationError(f"{option} {text}: {what}")
+    return found

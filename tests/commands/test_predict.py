@@ -1,0 +1,56 @@
+"""`testbed predict` measures predictors of movement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_predict_measures_on_a_seeded_split(testbed: Any, traces: Path) -> None:
+    arguments = ("predict", "--traces", str(traces), "--test-people", "4")
+    figures = testbed(*arguments, "--predictor", "svr", "--json").json
+    # 60 positions give 55 windows of 5 with a successor
+    assert (figures["n_train"], figures["n_test"]) == (6 * 55, 4 * 55)
+    assert figures["top1"] > 0.9  # all walk straight on
+    assert figures["mae_m"] < 1
+    assert testbed(*arguments, "--predictor", "stay", "--json").json["top1"] == 0
+    assert testbed(*arguments, "--json").json == figures
+    assert "top 1" in testbed(*arguments).out
+
+
+@pytest.mark.parametrize("predictor", ["markov", "velocity", "ridge", "visits"])
+def test_predict_measures_every_kind_of_predictor(
+    testbed: Any, traces: Path, monkeypatch: pytest.MonkeyPatch, predictor: str
+) -> None:
+    monkeypatch.setattr("testbed.mobility.visits._EPOCHS", 1)
+    arguments = ("predict", "--traces", str(traces), "--test-people", "4", "--json")
+    figures = testbed(*arguments, "--predictor", predictor).json
+    assert (figures["n_train"], figures["n_test"]) == (6 * 55, 4 * 55)
+    assert figures["top1"] <= figures["top2"] <= 1
+
+
+def test_predict_takes_a_predictor_of_ones_own(testbed: Any, traces: Path) -> None:
+    arguments = ("predict", "--traces", str(traces), "--test-people", "4", "--json")
+    own = testbed(*arguments, "--predictor", "testbed.mobility.positions:ConstantVelocity").json
+    assert own == testbed(*arguments, "--predictor", "velocity").json
+    assert own["mae_m"] == pytest.approx(0, abs=1e-6)
+    refused = testbed(*arguments, "--predictor", "testbed.mobility.positions:PositionPredictor")
+    assert (refused.status, refused.out) == (2, "")
+    assert "abstract" in refused.err
+
+
+def test_a_share_of_nothing_is_null(testbed: Any, tmp_path: Path) -> None:
+    for person in range(3):
+        lines = [f"{30 * step} 0 {person}" for step in range(20)]
+        (tmp_path / f"sitter_{person}.txt").write_text("\n".join(lines))
+    figures = testbed("predict", "--traces", str(tmp_path), "--test-people", "1", "--json").json
+    assert figures["top1"] is None
+    assert figures["non_futile_share"] == 0
+
+
+def test_predict_refuses_an_unknown_predictor(testbed: Any, traces: Path) -> None:
+    ended = testbed("predict", "--traces", str(traces), "--predictor", "oracle")
+    assert (ended.status, ended.out) == (2, "")
+    assert "unknown predictor 'oracle'" in ended.err

@@ -1,0 +1,22 @@
+"""Fig. 10, run as a user does on few people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.scripts import FEW, printed
+
+
+def test_fig_10_saves_more_and_loses_more_the_less_is_migrated(tmp_path: Path) -> None:
+    arguments = (*FEW, "--models", "resnet", "--fractions", "10,60")
+    rows = printed("fig10_fractional", tmp_path / "out", *arguments)["rows"]
+    assert [row["fraction_mb"] for row in rows] == [None, 10, 60]
+    whole, little, much = rows
+    assert little["crowded_uplink_mbps"] < much["crowded_uplink_mbps"]
+    assert much["crowded_uplink_mbps"] < whole["crowded_uplink_mbps"]
+    assert little["queries"] < much["queries"] < whole["queries"]
+    assert little["queries_lost"] == pytest.approx(1 - little["queries"] / whole["queries"])
+    assert {"model", "peak_uplink_mbps"} <= whole.keys()
+    assert (tmp_path / "out" / "figures" / "fig10.png").stat().st_size > 10_000

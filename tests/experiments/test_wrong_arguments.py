@@ -1,0 +1,33 @@
+"""Experiments with arguments that cannot be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.experiments.scripts import ended
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("kaist_inception", "--engine", "simulate", "--controller", __file__),
+            "knows the paths of shortest_path alone",
+        ),
+        (("fig10_fractional", "--radius", "-5"), "--radius: migration.radius_m: Expected"),
+        (("fig9_hit_ratio", "--models", "vgg"), "vgg is none of the paper's"),
+        (("paper_differences", "--models", "vgg"), "vgg is none of the paper's"),
+        (("fig10_fractional", "--fractions", "10,much"), "megabytes above 0"),
+        (("fig10_fractional", "--fractions", "0"), "megabytes above 0"),
+        (("kaist_inception", "--engine", "simulate", "--duration", "-5"), "replay.duration_s"),
+        (
+            ("kaist_inception", "--engine", "simulate", "--set", "wireless.association=least_time"),
+            "only an emulation can",
+        ),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_one_line(arguments: tuple[str, ...], said: str) -> None:
+    process = ended(*arguments)
+    assert process.returncode == 2
+    assert said in process.stderr
+    assert "Traceback" not in process.stderr

@@ -1,0 +1,1 @@
+"""A synthetic campus: a self-similar least-action walk, as GPS sees it."""
