@@ -151,12 +151,15 @@ def machine_fit() -> bool:
     return not unfit
 
 
-def new_folder(experiment: Experiment, out: Path | None) -> RunFolder:
-    """Make the folder of a run, of its own under `results/` where none is named."""
+def new_folder(experiment: Experiment, out: Path | None, **further: object) -> RunFolder:
+    """Make the folder of a run, of its own under `results/` where none is named.
+
+    `further` stands in config.json beside the settings.
+    """
     folder = (
         RunFolder.create(RESULTS, experiment.name, experiment.seed)
         if out is None
         else RunFolder.at(out)
     )
-    folder.write_json("config", to_dict(experiment))
+    folder.write_json("config", to_dict(experiment) | further)
     return folder

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from testbed.errors import ConfigurationError, unknown_name
-from testbed.settings.section import Section
+from testbed.settings.section import Section, refused_place
 
 Base = TypeVar("Base")
 Own = TypeVar("Own", bound=Section)
@@ -66,8 +66,7 @@ def own_settings(kind: str, name: str, section: type[Own], values: Mapping[str, 
     try:
         return msgspec.convert(dict(values), section)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at ")
-        setting = place.strip("`").removeprefix("$.")
+        setting, message = refused_place(error)
         path = f"{kind}.{setting}" if setting else kind
         refused = f", got {values[setting]!r}" if setting in values else ""
         raise ConfigurationError(f"{path}: {message.replace('`', '')}{refused}") from error

@@ -16,7 +16,7 @@ from testbed.settings.kinds import described
 from testbed.settings.links import Backhaul, Wireless
 from testbed.settings.offloads import Migration, Model, Server
 from testbed.settings.people import Replay, Traces
-from testbed.settings.section import Section
+from testbed.settings.section import Section, refused_place
 
 _NAME_CHARACTERS = 100
 
@@ -172,8 +172,7 @@ def parse_value(text: str) -> object:
 
 
 def _readable(error: msgspec.ValidationError, values: dict[str, Any]) -> str:
-    message, _, place = str(error).partition(" - at ")
-    path = place.strip("`").removeprefix("$.")
+    path, message = refused_place(error)
     if not path:
         return message
     found: Any = values

@@ -227,16 +227,18 @@ def given_settings(given: argparse.Namespace) -> dict[str, object]:
     return found
 
 
-def check_read(given: argparse.Namespace, reads: Sequence[str], name: str) -> None:
-    """Raise ConfigurationError for a setting that an experiment decides itself or does not need.
+def check_read(given: argparse.Namespace, reads: Sequence[str], name: str) -> dict[str, object]:
+    """Return `given_settings`, of which an experiment reads those whose paths begin with `reads`.
 
-    `reads` are the beginnings of the paths of the others.
+    Raises ConfigurationError for one that it decides itself or does not need.
     """
-    for path in given_settings(given):
+    found = given_settings(given)
+    for path in found:
         if not renamed(path).startswith(tuple(reads)):
             raise ConfigurationError(
                 f"{path}: {name} decides it, or does not depend on it; see --help for what it does"
             )
+    return found
 
 
 def find_setting(name: str) -> tuple[str | None, str]:

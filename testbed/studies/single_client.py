@@ -15,7 +15,7 @@ from testbed.errors import ConfigurationError
 from testbed.launch import new_folder, parser
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment
-from testbed.settings.options import check_read, given_settings, with_options
+from testbed.settings.options import check_read, with_options
 from testbed.simulation.exact_attachment import (
     AttachmentResult,
     Sharing,
@@ -61,9 +61,9 @@ def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str]
             emulated.
     """
     given = parser(experiment).parse_args()
-    check_read(given, (*_READ, *settable), experiment.name)
+    named = check_read(given, (*_READ, *settable), experiment.name)
     settings = with_options(experiment, given)
-    one = "model.name" in given_settings(given)
+    one = "model.name" in named
     asked = Asked(settings, (settings.model.name,) if one else tuple(models), given.out, given.json)
     for model in asked.models:
         check(asked.for_model(model), asked.out)

@@ -18,7 +18,7 @@ from testbed.exits import exit_with
 from testbed.launch import new_folder
 from testbed.output import add_json
 from testbed.runs.folder import RunFolder
-from testbed.settings.experiment import Experiment, to_dict
+from testbed.settings.experiment import Experiment
 from testbed.settings.options import Parser, add_settings, check_read
 from testbed.studies import paper
 from testbed.studies.findings import Findings, Row, gather
@@ -133,8 +133,7 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
     status = study.instead(experiment, given, movements)
     if status is not None:
         return status
-    folder = new_folder(movements.settings, given.out)
-    folder.write_json("config", {**to_dict(movements.settings), "splits": movements.splits})
+    folder = new_folder(movements.settings, given.out, splits=movements.splits)
     context = Context(given, movements, models, folder)
     found, status = gather(study.measure(context))
     if not found:

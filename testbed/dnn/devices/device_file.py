@@ -26,6 +26,7 @@ from msgspec import Meta
 from testbed.dnn.devices.layer_times import LayerWork
 from testbed.errors import ConfigurationError
 from testbed.runs.whole_files import written_whole
+from testbed.settings.section import refused_place
 
 REQUIRED_METADATA = ("device", "framework", "source")
 
@@ -158,8 +159,7 @@ def _layer(place: str, row: Mapping[str | None, str | None]) -> ProfiledLayer:
             {name: value for name, value in row.items() if value}, ProfiledLayer, strict=False
         )
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        column = where.strip("`").removeprefix("$.")
+        column, message = refused_place(error)
         got = f", got {row[column]!r}" if column in row else ""
         named = f", column {column}" if column else ""
         raise ConfigurationError(f"{place}{named}: {message.replace('`', '')}{got}") from error
