@@ -48,9 +48,10 @@ class Streams:
         first = np.flatnonzero(np.diff(segments.stream, prepend=-1))
         length = np.diff(np.append(first, len(repeated)))
         position = self._positions(segments, first, length)
-        end = position + segments.payload_bytes
-        before = self._highest_before(segments.stream[first], end, first, length)
         matters = (segments.payload_bytes > 0) | segments.ends
+        # A bare acknowledgement has the number of what is sent next, and may be captured before it.
+        end = np.where(matters, position + segments.payload_bytes, -_FAR)
+        before = self._highest_before(segments.stream[first], end, first, length)
         for row in np.flatnonzero((position != before) & matters).tolist():
             repeated[row] = self._place(
                 int(segments.stream[row]), int(position[row]), int(end[row]), int(before[row])

@@ -102,6 +102,23 @@ def test_what_was_passed_over_and_never_came_is_missing(tmp_path):
     assert flows["retransmitted_bytes"].tolist() == [0]
 
 
+@pytest.mark.parametrize("chunk_bytes", [100, 1 << 20])
+def test_an_acknowledgement_that_overtakes_data_does_not_make_it_a_repetition(
+    tmp_path, monkeypatch, chunk_bytes
+):
+    """Two processors hand one stream's segments to a capture in an order of their own."""
+    monkeypatch.setattr("testbed.analysis.captures.record_file.CHUNK_BYTES", chunk_bytes)
+    segments = [(1, 1000, "A"), (2001, 0, "A"), (1001, 1000, "A"), (2001, 1000, "A")]
+    flows = sent(tmp_path, segments)
+    assert flows["retransmitted_bytes"].tolist() == [0]
+    assert flows["missing_bytes"].tolist() == [0]
+
+
+def test_an_acknowledgement_does_not_hide_what_was_never_captured(tmp_path):
+    flows = sent(tmp_path, [(1, 1000, "A"), (2001, 0, "A"), (2001, 1000, "A")])
+    assert flows["missing_bytes"].tolist() == [1000]
+
+
 def test_what_came_before_a_captures_first_segment_is_not_repeated(tmp_path):
     flows = sent(tmp_path, data((5001, 1000), (4001, 1000), (5001, 1000)))
     assert flows["retransmitted_bytes"].tolist() == [1000]
