@@ -47,16 +47,10 @@ def link_rate_bps(
 
 
 class Paths:
-    """The paths between hosts, each a tuple of directed links.
+    """The paths between hosts, each a tuple of directed links, whose rates are in `rates_bps`.
 
-    Args:
-        topo: with links that may have a `bw` in Mbit/s.
-        hosts: between which paths are asked, in the order by which they are numbered.
-        link_bps: rate of every link; None: the topology's own.
-        host_bps: rates of hosts' links that differ, by host.
-
-    Attributes:
-        rates_bps: rate of each directed link.
+    Paths are asked between `hosts`, numbered in their order. `link_bps` is the rate of every link
+    (None: the topology's own, a `bw` in Mbit/s), `host_bps` those of hosts' links that differ.
     """
 
     def __init__(

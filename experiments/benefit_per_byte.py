@@ -33,9 +33,9 @@ from testbed.analysis.figures.simulation_figures import draw_frontier
 from testbed.settings.experiment import Experiment
 from testbed.simulation.offloading import Offloading
 from testbed.studies.findings import (
+    Column,
     Findings,
     Row,
-    ShownColumn,
     Table,
     means,
     percent,
@@ -56,57 +56,34 @@ from testbed.studies.whole_traces import (
 from testbed.studies.yardsticks import Oracle
 from traces.prepare import split_people
 
-REFERENCE = ("circles", 100.0)
+RADIUS, LEAST_BENEFIT = "migration.radius_m", "policy.least_benefit"
+NOT_HELD = {"policy.keep_probability": 1.0}
 LEAST_BENEFITS = (0.004, 0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.022, 0.03)
 
 
 class Family(NamedTuple):
-    """A policy as the figure names it, and the setting that is varied; none has one point.
+    """A policy as the figure names it, and the setting that is varied; none has one point."""
 
-    Args:
-        label: of the curve.
-        fixed: further settings.
-        varied: the path of the setting that is varied.
-        values: that it takes.
-        policy: its name; by default, the label.
-    """
-
-    label: str
-    fixed: Mapping[str, object] = {}
-    varied: str | None = None
-    values: tuple[float, ...] = ()
-    policy: str | None = None
+    label: str  # of the curve
+    fixed: Mapping[str, object] = {}  # further settings
+    varied: str | None = None  # the path of the setting that is varied
+    values: tuple[float, ...] = ()  # that it takes
+    policy: str | None = None  # its name; by default, the label
 
 
+CIRCLES = Family("circles", {}, RADIUS, (25.0, 50.0, 75.0, 100.0, 150.0), "perdnn")
+BENEFIT = Family("benefit", {}, LEAST_BENEFIT, LEAST_BENEFITS)
 FAMILIES = (
     Family("IONN", policy="ionn"),
-    Family("circles", {}, "migration.radius_m", (25.0, 50.0, 75.0, 100.0, 150.0), policy="perdnn"),
-    Family(
-        "fractions",
-        {"migration.radius_m": 100.0},
-        "migration.fraction_mb",
-        (6.0, 22.0, 46.0),
-        policy="perdnn",
-    ),
+    CIRCLES,
+    Family("fractions", {RADIUS: 100.0}, "migration.fraction_mb", (6.0, 22.0, 46.0), "perdnn"),
     Family("visits", {}, "policy.offer_probability", (0.02, 0.05, 0.1, 0.2)),
-    Family("benefit", {}, "policy.least_benefit", LEAST_BENEFITS),
-    Family(
-        "benefit, not held",
-        {"policy.keep_probability": 1.0},
-        "policy.least_benefit",
-        (0.004, 0.01, 0.022),
-        policy="benefit",
-    ),
-    Family(
-        "oracle",
-        {},
-        "policy.least_benefit",
-        (0.0, 0.06, 0.1, 0.2),
-        policy=f"{Oracle.__module__}:Oracle",
-    ),
+    BENEFIT,
+    Family("benefit, not held", NOT_HELD, LEAST_BENEFIT, (0.004, 0.01, 0.022), "benefit"),
+    Family("oracle", {}, LEAST_BENEFIT, (0.0, 0.06, 0.1, 0.2), f"{Oracle.__module__}:Oracle"),
     *map(Family, ("pull", "routing", "cloud", "optimal")),
 )
-BENEFIT = next(family for family in FAMILIES if family.label == "benefit")
+REFERENCE = (CIRCLES.label, 100.0)
 
 
 class Goal(NamedTuple):
@@ -161,15 +138,12 @@ def measure(context: Context) -> Iterator[Row]:
 
 def tune(settings: Experiment, offloading: Offloading, who: Walkers) -> dict[Goal, float]:
     """Return the middle one of the settings with which people who train meet each goal."""
-    reference = next(family for family in FAMILIES if family.label == REFERENCE[0])
-    rows = [*shares(settings, offloading, who, (reference, BENEFIT))]
+    rows = [*shares(settings, offloading, who, (CIRCLES, BENEFIT))]
+    rows = [row for row in rows if row["choice"] == BENEFIT.label]
     best = {}
     for goal in GOALS:
-        enough = [
-            row["parameter"] for row in rows if row["choice"] == BENEFIT.label and goal.is_met(row)
-        ]
-        if enough:
-            best[goal] = sorted(enough)[len(enough) // 2]
+        if enough := sorted(row["parameter"] for row in rows if goal.is_met(row)):
+            best[goal] = enough[len(enough) // 2]
     return best
 
 
@@ -179,9 +153,10 @@ def shares(
     """Yield what comes of each policy and setting, with shares of what the reference has."""
     Oracle.tell(who.clients, who.people.access_points)
     rows: list[Row] = [
-        {"choice": family.label, "parameter": value} | _figures(totals, who)
+        {"choice": family.label, "parameter": value}
+        | _figures(simulate(chosen(settings, changes), offloading, who), who)
         for family in families
-        for value, totals in _outcomes(settings, offloading, who, family)
+        for value, changes in _settings(family)
     ]
     (whole,) = (row for row in rows if (row["choice"], row["parameter"]) == REFERENCE)
     for row in rows:
@@ -193,13 +168,11 @@ def shares(
         }
 
 
-def _outcomes(
-    settings: Experiment, offloading: Offloading, who: Walkers, family: Family
-) -> Iterator[tuple[float | None, Totals]]:
+def _settings(family: Family) -> Iterator[tuple[float | None, dict[str, object]]]:
+    """Yield each value of the setting that is varied, and all settings that are changed."""
     for value in family.values or (None,):
         varied = {} if family.varied is None else {family.varied: value}
-        changes = {"migration.policy": family.policy or family.label, **family.fixed, **varied}
-        yield value, simulate(chosen(settings, changes), offloading, who)
+        yield value, {"migration.policy": family.policy or family.label, **family.fixed, **varied}
 
 
 def _figures(totals: Totals, who: Walkers) -> Row:
@@ -218,9 +191,9 @@ def summarise(splits: pd.DataFrame) -> list[Row]:
     rows = []
     keys = ["model", "choice", "parameter"]
     for (model, choice, parameter), figures in splits.groupby(keys, sort=False, dropna=False):
-        row: Row = {"model": model, "choice": choice}
-        row["parameter"] = None if pd.isna(parameter) else float(parameter)
-        rows.append(row | {"splits": len(figures)} | means(figures, FIGURES))
+        value = None if pd.isna(parameter) else float(parameter)
+        row = {"model": model, "choice": choice, "parameter": value, "splits": len(figures)}
+        rows.append(row | means(figures, FIGURES))
     return rows
 
 
@@ -248,15 +221,15 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     )
     by_policy = (
         *(plain("model"), plain("policy", "choice")),
-        ShownColumn("setting", lambda r: "" if r["parameter"] is None else f"{r['parameter']:g}"),
+        Column("setting", lambda r: "" if r["parameter"] is None else f"{r['parameter']:g}"),
         *(percent("hits, %", "hit_ratio", 0), percent("queries, %", "queries_share")),
         *(percent("all, %", "all_queries_share", 2), percent("bytes, %", "bytes_share")),
         percent("peak, %", "peak_share"),
     )
     by_goal = (
         *(plain("model"), plain("goal")),
-        ShownColumn("splits", lambda row: f"{row['met']} of {row['splits']}"),
-        ShownColumn(
+        Column("splits", lambda row: f"{row['met']} of {row['splits']}"),
+        Column(
             "settings",
             lambda row: " ".join(f"{value:g}" for value in dict.fromkeys(row["least_benefit"])),
         ),

@@ -31,20 +31,12 @@ from testbed.settings.experiment import Compute, Experiment, Migration, Simulati
 from testbed.settings.options import Parser
 from testbed.studies import paper
 from testbed.studies.emulated_fractions import emulate, rows_of
-from testbed.studies.findings import (
-    Findings,
-    Row,
-    ShownColumn,
-    Table,
-    means,
-    percent,
-    plain,
-    spread_of,
-)
+from testbed.studies.findings import Column, Findings, Row, Table, means, percent, plain, spread_of
 from testbed.studies.movements import Movements
 from testbed.studies.study import WHOLE_TRACES, Context, Study, main, models_of, numbers
 from testbed.studies.whole_traces import PAPERS_NETWORK, each_split, for_model, peaks_mbps, simulate
 
+PUBLISHED = {model: each._asdict() for model, each in paper.FIG10.items()}
 FIGURES = (
     *("peak_uplink_mbps", "peak_downlink_mbps", "crowded_uplink_mbps", "queries", "hit_ratio"),
     *("queries_lost", "all_queries_lost", "migrated_gb"),
@@ -53,12 +45,9 @@ FIGURES = (
 
 def options(command_line: Parser) -> None:
     """Add the fractions."""
-    command_line.add_argument(
-        "--fractions",
-        default="5,12,20,30,45.1,58.7,80",
-        metavar="MB,...",
-        help="megabytes of a model that crowded servers migrate (default: %(default)s)",
-    )
+    usual = "5,12,20,30,45.1,58.7,80"
+    text = "megabytes of a model that crowded servers migrate (default: %(default)s)"
+    command_line.add_argument("--fractions", default=usual, metavar="MB,...", help=text)
 
 
 def fractions_of(given: argparse.Namespace) -> list[float]:
@@ -78,12 +67,10 @@ def measure(context: Context) -> Iterator[Row]:
             raise ConfigurationError("nobody changes servers: there is nothing to compare")
         crowded = most_crowded(full.backhaul, names)
         for fraction_mb in (None, *fractions_of(context.given)):
-            limits = {"migration.fraction_mb": fraction_mb, "migration.crowded": tuple(crowded)}
-            totals = (
-                full
-                if fraction_mb is None
-                else simulate(changed(settings, limits), offloading, who)
-            )
+            totals = full
+            if fraction_mb is not None:
+                limits = {"migration.fraction_mb": fraction_mb, "migration.crowded": tuple(crowded)}
+                totals = simulate(changed(settings, limits), offloading, who)
             up_mbps, down_mbps, _ = peaks_mbps(totals, who.people)
             sent = totals.backhaul[totals.backhaul["direction"] == "uplink"]
             at_crowded = sent.loc[sent["server"].isin(crowded), "mbps"]
@@ -106,14 +93,13 @@ def measure(context: Context) -> Iterator[Row]:
 def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     """Return means and standard deviations by model and fraction; None is the whole model."""
     rows = []
-    for (model, fraction_mb), figures in splits.groupby(
-        ["model", "fraction_mb"], sort=False, dropna=False
-    ):
+    groups = splits.groupby(["model", "fraction_mb"], sort=False, dropna=False)
+    for (model, fraction_mb), figures in groups:
         whole = pd.isna(fraction_mb)
         row: Row = {"model": model, "fraction_mb": None if whole else float(fraction_mb)}
         row |= {"splits": len(figures), "crowded": int(figures["crowded"].max())}
         rows.append(row | means(figures, FIGURES))
-    figure = draw_fractions(context.folder.figures, rows, paper.FIG10)
+    figure = draw_fractions(context.folder.figures, rows, PUBLISHED)
     title = (
         f"Fig. 10 on {context.movements.name}: means of {rows[0]['splits']} split(s) of the people,"
         f" r = {context.settings.migration.radius_m:g} m, {rows[0]['crowded']} crowded servers."
@@ -133,7 +119,7 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     return Findings(rows, [title, Table(columns, rows), *reported], [figure])
 
 
-MEGABYTES = ShownColumn(
+MEGABYTES = Column(
     "MB", lambda row: "all" if row["fraction_mb"] is None else f"{row['fraction_mb']:.1f}"
 )
 
@@ -158,10 +144,10 @@ def on_sockets(
         columns = (
             *(plain("engine"), MEGABYTES, plain("peak, Mbit/s", "peak_uplink_mbps")),
             *(plain("crowded", "crowded_uplink_mbps"), plain("queries")),
-            ShownColumn("lost, %", lambda row: 100 * row["queries_lost"]),
-            ShownColumn("fidelity", lambda r: r["fidelity"] if r["engine"] == "emulate" else ""),
+            Column("lost, %", lambda row: 100 * row["queries_lost"]),
+            Column("fidelity", lambda r: r["fidelity"] if r["engine"] == "emulate" else ""),
         )
-        figure = draw_emulated_fractions(folder.figures, rows, paper.FIG10)
+        figure = draw_emulated_fractions(folder.figures, rows, PUBLISHED)
         Findings(rows, [Table(columns, rows)], [figure]).deliver(folder, as_json=given.json)
     return status
 
@@ -176,13 +162,8 @@ STUDY = Study(
     measure,
     conclude,
     reads=(
-        *WHOLE_TRACES,
-        "model.distinct_inputs",
-        "migration.radius_m",
-        "engine",
-        "replay.",
-        "compute.",
-        "backhaul.",
+        *(*WHOLE_TRACES, "model.distinct_inputs", "migration.radius_m", "engine"),
+        *("replay.", "compute.", "backhaul."),
     ),
     models=tuple(paper.FIG10),
     options=options,

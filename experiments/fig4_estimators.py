@@ -27,7 +27,7 @@ from testbed.analysis.figures.estimator_figures import draw_estimators
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.models.published import MODELS, published_graph
 from testbed.errors import ConfigurationError
-from testbed.gpu.contention.contention_host import IDLE_S, profile_real
+from testbed.gpu.contention.contention_host import IDLE_S, Accelerator, profile_real
 from testbed.gpu.contention.contention_profile import LOAD, layer_table, profile_modelled
 from testbed.gpu.estimation.evaluation import (
     CONVOLUTION,
@@ -39,12 +39,11 @@ from testbed.gpu.estimation.evaluation import (
 )
 from testbed.settings.options import Parser
 from testbed.studies.calculation import Calculation, main
-from testbed.studies.findings import Findings, ShownColumn, Table, plain, say
+from testbed.studies.findings import Column, Findings, Table, plain, say
 
 SERVERS = 10  # for which execution times are estimated at once
-DEFAULTS: dict[
-    str, tuple[tuple[int, ...], int, float]
-] = {  # numbers of clients, load periods of each, seconds of a load period
+#: Numbers of clients, load periods of each, seconds of a load period.
+DEFAULTS: dict[str, tuple[tuple[int, ...], int, float]] = {
     "modelled": ((1, 2, 4, 8, 16), 30, 4.0),
     "host": ((1, 2, 3, 4, 6), 10, 1.5),
     "cuda": ((1, 2, 4, 8, 16), 10, 2.5),
@@ -55,16 +54,11 @@ OF = {CONVOLUTION: "Convolution layers", "all": "All layers", "query": "Whole qu
 
 def options(command_line: Parser) -> None:
     """Add what is measured, and how long."""
-    command_line.add_argument(
-        "--server", choices=DEFAULTS, default="modelled", help="(default: %(default)s)"
-    )
-    command_line.add_argument(
-        "--clients", metavar="N,N,...", help="numbers of clients beside the timed one"
-    )
-    command_line.add_argument(
-        "--runs", type=int, metavar="N", help="load periods of each, at least 3"
-    )
-    command_line.add_argument("--seconds", type=float, metavar="S", help="of a load period")
+    add = command_line.add_argument
+    add("--server", choices=DEFAULTS, default="modelled", help="(default: %(default)s)")
+    add("--clients", metavar="N,N,...", help="numbers of clients beside the timed one")
+    add("--runs", type=int, metavar="N", help="load periods of each, at least 3")
+    add("--seconds", type=float, metavar="S", help="of a load period")
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -98,15 +92,8 @@ def measure(given: argparse.Namespace, seed: int) -> pd.DataFrame:
         return profile_modelled(tables, clients, run_s=run_s, runs=runs, seed=seed)
     least_s = len(clients) * runs * run_s + IDLE_S
     say(f"takes at least {least_s:.0f} s, and PyTorch is loaded {max(clients) + 1} times")
-    return profile_real(
-        MODELS,
-        clients,
-        run_s=run_s,
-        runs=runs,
-        accelerator="cuda" if given.server == "cuda" else "cpu",
-        seed=seed,
-        say=say,
-    )
+    on: Accelerator = "cuda" if given.server == "cuda" else "cpu"
+    return profile_real(MODELS, clients, run_s=run_s, runs=runs, accelerator=on, seed=seed, say=say)
 
 
 def calculate(calculation: Calculation) -> Findings:
@@ -121,17 +108,14 @@ def calculate(calculation: Calculation) -> Findings:
     folder = calculation.folder
     profile.to_parquet(folder.path / "dataset.parquet", index=False)
     found = evaluate(profile, SERVERS, seed, say)
+    kept = {}
     for name, table in found._asdict().items():
         table.to_csv(folder.path / f"{name}.csv", index=False)
+        kept[name] = json.loads(table.to_json(orient="records"))
     convolution = found.mae[(found.mae["held_out"] == "runs") & (found.mae["of"] == CONVOLUTION)]
     drawn = by_clients(convolution)[[*PAPERS, KEPT]] * 1e6
     draw_estimators(folder.figures, drawn, found.importances, LOAD, given.server)
-    rows, importances, times = (
-        json.loads(each.to_json(orient="records"))
-        for each in (found.mae, found.importances, found.times)
-    )
-    more = {"importances": importances, "times": times}
-    return Findings(rows, shown(given.server, found), more=more)
+    return Findings(kept.pop("mae"), shown(given.server, found), more=kept)
 
 
 def by_clients(mae: pd.DataFrame) -> pd.DataFrame:
@@ -158,18 +142,16 @@ def shown(server: str, found: Evaluation) -> Iterator[str | Table]:
     yield Table(
         (
             *(plain("feature"), plain("impurity", form=".3f")),
-            ShownColumn("permutation, µs", lambda row: f"{row['permutation_s'] * 1e6:.1f}"),
+            Column("permutation, µs", lambda row: f"{row['permutation_s'] * 1e6:.1f}"),
         ),
         found.importances.to_dict("records"),
     )
-    count = times["layer_times"].iloc[0]
-    yield (
-        f"\nTime on one core to fit, and for {count} layers: those of a model at {SERVERS} servers"
-    )
+    layers = f"{times['layer_times'].iloc[0]} layers: those of a model at {SERVERS} servers"
+    yield f"\nTime on one core to fit, and for {layers}"
     yield Table(
         (
             *(plain("estimator"), plain("fit, s", "fit_s", ".2f")),
-            ShownColumn("estimate, ms", lambda row: f"{row['estimate_s'] * 1e3:.2f}"),
+            Column("estimate, ms", lambda row: f"{row['estimate_s'] * 1e3:.2f}"),
         ),
         times.to_dict("records"),
     )
@@ -196,8 +178,8 @@ def errors(mae: pd.DataFrame, scale: float) -> Table:
     columns = (
         plain("clients", "estimator"),
         *(plain(str(clients), clients, ".1f") for clients in by_estimator.columns),
-        ShownColumn("all", lambda row: f"{whole.loc[row['estimator'], 'mae_s'] * scale:.1f}"),
-        ShownColumn("bias", lambda row: f"{whole.loc[row['estimator'], 'bias_s'] * scale:+.1f}"),
+        Column("all", lambda row: f"{whole.loc[row['estimator'], 'mae_s'] * scale:.1f}"),
+        Column("bias", lambda row: f"{whole.loc[row['estimator'], 'bias_s'] * scale:+.1f}"),
     )
     return Table(columns, by_estimator.reset_index(names="estimator").to_dict("records"))
 

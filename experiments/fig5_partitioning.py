@@ -19,7 +19,7 @@ from testbed.dnn.partitioning.partitioner import best_plan
 from testbed.settings.options import Parser
 from testbed.studies import paper
 from testbed.studies.calculation import Calculation, main
-from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
+from testbed.studies.findings import Column, Findings, Row, Table, plain
 from testbed.studies.study import numbers
 
 
@@ -61,12 +61,10 @@ def calculate(calculation: Calculation) -> Findings:
     worst = max(rows, key=lambda row: row["path_loses_share"])
     columns = (
         *(plain("model"), plain("Mbit/s up", "up_mbps", "g")),
-        ShownColumn("load", lambda row: f"{row['server_load']:g}x"),
+        Column("load", lambda row: f"{row['server_load']:g}x"),
         *(in_ms("local ms", "local_s"), in_ms("path ms", "shortest_path_s")),
         *(in_ms("cut ms", "minimum_cut_s"), plain("path loses", "path_loses_share", ".2%")),
-        ShownColumn(
-            "layers", lambda row: f"{row['path_server_layers']}, {row['cut_server_layers']}"
-        ),
+        Column("layers", lambda row: f"{row['path_server_layers']}, {row['cut_server_layers']}"),
     )
     text = (
         f"the path loses at most {worst['path_loses_share']:.1%}: {worst['model']} at"
@@ -76,9 +74,9 @@ def calculate(calculation: Calculation) -> Findings:
     return Findings(rows, [Table(columns, rows), below, text])
 
 
-def in_ms(heading: str, figure: str) -> ShownColumn:
+def in_ms(heading: str, figure: str) -> Column:
     """Show seconds in milliseconds."""
-    return ShownColumn(heading, lambda row: f"{row[figure] * 1e3:,.1f}")
+    return Column(heading, lambda row: f"{row[figure] * 1e3:,.1f}")
 
 
 if __name__ == "__main__":

@@ -26,14 +26,9 @@ from testbed.mobility.accuracy import Trial, try_out
 from testbed.mobility.regression import LinearSvr
 from testbed.movement import People
 from testbed.settings.experiment import Experiment
+from testbed.studies import paper
 from testbed.studies.findings import Findings, Row, Table, percent, plain, say
 from testbed.studies.movements import Movements, load, on_campus
-from testbed.studies.paper import (
-    FIG6_ALL_INTERVALS_S,
-    FIG6_BEST_INTERVAL_S,
-    FIG6_INTERVALS_S,
-    FIG6_LENGTHS,
-)
 from testbed.studies.study import PREDICTIONS, Context, Study, main
 from traces.trace import TraceSet
 
@@ -44,18 +39,17 @@ BY_LENGTH = "n"
 def load_fine(experiment: Experiment, given: argparse.Namespace) -> Movements:
     """Return traces that are sampled often enough: those named, or the synthetic campus.
 
-    Raises:
-        ConfigurationError: the traces that are named are not.
+    Raise ConfigurationError if the traces that are named are not.
     """
-    shortest_s = min(FIG6_ALL_INTERVALS_S)
+    shortest_s = min(paper.FIG6_ALL_INTERVALS_S)
     movements = load(experiment, given, SAMPLED_S)
     recorded_s = movements.recording.interval_s
     if recorded_s <= shortest_s:
         return movements
-    if movements.settings.traces.path is not None:
+    if (path := movements.settings.traces.path) is not None:
         raise ConfigurationError(
-            f"{movements.settings.traces.path}: has a sample every {recorded_s:g} s; this needs one"
-            f" every {shortest_s:g} s or more often"
+            f"{path}: has a sample every {recorded_s:g} s; this needs one every {shortest_s:g} s or"
+            " more often"
         )
     say(
         f"{movements.name} has a sample every {recorded_s:g} s, too few for intervals from"
@@ -67,18 +61,16 @@ def load_fine(experiment: Experiment, given: argparse.Namespace) -> Movements:
 def measure(context: Context) -> Iterator[Row]:
     """Yield for each interval and split the errors by n, and all figures at the settings' n."""
     movements, n = context.movements, context.settings.migration.trajectory_length
-    for interval_s in FIG6_ALL_INTERVALS_S:
+    for interval_s in paper.FIG6_ALL_INTERVALS_S:
         say(f"interval of {interval_s:g} s")
         people = movements.people(interval_s)
         rows: list[Row] = []
         for training, testing in movements.split(people):
-            for length in FIG6_LENGTHS if interval_s in FIG6_INTERVALS_S else ():
+            for length in paper.FIG6_LENGTHS if interval_s in paper.FIG6_INTERVALS_S else ():
                 error_m = trial_of(length, people, training, testing).error_m.mean()
-                rows.append({"interval_s": interval_s, BY_LENGTH: length, "mae_m": float(error_m)})
-            rows.append(
-                {"interval_s": interval_s} | figures_of(trial_of(n, people, training, testing))
-            )
-        yield from rows
+                rows.append({BY_LENGTH: length, "mae_m": float(error_m)})
+            rows.append(figures_of(trial_of(n, people, training, testing)))
+        yield from ({"interval_s": interval_s} | row for row in rows)
 
 
 def trial_of(n: int, people: People, training: TraceSet, testing: TraceSet) -> Trial:
@@ -106,8 +98,8 @@ def conclude(context: Context, measured: pd.DataFrame) -> Findings:
     """Return the means over the splits, by interval and by length."""
     of_lengths = measured[BY_LENGTH].notna()
     by_length = measured.loc[of_lengths, ["interval_s", BY_LENGTH, "mae_m"]]
-    by_length = by_length.astype({BY_LENGTH: int}).groupby(["interval_s", BY_LENGTH]).mean()
-    by_length = by_length.reset_index()
+    by_length = by_length.astype({BY_LENGTH: int})
+    by_length = by_length.groupby(["interval_s", BY_LENGTH], as_index=False).mean()
     by_interval = measured[~of_lengths].drop(columns=BY_LENGTH)
     by_interval = by_interval.groupby("interval_s", as_index=False).mean()
     best_s = float(by_interval.loc[by_interval["benefit_to_cost"].idxmax(), "interval_s"])
@@ -115,37 +107,26 @@ def conclude(context: Context, measured: pd.DataFrame) -> Findings:
     figure = draw_intervals(context.folder.figures, by_length, by_interval, best_s, name)
     table = by_length.pivot(index="interval_s", columns=BY_LENGTH, values="mae_m").reset_index()
     rows: list[Row] = by_interval.to_dict("records")
+    interval = plain("t, s", "interval_s", "g")
+    figures = (
+        *(plain("error, m", "mae_m", ".1f"), percent("futile, %", "futile_share")),
+        *(percent("a, %", "accuracy"), percent("top 2, %", "top2")),
+        plain("benefit to cost", "benefit_to_cost", ".4f"),
+    )
+    lengths = (plain(f"n = {n}", n, ".1f") for n in table.columns[1:])
     shown: list[str | Table] = [
         f"Fig. 6 on {name}, means of {context.movements.splits} split(s): error, m, by n",
-        Table(
-            (
-                plain("t, s", "interval_s", "g"),
-                *(plain(f"n = {n}", n, ".1f") for n in table.columns[1:]),
-            ),
-            table.to_dict("records"),
-        ),
+        Table((interval, *lengths), table.to_dict("records")),
         "",
-        Table(
-            (
-                *(plain("t, s", "interval_s", "g"), plain("error, m", "mae_m", ".1f")),
-                *(percent("futile, %", "futile_share"), percent("a, %", "accuracy")),
-                percent("top 2, %", "top2"),
-                plain("benefit to cost", "benefit_to_cost", ".4f"),
-            ),
-            rows,
-        ),
-        f"The best interval is {best_s:g} s (the paper's, on Geolife: {FIG6_BEST_INTERVAL_S:g} s).",
+        Table((interval, *figures), rows),
+        f"The best interval is {best_s:g} s (the paper's, on Geolife:"
+        f" {paper.FIG6_BEST_INTERVAL_S:g} s).",
     ]
     return Findings(rows, shown, [figure], {"by_length": by_length.to_dict("records")})
 
 
-STUDY = Study(
-    Experiment(name="fig6_trajectory_interval"),
-    measure,
-    conclude,
-    reads=PREDICTIONS,
-    load=load_fine,
-)
+EXPERIMENT = Experiment(name="fig6_trajectory_interval")
+STUDY = Study(EXPERIMENT, measure, conclude, reads=PREDICTIONS, load=load_fine)
 
 if __name__ == "__main__":
     main(STUDY)

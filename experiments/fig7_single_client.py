@@ -15,6 +15,7 @@ each amount is a run; what a simulation of the same links expects is drawn as a 
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import get_args
 
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
@@ -86,15 +87,9 @@ def _walk(settings: Experiment, model: Offloading, sharing: Sharing) -> tuple[li
     handover_s = min(a.raised_s for a in first.answers if a.raised_s >= first.finished_s)
     rows, curves = [], []
     for amount, layers in migrated(settings, model).items():
-        second = stay(
-            model,
-            groups,
-            sharing,
-            0.0,
-            gap_s=gap_s,
-            present_bytes=whole(model.graph, [layers]),
-            duration_s=first.finished_s + _AFTERWARDS_S,
-        )
+        more = {"present_bytes": whole(model.graph, [layers]), "gap_s": gap_s}
+        shown_s = first.finished_s + _AFTERWARDS_S
+        second = stay(model, groups, sharing, 0.0, duration_s=shown_s, **more)
         rows.append(
             {
                 "model": settings.model.name,
@@ -119,11 +114,7 @@ def migrated(settings: Experiment, model: Offloading) -> dict[str, tuple[int, ..
     """Return the layers that the second server has in advance, by amount."""
     runs = model.runs()
     part = fraction(runs, model.graph, part_bytes(settings, model.graph))
-    return {
-        "nothing": (),
-        "part": tuple(part),
-        "all": tuple(layer for run in runs for layer in run),
-    }
+    return {"nothing": (), "part": tuple(part), "all": tuple(chain.from_iterable(runs))}
 
 
 def _amount(model: Offloading, layers: tuple[int, ...]) -> Row:
@@ -146,12 +137,8 @@ def with_speedup(rows: list[Row]) -> list[Row]:
 def _curve(
     amount: str, answers: Sequence[AnsweredQuery], since_s: float = 0.0, *, expected: bool = False
 ) -> Curve:
-    return Curve(
-        amount,
-        [since_s + answer.raised_s for answer in answers],
-        [answer.latency_s for answer in answers],
-        expected,
-    )
+    raised_s = [since_s + answer.raised_s for answer in answers]
+    return Curve(amount, raised_s, [answer.latency_s for answer in answers], expected)
 
 
 def _panel(rows: list[Row], before: Curve, handover_s: float, curves: Sequence[Curve]) -> Panel:
@@ -174,17 +161,11 @@ def _emulated(asked: Asked) -> int:
     folder = asked.folder()
     runs = {}
     for model in asked.models:
-        settings = asked.for_model(model)
+        settings, traces = asked.for_model(model), folder.path / "traces" / model
         part_mb = part_bytes(settings, offloading_of(settings).graph) / 1e6
-        policies = {"nothing": "ionn", "part": "perdnn", "all": "perdnn"}
-        for amount, policy in policies.items():
-            runs[f"{model}-{amount}"] = walk(
-                asked,
-                model,
-                folder.path / "traces" / model,
-                policy,
-                part_mb if amount == "part" else None,
-            )
+        runs[f"{model}-nothing"] = walk(asked, model, traces, "ionn")
+        runs[f"{model}-part"] = walk(asked, model, traces, "perdnn", part_mb)
+        runs[f"{model}-all"] = walk(asked, model, traces, "perdnn")
     status = Series(folder.path).run(runs)
     done = completed(folder, runs)
     rows: list[Row] = []

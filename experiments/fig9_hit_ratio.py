@@ -21,16 +21,7 @@ import pandas as pd
 from testbed.analysis.figures.simulation_figures import draw_hit_ratios
 from testbed.settings.experiment import Experiment
 from testbed.studies import paper
-from testbed.studies.findings import (
-    Findings,
-    Row,
-    ShownColumn,
-    Table,
-    means,
-    percent,
-    plain,
-    spread_of,
-)
+from testbed.studies.findings import Column, Findings, Row, Table, means, percent, plain, spread_of
 from testbed.studies.study import Context, Study, main
 from testbed.studies.whole_traces import Contender, each_split, for_model, peaks_mbps, simulate
 
@@ -103,9 +94,9 @@ def shown(context: Context, rows: list[Row]) -> Iterator[str | Table]:
     yield Table(
         (
             *(plain("model"), plain("policy"), spread_of("hits, %", "hit_ratio", 100)),
-            *(spread_of("chosen, %", "chosen_ratio", 100), ShownColumn("paper", reported)),
+            *(spread_of("chosen, %", "chosen_ratio", 100), Column("paper", reported)),
             plain("queries", "queries_after", ",.0f"),
-            ShownColumn("gain", lambda row: "" if row["gain"] is None else f"{row['gain']:.2f}"),
+            Column("gain", lambda row: "" if row["gain"] is None else f"{row['gain']:.2f}"),
         ),
         rows,
     )
@@ -126,17 +117,12 @@ def shown(context: Context, rows: list[Row]) -> Iterator[str | Table]:
         f"The paper's gains of PerDNN lie between {low} and {high}; paper_differences.py says more."
         "\nOptimizable queries, what optimal has more than IONN:"
     )
-    yield Table(
-        (
-            *(plain("model"), plain("here", "optimizable_queries", ",.0f")),
-            ShownColumn("paper", lambda row: f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}"),
-        ),
-        [
-            row
-            for row in rows
-            if row["policy"] == "optimal" and row["optimizable_queries"] is not None
-        ],
+    optimal = [row for row in rows if row["policy"] == "optimal"]
+    columns = (
+        *(plain("model"), plain("here", "optimizable_queries", ",.0f")),
+        Column("paper", lambda row: f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}"),
     )
+    yield Table(columns, [row for row in optimal if row["optimizable_queries"] is not None])
 
 
 STUDY = Study(Experiment(name="fig9_hit_ratio"), measure, conclude, models=paper.MODELS)

@@ -26,7 +26,7 @@ from testbed.runs.records import read_table
 from testbed.settings.experiment import Backhaul, Experiment, Migration, Model, Replay
 from testbed.settings.options import with_options
 from testbed.studies.crowded_series import is_complete, run_series
-from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
+from testbed.studies.findings import Column, Findings, Row, Table, plain
 
 FIBRE, HYBRID, WIRELESS = "fibre", "hybrid", "wireless"
 SHOWN = 24
@@ -81,9 +81,8 @@ def rows_of(folder: RunFolder, settings: Experiment) -> list[Row]:
         servers = [each.name for each in schedule.access_points]
         peak = peaks(read_table(run.path, "backhaul"), servers)
         full = with_full_links(peak, settings.backhaul.wireless_bps or 0, fibre)
-        queries = queries_after_changes(
-            read_table(run.path, "handovers"), read_table(run.path, "queries"), schedule.interval_s
-        )
+        handovers, raised = (read_table(run.path, name) for name in ("handovers", "queries"))
+        queries = queries_after_changes(handovers, raised, schedule.interval_s)
         first = rows[0]["queries"] if rows else queries
         rows.append(
             {
@@ -108,15 +107,13 @@ def shown(rows: list[Row], settings: Experiment) -> Iterator[str | Table]:
     yield Table(
         (
             plain("backhaul"),
-            ShownColumn("on fibre", lambda row: f"{row['on_fibre']} of {row['servers']}"),
-            ShownColumn(
-                f"at {FULL_SHARE * slow_mbps:g} Mbit/s or more", lambda row: len(row["full"])
-            ),
+            Column("on fibre", lambda row: f"{row['on_fibre']} of {row['servers']}"),
+            Column(f"at {FULL_SHARE * slow_mbps:g} Mbit/s or more", lambda row: len(row["full"])),
             plain("peak, Mbit/s", "peak_uplink_mbps"),
-            ShownColumn(
+            Column(
                 "hits, %", lambda row: None if row["hit_ratio"] is None else 100 * row["hit_ratio"]
             ),
-            *(plain("queries"), ShownColumn("lost, %", lambda row: 100 * row["queries_lost"])),
+            *(plain("queries"), Column("lost, %", lambda row: 100 * row["queries_lost"])),
             plain("fidelity"),
         ),
         rows,

@@ -118,12 +118,8 @@ def crowd(totals: Totals, who: Walkers, interval_s: float, since: int, when: str
         return dict.fromkeys((f"{when}_{what}" for what in CROWD), math.nan)
     highest = sent.groupby(["interval", "server"])["bytes"].sum().idxmax()
     there = sent[(sent["interval"] == highest[0]) & (sent["server"] == highest[1])]
-    found = (
-        8 * there["bytes"].sum() / interval_s / 1e6,
-        highest[0],
-        there["client"].nunique(),
-        len(there) / there["client"].nunique(),
-    )
+    mbps, clients = 8 * there["bytes"].sum() / interval_s / 1e6, there["client"].nunique()
+    found = mbps, highest[0], clients, len(there) / clients
     return {f"{when}_{what}": float(figure) for what, figure in zip(CROWD, found, strict=True)}
 
 

@@ -14,7 +14,7 @@ from testbed.dnn.models.factory import build_model
 from testbed.dnn.models.published import caffe_copies, caffe_layer_count
 from testbed.studies import paper
 from testbed.studies.calculation import Calculation, main
-from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
+from testbed.studies.findings import Column, Findings, Row, Table, plain
 
 NOTE = """
 MobileNet: Table I says 110 layers. Its Caffe definition (shicai/MobileNet-Caffe) had 110 until 5
@@ -27,27 +27,22 @@ def calculate(calculation: Calculation) -> Findings:
     """Build each model and count."""
     rows = [row(model) for model in paper.MODELS]
     columns = (
-        *(
-            ShownColumn("", lambda row: row["model"]),
-            plain("layers"),
-            plain("paper", "paper_layers"),
-        ),
+        *(plain("", "model"), plain("layers"), plain("paper", "paper_layers")),
         *(plain("executed", "executed_layers"), plain("copies")),
-        ShownColumn("MB", lambda row: round(row["weight_bytes"] / 1e6, 2)),
-        ShownColumn("MiB", lambda row: round(row["weight_bytes"] / 2**20, 1)),
+        Column("MB", lambda row: round(row["weight_bytes"] / 1e6, 2)),
+        Column("MiB", lambda row: round(row["weight_bytes"] / 2**20, 1)),
         plain("paper", "paper_mib"),
-        ShownColumn("10^6 mult.-adds", lambda row: round(row["multiply_adds"] / 1e6)),
+        Column("10^6 mult.-adds", lambda row: round(row["multiply_adds"] / 1e6)),
     )
-    return Findings(
-        rows, [Table(columns, rows, "Table I: layers = executed + copies + input"), NOTE]
-    )
+    title = "Table I: layers = executed + copies + input"
+    return Findings(rows, [Table(columns, rows, title), NOTE])
 
 
 def row(model: str) -> Row:
     """Return the figures of one model, ready for JSON."""
     module, examples = build_model(model, seed=None)
     graph = capture(module, examples, model).graph
-    products = ("Convolution", "InnerProduct")
+    products = [each for each in graph.layers if each.kind in ("Convolution", "InnerProduct")]
     return {
         "model": model,
         "layers": caffe_layer_count(graph),
@@ -56,9 +51,7 @@ def row(model: str) -> Row:
         "copies": caffe_copies(graph),
         "weight_bytes": int(graph.weight_bytes.sum()),
         "paper_mib": paper.TABLE_1[model].size_mib,
-        "multiply_adds": sum(
-            layer.multiply_adds for layer in graph.layers if layer.kind in products
-        ),
+        "multiply_adds": sum(layer.multiply_adds for layer in products),
     }
 
 

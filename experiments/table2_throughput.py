@@ -31,7 +31,7 @@ from testbed.settings.units import TCP_GOODPUT_SHARE
 from testbed.simulation.exact_attachment import AnsweredQuery, Sharing, answered_by, raised_before
 from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.studies.emulated_walk import MeasuredStay, completed, expected, walk
-from testbed.studies.findings import Findings, Row, ShownColumn, Table, plain
+from testbed.studies.findings import Column, Findings, Row, Table, plain
 from testbed.studies.paper import MODELS, TABLE_2, Throughput
 from testbed.studies.single_client import MEBI, Asked, ask, one_by_one, rate_text, stay, whole
 
@@ -108,15 +108,10 @@ def _counts(miss: Answers, hit: Answers, ends_s: float) -> Row:
 def _shown(rows: list[Row], shared: list[Row], models: tuple[str, ...]) -> Iterator[str | Table]:
     answered: list[Row] = []
     for model in models:
-        answered += _of_paper(model)
-        answered += [
-            row | {"rate": rate_text(row["up_bps"])} for row in rows if row["model"] == model
-        ]
-    yield Table(
-        (plain("model"), plain("uplink, bit/s", "rate"), plain("usable"), *COUNTS),
-        answered,
-        "Table II, simulated, uplink separate: queries answered",
-    )
+        own = [row | {"rate": rate_text(row["up_bps"])} for row in rows if row["model"] == model]
+        answered += [*_of_paper(model), *own]
+    columns = (plain("model"), plain("uplink, bit/s", "rate"), plain("usable"), *COUNTS)
+    yield Table(columns, answered, "Table II, simulated, uplink separate: queries answered")
     yield (
         "usable: a layer can be executed once it is there, or once its whole run of layers is.\n"
         "separate: queries and upload do not share the uplink; shared: by halves, as emulated.\n"
@@ -132,8 +127,8 @@ def _shown(rows: list[Row], shared: list[Row], models: tuple[str, ...]) -> Itera
         (
             *(plain("model"), plain("uplink"), plain("usable"), plain("first query", "when")),
             plain("uploading, s", "uploading_s", ".2f"),
-            ShownColumn("miss", lambda row: f"{row['miss_queries']} / {row['miss_raised']}"),
-            ShownColumn("hit", lambda row: f"{row['hit_queries']} / {row['hit_raised']}"),
+            Column("miss", lambda row: f"{row['miss_queries']} / {row['miss_raised']}"),
+            Column("hit", lambda row: f"{row['hit_queries']} / {row['hit_raised']}"),
         ),
         raised,
         f"Queries answered / raised, at {rate_text(rows[-1]['up_bps'])} bit/s",

@@ -29,7 +29,7 @@ from testbed.mobility.predictors import PREDICTORS, find_predictor
 from testbed.settings.experiment import Experiment, changed
 from testbed.settings.options import Parser, given_settings
 from testbed.studies import paper
-from testbed.studies.findings import Findings, Row, ShownColumn, Table, means, plain, say, spread_of
+from testbed.studies.findings import Column, Findings, Row, Table, means, plain, say, spread_of
 from testbed.studies.study import PREDICTIONS, Context, Study, main
 
 DEFAULT = ("markov", "svr", "rnn", "stay", "velocity", "ridge", "visits")
@@ -38,12 +38,9 @@ FIGURES = ("top1", "top2", "mae_m", "non_futile_share", "n_test")
 
 def options(command_line: Parser) -> None:
     """Add which predictors are tried."""
-    command_line.add_argument(
-        "--predictors",
-        default=",".join(DEFAULT),
-        metavar="NAME,NAME,...",
-        help=f"(default: %(default)s) of {', '.join(PREDICTORS)} or package.module:Class",
-    )
+    usual = ",".join(DEFAULT)
+    text = f"(default: %(default)s) of {', '.join(PREDICTORS)} or package.module:Class"
+    command_line.add_argument("--predictors", default=usual, metavar="NAME,NAME,...", help=text)
 
 
 def names_of(given: argparse.Namespace) -> list[str]:
@@ -117,24 +114,18 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     return Findings(rows, [title, Table(columns, rows)], [figure])
 
 
-def of_paper(figure: str, scale: float) -> ShownColumn:
+def of_paper(figure: str, scale: float) -> Column:
     """Show the paper's figure, if it has one."""
 
     def cell(row: Row) -> str:
         value = (row["paper"] or {}).get(figure)
         return "" if value is None else f"{value * scale:.1f}"
 
-    return ShownColumn("paper", cell)
+    return Column("paper", cell)
 
 
-STUDY = Study(
-    Experiment(name="table3_predictors"),
-    measure,
-    conclude,
-    reads=PREDICTIONS,
-    options=options,
-    check=check,
-)
+EXPERIMENT = Experiment(name="table3_predictors")
+STUDY = Study(EXPERIMENT, measure, conclude, reads=PREDICTIONS, options=options, check=check)
 
 if __name__ == "__main__":
     main(STUDY)

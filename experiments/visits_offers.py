@@ -41,16 +41,7 @@ from testbed.mobility.visits import HORIZON, VisitPredictor
 from testbed.movement import People
 from testbed.settings.experiment import Experiment, Migration
 from testbed.simulation.offering import Foreseen, Offering, foresee, known_visits, offer
-from testbed.studies.findings import (
-    Findings,
-    Row,
-    ShownColumn,
-    Table,
-    deviation,
-    plain,
-    say,
-    spread_of,
-)
+from testbed.studies.findings import Column, Findings, Row, Table, deviation, plain, say, spread_of
 from testbed.studies.study import PREDICTIONS, Context, Study, main
 from testbed.studies.yardsticks import HeldCircles, NotHeld
 from traces.trace import TraceSet
@@ -67,8 +58,7 @@ CERTAIN = Visits.Settings(offer_probability=1.0, keep_probability=1.0)
 def measure(context: Context) -> Iterator[Row]:
     """Yield of each split a row a choice of servers; keep the forecasts within 1, 2, ... intervals.
 
-    Raises:
-        ConfigurationError: nobody who is tested changes server.
+    Raise ConfigurationError if nobody who is tested changes server.
     """
     movements = context.movements
     n = context.settings.migration.trajectory_length
@@ -157,17 +147,11 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
         draw_offers(folder, curves[curves["choice"] != "oracle"], best),
         draw_reliability(folder, calibration, interval_s),
     )
-    rows = curves.to_dict("records")
-    within = reliability_rows(calibration)
-    title = (
-        f"Offers and hits on {context.movements.name}, means of {context.movements.splits} split(s)"
-    )
-    shown: list[str | Table] = [
-        title,
-        table_of(rows),
-        *compared(curves),
-        table_of_reliability(calibration),
-    ]
+    rows, within = curves.to_dict("records"), reliability_rows(calibration)
+    name, number = context.movements.name, context.movements.splits
+    title = f"Offers and hits on {name}, means of {number} split(s)"
+    believed = table_of_reliability(calibration)
+    shown: list[str | Table] = [title, table_of(rows), *compared(curves), believed]
     return Findings(rows, shown, figures, {"reliability": within})
 
 
@@ -193,8 +177,8 @@ def table_of(rows: list[Row]) -> Table:
         (
             *(plain("choice"), plain("r or p", "parameter", "g")),
             spread_of("hit ratio, %", "hit_ratio", 100),
-            ShownColumn("transfers", lambda row: round(row["transfers"])),
-            ShownColumn("renewals", lambda row: round(row["renewals"])),
+            Column("transfers", lambda row: round(row["transfers"])),
+            Column("renewals", lambda row: round(row["renewals"])),
             plain("per handover", "transfers_per_handover", ".2f"),
         ),
         rows,
@@ -203,24 +187,17 @@ def table_of(rows: list[Row]) -> Table:
 
 def table_of_reliability(calibration: list[Reliability]) -> Table:
     """Return how far the probabilities can be believed."""
-    return Table(
-        (
-            ShownColumn("within", lambda row: f"{row['intervals']} intervals"),
-            *(plain("Brier score", "brier", ".4f"), plain("of the base rate", "base", ".4f")),
-            *(plain("skill", form=".2f"), plain("calibration error", "error", ".4f")),
-        ),
-        [
-            {
-                "intervals": intervals,
-                "brier": each.brier,
-                "base": each.brier_base,
-                "skill": each.brier_skill,
-                "error": each.calibration_error,
-            }
-            for intervals, each in enumerate(calibration, start=1)
-        ],
-        "\nReliability of the probabilities of a visit, the server that someone is at left out",
+    columns = (
+        Column("within", lambda row: f"{row['intervals']} intervals"),
+        *(plain("Brier score", "brier", ".4f"), plain("of the base rate", "brier_base", ".4f")),
+        *(plain("skill", form=".2f"), plain("calibration error", "calibration_error", ".4f")),
     )
+    rows = [
+        vars(each) | {"intervals": intervals, "skill": each.brier_skill}
+        for intervals, each in enumerate(calibration, start=1)
+    ]
+    title = "\nReliability of the probabilities of a visit, the server that someone is at left out"
+    return Table(columns, rows, title)
 
 
 def compared(curves: pd.DataFrame) -> Iterator[str]:

@@ -21,8 +21,7 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
 
     Returns the experiment with every setting of its policy and predictor.
 
-    Raises:
-        ConfigurationError: something named does not exist or cannot be used.
+    Raises ConfigurationError: something named does not exist or cannot be used.
     """
     from controllers.named import find_controller
     from testbed.decision.policies import resolved

@@ -55,8 +55,7 @@ def run(
         cli: whether Mininet's command line opens when the network is up.
         as_json: whether the run's summary is printed as JSON at its end.
 
-    Raises:
-        ConfigurationError: something in the settings cannot be used; nothing has been created.
+    Raises ConfigurationError: something in the settings cannot be used; nothing has been created.
     """
     if cli and experiment.engine == "simulate":
         raise ConfigurationError("--cli: only an emulation has a network to look at")
@@ -95,9 +94,8 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
         people: those of its traces, as `testbed.movement.load_people` returns them.
         figures: whether figures and report are made, which takes seconds.
 
-    Raises:
-        ConfigurationError: the traces do not hold what the settings ask for, or the folder cannot
-            be made.
+    Raises ConfigurationError: the traces do not hold what the settings ask for, or the folder
+    cannot be made.
     """
     from testbed.simulation.engine import simulate as simulate_into
 

@@ -61,8 +61,7 @@ class LayerStore:
     def path(self, digest: str) -> Path:
         """Return where the whole layer lies.
 
-        Raises:
-            ProtocolError: `digest` is no SHA-256 in hexadecimal (it becomes a file name).
+        Raises ProtocolError: `digest` is no SHA-256 in hexadecimal (it becomes a file name).
         """
         if len(digest) != 64 or not _DIGEST_CHARACTERS.issuperset(digest):
             raise ProtocolError(f"{digest!r} is no SHA-256 digest")
@@ -101,8 +100,7 @@ class LayerStore:
         bytes are hashed as they come. They are written to a partial file, which stays if the way
         is cut, unless the pool has what the digest names.
 
-        Raises:
-            ProtocolError: bytes before these are missing.
+        Raises ProtocolError: bytes before these are missing.
         """
         coming = self._coming.get(digest)
         if coming is None:
@@ -115,8 +113,7 @@ class LayerStore:
     def accept(self, digest: str) -> None:
         """Take a layer in whose bytes have all come, if they are what its digest says.
 
-        Raises:
-            ProtocolError: they are not, and are deleted; or the layer was discarded meanwhile.
+        Raises ProtocolError: they are not, and are deleted; or the layer was discarded meanwhile.
         """
         partial = self._partial(digest)
         coming = self._coming.pop(digest, None)

@@ -81,8 +81,7 @@ def record(settings: Experiment) -> Recording:
 def place_people(recorded: Recording, settings: Experiment) -> People:
     """Crop and resample traces, and place access points.
 
-    Raises:
-        ConfigurationError: nobody moves in the window.
+    Raises ConfigurationError: nobody moves in the window.
     """
     wanted = settings.traces
     own = own_rules(recorded)

@@ -23,9 +23,8 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
 
     Modules are also looked for in the folder where the command is called.
 
-    Raises:
-        ConfigurationError: no such module or class, it is no subclass of `base`, or it is
-            abstract.
+    Raises ConfigurationError: no such module or class, it is no subclass of `base`, or it is
+    abstract.
     """
     module, separator, attribute = name.partition(":")
     if not separator or not all(part.isidentifier() for part in module.split(".")):
@@ -54,8 +53,7 @@ def own_settings(kind: str, name: str, section: type[Own], values: Mapping[str, 
         section: what it declares.
         values: by setting; the others have their defaults.
 
-    Raises:
-        ConfigurationError: it has no such setting, or a value is not possible.
+    Raises ConfigurationError: it has no such setting, or a value is not possible.
     """
     known = section.__struct_fields__
     for setting in values:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from testbed import launch
+from testbed.repository import REPOSITORY
 from testbed.settings.experiment import Experiment
 from testbed.settings.options import with_options
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 KAIST = REPOSITORY / "experiments" / "kaist_inception.py"
 EXPERIMENT = Experiment(name="test")
 

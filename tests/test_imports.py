@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from testbed.repository import REPOSITORY
+
 #: Of one folder, `__init__.py` included.
 MAX_FILES = 18
 FOLDERS = ("traces", "topologies", "controllers", "nodes", "testbed", "experiments")

@@ -12,7 +12,8 @@ import pytest
 from testbed import launch
 from testbed.emulation.fitness import examination
 from testbed.emulation.fitness.examination import Finding
-from tests.command_line import EXPERIMENT, REPOSITORY, StartedError, run, status_and_error
+from testbed.repository import REPOSITORY
+from tests.command_line import EXPERIMENT, StartedError, run, status_and_error
 
 
 def test_a_folder_that_is_not_empty_is_refused_before_the_machine_is_looked_at(

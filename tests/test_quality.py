@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from testbed.repository import REPOSITORY
+
 TIMEOUT_S = 300  # mypy without a cache takes half a minute on two cores
 
 

@@ -23,21 +23,15 @@ class HexGrid:
      |0,0|1,0|2,0|
       \\ / \\ / \\ /
 
-    Args:
-        circumradius_m: from a cell's centre to its corners; 50 m is a Wi-Fi access point's range.
-        origin_m: x and y of the centre of cell (0, 0).
-
     Raises ConfigurationError if the circumradius is not positive.
     """
 
-    circumradius_m: float
-    origin_m: tuple[float, float] = (0.0, 0.0)
+    circumradius_m: float  # from a cell's centre to its corners; 50 m is a Wi-Fi AP's range
+    origin_m: tuple[float, float] = (0.0, 0.0)  # x and y of the centre of cell (0, 0)
 
     def __post_init__(self) -> None:
-        if not self.circumradius_m > 0:
-            raise ConfigurationError(
-                f"a cell's circumradius of {self.circumradius_m:g} m must be above 0 m"
-            )
+        if not (radius_m := self.circumradius_m) > 0:
+            raise ConfigurationError(f"a cell's circumradius of {radius_m:g} m must be above 0 m")
 
     def cell_of(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> IntArray:
         """Return the cells (q, r) that n positions lie in, (n, 2).

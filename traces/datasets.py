@@ -19,15 +19,10 @@ from traces.window import GEOLIFE_WINDOW, KAIST_WINDOW, GeographicWindow, Window
 
 @dataclass(frozen=True)
 class Rules:
-    """What applies to a data set where nothing else is asked for.
+    """What applies to a data set where nothing else is asked for."""
 
-    Args:
-        window: what is kept of it; None: everything.
-        gap_s: more time than this between two samples cuts a trace; None: 1.5 times the usual.
-    """
-
-    window: Window | GeographicWindow | None = None
-    gap_s: float | None = None
+    window: Window | GeographicWindow | None = None  # what is kept of it; None: everything
+    gap_s: float | None = None  # a longer one cuts a trace; None: 1.5 times the usual interval
 
 
 # People log their way every 1 to 5 s; up to a minute without a sample breaks nothing off.

@@ -25,21 +25,13 @@ _MAX_STEPS = 50_000_000  # of all traces: 1.2 GB; more come from a wrong time or
 
 @dataclass(frozen=True)
 class Preparation:
-    """What becomes of a recording.
+    """What becomes of a recording."""
 
-    Args:
-        window: what is kept of the plane or of the Earth; None: everything.
-        interval_s: step of the traces afterwards.
-        gap_s: more time than this between two samples cuts a trace; None: 1.5 times the usual.
-        min_duration_s: shorter segments are dropped.
-        between: how a position between two samples is made of them.
-    """
-
-    window: Window | GeographicWindow | None
-    interval_s: float
-    gap_s: float | None = None
-    min_duration_s: float = 0.0
-    between: Between = "hold"
+    window: Window | GeographicWindow | None  # what is kept; None: everything
+    interval_s: float  # step of the traces afterwards
+    gap_s: float | None = None  # a longer one cuts a trace; None: 1.5 times the usual interval
+    min_duration_s: float = 0.0  # shorter segments are dropped
+    between: Between = "hold"  # how a position between two samples is made of them
 
 
 def prepare(recording: Recording, how: Preparation) -> TraceSet:

@@ -15,38 +15,23 @@ from traces.trace import Samples, TraceSet
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """How files are read.
+    """How files are read."""
 
-    Args:
-        skip_bad: malformed lines are counted and skipped; without it the first one is an error.
-        backwards: "drop": samples not later than all before them are counted and left out;
-            "refuse": the first of them is an error.
-        duplicates: "drop": files with the same content as an earlier one are counted and left out.
-        sample_s: step at which movement that is given by its waypoints is sampled.
-    """
-
-    skip_bad: bool = False
+    skip_bad: bool = False  # malformed lines are counted and skipped; else the first is an error
+    # Samples not later than all before them are counted and left out, or the first is an error
     backwards: Literal["drop", "refuse"] = "drop"
-    duplicates: Literal["drop", "keep"] = "drop"
-    sample_s: float = 1.0
+    duplicates: Literal["drop", "keep"] = "drop"  # "drop": copies of earlier files, counted
+    sample_s: float = 1.0  # step at which movement that is given by its waypoints is sampled
 
 
 @dataclass(frozen=True, eq=False)
 class Track(Samples):
-    """One trace as its file gives it.
-
-    Args:
-        name: unique in the data set.
-        person: whose track it is.
-        time_s: seconds on the file's clock, increasing, (n,).
-        x: metres eastwards, or degrees of longitude, (n,).
-        y: metres northwards, or degrees of latitude, (n,).
-    """
+    """One trace as its file gives it, with times on the clock of the file."""
 
     AXES: ClassVar = ("x", "y")
 
-    x: FloatArray
-    y: FloatArray
+    x: FloatArray  # metres eastwards, or degrees of longitude, (n,)
+    y: FloatArray  # metres northwards, or degrees of latitude, (n,)
 
 
 @dataclass(frozen=True)
@@ -65,38 +50,23 @@ class Dropped:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What one file holds.
+    """What one file holds."""
 
-    Args:
-        tracks: in the file's order; none where nothing in it is usable.
-        dropped: what was left out of them.
-        geographic: x and y are degrees (WGS 84) instead of metres.
-    """
-
-    tracks: tuple[Track, ...]
-    dropped: Dropped = Dropped()
-    geographic: bool = False
+    tracks: tuple[Track, ...]  # in the file's order; none where nothing in it is usable
+    dropped: Dropped = Dropped()  # what was left out of them
+    geographic: bool = False  # x and y are degrees (WGS 84) instead of metres
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """All tracks of one origin, before anything is cropped or resampled.
+    """All tracks of one origin, before anything is cropped or resampled."""
 
-    Args:
-        tracks: in a stable order; each counts time from its own start.
-        source: what reports call them: the folder's name, or "synthetic campus".
-        format: name of the files' format.
-        files: how many files of the format there are.
-        dropped: what was left out of them.
-        geographic: x and y are degrees (WGS 84) instead of metres.
-    """
-
-    tracks: tuple[Track, ...]
-    source: str
-    format: str
-    files: int = 0
-    dropped: Dropped = Dropped()
-    geographic: bool = False
+    tracks: tuple[Track, ...]  # in a stable order; each counts time from its own start
+    source: str  # what reports call them: the folder's name, or "synthetic campus"
+    format: str  # name of the files' format
+    files: int = 0  # how many files of the format there are
+    dropped: Dropped = Dropped()  # what was left out of them
+    geographic: bool = False  # x and y are degrees (WGS 84) instead of metres
 
     @property
     def people(self) -> tuple[str, ...]:

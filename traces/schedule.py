@@ -29,19 +29,12 @@ Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
 
 @dataclass(frozen=True, eq=False)
 class SteppedTrace:
-    """A trace at the steps of a clock that ticks once an interval.
+    """A trace at the steps of a clock that ticks once an interval."""
 
-    Args:
-        trace: the trace's name.
-        first: the step of the first position.
-        positions_m: at `first` and each step after it, (n, 2).
-        attached: the index of the access point at each of these steps, (n,).
-    """
-
-    trace: str
-    first: int
-    positions_m: FloatArray
-    attached: IntArray
+    trace: str  # the trace's name
+    first: int  # the step of the first position
+    positions_m: FloatArray  # at `first` and each step after it, (n, 2)
+    attached: IntArray  # the index of the access point at each of these steps, (n,)
 
     def between(self, start: int, stop: int) -> SteppedTrace:
         """Return the part from step `start` to step `stop` (exclusive) that there is."""
@@ -63,22 +56,15 @@ def build_schedule(
 ) -> Schedule:
     """Return the movement of the people with most handovers in a window of the traces.
 
-    They are called c1, c2, ... from most handovers to fewest, and are present throughout.
+    They are called c1, c2, ... from most handovers to fewest, are present throughout, and attach to
+    the nearest access point. The window starts at a time of the traces' own, or is the "busiest":
+    at the multiple of the interval at which the chosen people have most handovers in total and so
+    many steps of `history` each before it, the earliest among equals.
 
-    Args:
-        traces: of the people who may become clients.
-        access_points: all there are; people attach to the nearest.
-        clients: how many people take part.
-        start: of the window, in the traces' own time, or "busiest": the multiple of the interval at
-            which the chosen people have most handovers in total and this much history each,
-            the earliest among equals.
-        duration_s: length of the window.
-        near: returns the access points that people at given positions, (n, 2), can come near; the
-            schedule keeps these and all that someone attaches to.
-        history: how many steps before the window the busiest one must have of everyone.
-        past_steps: how many steps before the window it tells of, if there are any; None: `history`.
-
-    Raises ConfigurationError if a value is out of range, or too few people are present throughout.
+    `near` returns the access points that people at given positions, (n, 2), can come near; the
+    schedule keeps these and all that someone attaches to. It tells of `past_steps` before the
+    window, if there are any; None: `history`. Raises ConfigurationError if a value is out of range,
+    or too few people are present throughout.
     """
     _check(clients, start, duration_s)
     interval_s = traces.interval_s

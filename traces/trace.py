@@ -22,9 +22,9 @@ class Samples:
 
     AXES: ClassVar[tuple[str, str]]
 
-    name: str
-    person: str
-    time_s: FloatArray
+    name: str  # unique in the data set
+    person: str  # whose it is: what a split into training and test goes by
+    time_s: FloatArray  # increasing, (n,)
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -62,18 +62,14 @@ def joined(samples: Sequence[Samples]) -> list[FloatArray]:
 class Trace(Samples):
     """Where one person was, sample by sample: a whole day or an unbroken segment of it.
 
-    Args:
-        name: the file's stem, with `#0`, `#1`, ... once the trace has been cut into segments.
-        person: what a split into training and test goes by; the segments of a day share it.
-        time_s: seconds since the person's day began, increasing, (n,); a segment keeps them.
-        x_m: metres eastwards, (n,).
-        y_m: metres northwards, (n,).
+    The name is the file's stem, with `#0`, `#1`, ... once the trace has been cut into segments,
+    which share the person and keep the times, seconds since that person's day began.
     """
 
     AXES: ClassVar = ("x_m", "y_m")
 
-    x_m: FloatArray
-    y_m: FloatArray
+    x_m: FloatArray  # eastwards, (n,)
+    y_m: FloatArray  # northwards, (n,)
 
     @property
     def positions_m(self) -> FloatArray:
@@ -83,17 +79,11 @@ class Trace(Samples):
 
 @dataclass(frozen=True, eq=False)
 class TraceSet:
-    """Traces of one origin.
+    """Traces of one origin."""
 
-    Args:
-        traces: in a stable order.
-        source: what reports call them: the folder's name, or "synthetic campus".
-        interval_s: the usual time between two samples.
-    """
-
-    traces: tuple[Trace, ...]
-    source: str
-    interval_s: float
+    traces: tuple[Trace, ...]  # in a stable order
+    source: str  # what reports call them: the folder's name, or "synthetic campus"
+    interval_s: float  # the usual time between two samples
 
     @property
     def people(self) -> tuple[str, ...]:

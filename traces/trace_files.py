@@ -24,15 +24,10 @@ _LONGEST_LINE = 1_000_000  # characters
 
 @dataclass(frozen=True)
 class Head:
-    """How a file begins.
+    """How a file begins."""
 
-    Args:
-        raw: its first bytes, unpacked.
-        lines: of its first lines those that are whole and not blank; none where it is no text.
-    """
-
-    raw: bytes
-    lines: tuple[str, ...]
+    raw: bytes  # its first bytes, unpacked
+    lines: tuple[str, ...]  # its first ones that are whole and not blank; none where it is no text
 
 
 def trace_files(path: Path) -> list[Path]:

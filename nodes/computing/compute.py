@@ -43,11 +43,9 @@ class Job(NamedTuple):
 class Computer:
     """One device: it holds the layers it was given, by client, and executes jobs.
 
-    Args:
-        captured: the model's structure, without weights.
-        layer_s: the device's time for each layer, (n,) seconds.
-        mode: how outputs come about.
-        memo: where `memo` finds them; all who have its folder take turns at repeating executions.
+    `captured` is the model's structure, without weights, `layer_s` the device's time for each
+    layer, (n,) seconds. `mode` says how outputs come about; the mode `memo` finds them in `memo`,
+    and all who have its folder take turns at repeating executions.
     """
 
     def __init__(

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from testbed.analysis.summary import moves
 from testbed.errors import ConfigurationError
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
-from testbed.values import Schedule
 
 #: On sockets a hit may be a miss for want of the last bytes, and the other way round: both engines
 #: agree on a handover where the bytes present differ by no more than this share of those wanted.
@@ -41,17 +40,14 @@ _SAME = ("traces", "replay", "wireless", "backhaul", "model", "migration", "serv
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two runs side by side.
+    """Two runs side by side."""
 
-    Args:
-        totals: a row for each of `TOTALS`: key, emulated, simulated, difference (simulated less
-            emulated as a share of emulated; None where that is nothing).
-        stays: a row for each handover and first attachment: client, from_ap, to_ap, trace_s, and
-            of both engines (`_emulated`, `_simulated`) hit, present_bytes, queries raised until the
-            client left, upload_s and upload_bytes; `agrees` on the layers present.
-    """
-
+    #: A row for each of `TOTALS`: key, emulated, simulated, difference (simulated less emulated as
+    #: a share of emulated; None where that is nothing).
     totals: pd.DataFrame
+    #: A row for each handover and first attachment: client, from_ap, to_ap, trace_s, and of both
+    #: engines (`_emulated`, `_simulated`) hit, present_bytes, queries raised until the client left,
+    #: upload_s and upload_bytes; `agrees` on the layers present.
     stays: pd.DataFrame
 
     def content(self) -> dict[str, Any]:
@@ -66,14 +62,13 @@ class Comparison:
     @property
     def agreeing_share(self) -> float:
         """Share of the handovers at which the layers present agree."""
-        moved = self.stays[self.stays["from_ap"].notna()]
+        moved = moves(self.stays)
         return float(moved["agrees"].mean()) if len(moved) else 1.0
 
     @property
     def disagreements(self) -> list[str]:
         """What differs by more than it may: handovers, queries, migrated and uploaded bytes."""
-        found = []
-        moved = self.stays[self.stays["from_ap"].notna()]
+        found, moved = [], moves(self.stays)
         if apart := int((~moved["agrees"]).sum()):
             found.append(
                 f"{apart} of {len(moved)} handovers: the layers present differ by more than"
@@ -92,21 +87,17 @@ class Comparison:
 def compare_runs(emulated: RunFolder, simulated: RunFolder) -> Comparison:
     """Compare an emulated run with the simulation of the same.
 
-    Raises:
-        ConfigurationError: the runs are not of the two engines, or not of the same movement and
-            settings.
-        TestbedError: a folder lacks what a run writes.
+    Raise ConfigurationError if the runs are not of the two engines, or not of the same movement and
+    settings; TestbedError if a folder lacks what a run writes.
     """
     folders = dict(zip(_BOTH, (emulated, simulated), strict=True))
     _check_same(folders)
     tables = {engine: read_tables(folder.path) for engine, folder in folders.items()}
-    schedule = emulated.read_schedule()
-    stays = _stays(tables, schedule)
-    figures = {
-        engine: folder.read_json("summary") | _bytes(tables[engine])
-        for engine, folder in folders.items()
-    }
-    return Comparison(_totals(figures), stays)
+    stays = _stays(tables, emulated.read_schedule().duration_s)
+    figures = (
+        folder.read_json("summary") | _bytes(tables[engine]) for engine, folder in folders.items()
+    )
+    return Comparison(_totals(*figures), stays)
 
 
 def _check_same(folders: Mapping[str, RunFolder]) -> None:
@@ -137,31 +128,21 @@ def _bytes(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     }
 
 
-def _totals(figures: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def _totals(emulated: Mapping[str, Any], simulated: Mapping[str, Any]) -> pd.DataFrame:
     rows = []
     for key, _, _ in TOTALS:
-        emulated, simulated = (figures[engine][key] for engine in _BOTH)
-        known = emulated and simulated is not None
-        rows.append(
-            {
-                "key": key,
-                "emulated": emulated,
-                "simulated": simulated,
-                "difference": simulated / emulated - 1 if known else None,
-            }
-        )
-    return pd.DataFrame(rows).astype({"difference": object})
+        before, after = emulated[key], simulated[key]
+        known = before and after is not None
+        rows.append((key, before, after, after / before - 1 if known else None))
+    columns = ["key", "emulated", "simulated", "difference"]
+    return pd.DataFrame(rows, columns=columns).astype({"difference": object})
 
 
-def _stays(tables: Mapping[str, Mapping[str, pd.DataFrame]], schedule: Schedule) -> pd.DataFrame:
-    found = {engine: _stays_of(tables[engine], schedule.duration_s) for engine in _BOTH}
-    keys = ["client", "to_ap", "trace_s"]
-    merged = found["emulated"].merge(
-        found["simulated"].drop(columns=["wanted_bytes"]),
-        on=keys,
-        how="outer",
-        suffixes=("_emulated", "_simulated"),
-    )
+def _stays(tables: Mapping[str, Mapping[str, pd.DataFrame]], duration_s: float) -> pd.DataFrame:
+    emulated, simulated = (_stays_of(tables[engine], duration_s) for engine in _BOTH)
+    keys, suffixes = ["client", "to_ap", "trace_s"], ("_emulated", "_simulated")
+    simulated = simulated.drop(columns="wanted_bytes")
+    merged = emulated.merge(simulated, on=keys, how="outer", suffixes=suffixes)
     merged["from_ap"] = merged.pop("from_ap_emulated").fillna(merged.pop("from_ap_simulated"))
     apart = (merged["present_bytes_emulated"] - merged["present_bytes_simulated"]).abs()
     merged["agrees"] = apart <= HIT_TOLERANCE * merged["wanted_bytes"]
@@ -177,18 +158,11 @@ def _stays_of(tables: Mapping[str, pd.DataFrame], duration_s: float) -> pd.DataF
     queries, upload_s, upload_bytes = [], [], []
     for stay, end_s in zip(stays.itertuples(), ends_s, strict=True):
         own = tables["queries"].loc[tables["queries"]["client"] == stay.client, "raised_s"]
-        queries.append(int(((own >= stay.trace_s) & (own < end_s)).sum()))
-        started_s = uploads["started_s"]
-        sent = uploads[
-            (uploads["client"] == stay.client)
-            & (uploads["destination"] == stay.to_ap)
-            & (started_s >= stay.trace_s)
-            & (started_s < end_s)
-        ]
+        queries.append(int(own.between(stay.trace_s, end_s, inclusive="left").sum()))
+        there = (uploads["client"] == stay.client) & (uploads["destination"] == stay.to_ap)
+        then = uploads["started_s"].between(stay.trace_s, end_s, inclusive="left")
+        sent = uploads[there & then]
         upload_s.append(float((sent["ended_s"] - sent["started_s"]).sum()))
         upload_bytes.append(int(sent["bytes"].sum()))
-    return stays.assign(
-        queries=np.array(queries, dtype=np.int64),
-        upload_s=upload_s,
-        upload_bytes=np.array(upload_bytes, dtype=np.int64),
-    )
+    found = stays.assign(queries=queries, upload_s=upload_s, upload_bytes=upload_bytes)
+    return found.astype({"queries": "int64", "upload_bytes": "int64"})

@@ -23,10 +23,7 @@ def conclude_run(
 ) -> dict[str, Any]:
     """Write fidelity, summary, figures and report of a run that has its tables; return the summary.
 
-    Args:
-        folder: of the run.
-        judge: returns fidelity.json from the tables.
-        figures: whether figures and report are made, which takes seconds.
+    `judge` makes fidelity.json of the tables. Figures and report take seconds, unless left out.
     """
     schedule = folder.read_schedule()
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
@@ -54,8 +51,7 @@ def with_actual_positions(predictions: pd.DataFrame, schedule: Schedule) -> pd.D
     known = predictions.drop(columns=["actual_x_m", "actual_y_m", "error_m"])
     steps = (known["time_s"] / interval_s).round().astype("int64")
     found = known.assign(step=steps).merge(fixes, on=["client", "step"], how="left")
-    found = found.drop(columns="step")
     found["error_m"] = np.hypot(
         found["predicted_x_m"] - found["actual_x_m"], found["predicted_y_m"] - found["actual_y_m"]
     )
-    return found
+    return found.drop(columns="step")

@@ -17,14 +17,8 @@ import pandas as pd
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTALS
 from testbed.analysis.figures.comparison_figure import NAME as COMPARISON
 from testbed.analysis.figures.run_figures import CAPTIONS
+from testbed.analysis.traffic import crowding
 from testbed.analysis.traffic.confirmation import checks
-from testbed.analysis.traffic.crowding import (
-    CROWDED_MBPS,
-    busiest,
-    in_need_of_fibre,
-    peaks,
-    with_full_links,
-)
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import has_table, read_table
 from testbed.runs.whole_files import written_whole
@@ -98,8 +92,8 @@ def _backhaul(folder: RunFolder) -> dict[str, Any]:
     """Return which servers need fibre, and how far the captured traffic is confirmed."""
     schedule = folder.read_schedule()
     names = [each.name for each in schedule.access_points]
-    peak = peaks(read_table(folder.path, "backhaul"), names)
-    highest = busiest(peak)
+    peak = crowding.peaks(read_table(folder.path, "backhaul"), names)
+    highest = crowding.busiest(peak)
     shown = peak.loc[highest[highest > 0].index[:_BUSIEST]]
     reconciliation, witness = (
         read_table(folder.path, name) if has_table(folder.path, name) else None
@@ -119,11 +113,11 @@ def _fibre(folder: RunFolder, peak: pd.DataFrame, interval_s: float) -> str:
     wireless_bps, fibre = backhaul.get("wireless_bps"), backhaul.get("fibre", [])
     over = f" over an interval of {interval_s:g} s"
     if wireless_bps is None:
-        names = in_need_of_fibre(peak)
+        names = crowding.in_need_of_fibre(peak)
         said = f"{len(names)} of {len(peak)} edge servers need fibre"
-        said += f", with peaks of {CROWDED_MBPS:g} Mbit/s or more{over}"
+        said += f", with peaks of {crowding.CROWDED_MBPS:g} Mbit/s or more{over}"
     else:
-        names = with_full_links(peak, wireless_bps, fibre)
+        names = crowding.with_full_links(peak, wireless_bps, fibre)
         said = f"{len(fibre)} edge servers are on fibre, {len(names)} of the others filled"
         said += f" their wireless link ({wireless_bps / 1e6:g} Mbit/s){over}"
     return said + (": " + ", ".join(names) if names else "") + "."
@@ -137,8 +131,8 @@ def _agreement(folder: RunFolder) -> dict[str, Any]:
     for row in found["totals"]:
         text, unit = meaning[row["key"]]
         difference = "" if row["difference"] is None else f"{row['difference']:+.1%}"
-        cells = [_figure(row["emulated"], unit), _figure(row["simulated"], unit), difference]
-        rows.append((text, cells))
+        engines = (_figure(row[engine], unit) for engine in ("emulated", "simulated"))
+        rows.append((text, [*engines, difference]))
     return found | {"share": f"{found['agreeing_handovers_share']:.1%}", "rows": rows}
 
 

@@ -12,6 +12,7 @@ Formats").
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -58,8 +59,7 @@ _ITERATION_VARIABLES = {
 def write_omnetpp(folder: RunFolder) -> tuple[Path, Path]:
     """Write a finished run's .sca and .vec into its folder; return their paths.
 
-    Raises:
-        ConfigurationError, TestbedError: the run has no documents or tables.
+    Raise TestbedError, of which ConfigurationError is one, if it has no documents or tables.
     """
     run = _Run(folder)
     out = folder.path / FOLDER
@@ -112,7 +112,6 @@ class _Run:
 
     def head(self) -> Iterator[str]:
         """Yield the lines that say which run it is; both files begin with them."""
-        start = str(self._manifest.get("start", ""))
         variables = {
             name: self._config[section][key]
             for name, (section, key) in _ITERATION_VARIABLES.items()
@@ -122,9 +121,10 @@ class _Run:
         measurement = ", ".join(f"${name}={value}" for name, value in variables.items())
         yield f"version {_VERSION}"
         yield line("run", f"{self.network}-0-{self._folder.path.name}")
+        told = ("engine", "status", "testbed", "git_commit", "traces", "kernel", "cpu")
         attributes = {
             "configname": self.network,
-            "datetime": start,
+            "datetime": str(self._manifest.get("start", "")),
             "experiment": self.network,
             "iterationvars": measurement,
             "measurement": measurement,
@@ -133,11 +133,7 @@ class _Run:
             "repetition": 0,
             "runnumber": 0,
             "seedset": self._config["seed"],
-            **{
-                key: self._manifest[key]
-                for key in ("engine", "status", "testbed", "git_commit", "traces", "kernel", "cpu")
-                if self._manifest.get(key) is not None
-            },
+            **{key: self._manifest[key] for key in told if self._manifest.get(key) is not None},
             "fidelity": self._summary["fidelity"],
         }
         yield from (line("attr", name, value) for name, value in attributes.items())
@@ -157,21 +153,24 @@ class _Run:
         for key, value in self._summary.items():
             if isinstance(value, (int, float)):
                 yield line("scalar", self.network, key, value)
-                yield from _attributes({"unit": _UNITS.get(key)})
-        yield from self._traffic_totals()
+                if key in _UNITS:
+                    yield line("attr", "unit", _UNITS[key])
+        totals = self._tables["backhaul"].groupby(["server", "direction"])["bytes"].sum()
+        for (server, direction), size in totals.items():
+            yield line("scalar", self._module(server), f"{direction}:sum(bytes)", int(size))
+            yield line("attr", "unit", "B")
         for client, queries in self._tables["queries"].groupby("client"):
             yield from _statistic(self._module(client), "queryTime", queries["latency_s"], "s")
         yield from _statistic(self.network, "queryTime", self._tables["queries"]["latency_s"], "s")
         handovers = self._tables["handovers"]
         gaps = (handovers["first_byte_s"] - handovers["trace_s"]).dropna()
         yield from _statistic(self.network, "handoverGap", gaps, "s")
-        yield from _statistic(
-            self.network, "predictionError", self._tables["predictions"]["error_m"].dropna(), "m"
-        )
+        errors_m = self._tables["predictions"]["error_m"].dropna()
+        yield from _statistic(self.network, "predictionError", errors_m, "m")
 
     def vectors(self) -> Iterator[str]:
         """Yield vectors: each server's rates by interval and cause, each client's query times."""
-        number = 0
+        numbers = itertools.count()
         backhaul = self._tables["backhaul"]
         intervals = math.ceil(self._schedule.duration_s / self._schedule.interval_s)
         starts_s = np.arange(intervals) * self._schedule.interval_s
@@ -183,26 +182,17 @@ class _Run:
                 "unit": "Mbps",
                 "interpolationmode": "sample-hold",
             }
-            name = f"{direction}:{cause}:vector"
-            yield from _vector(number, self._module(server), name, attributes, starts_s, rates)
-            number += 1
+            head = next(numbers), self._module(server), f"{direction}:{cause}:vector"
+            yield from _vector(*head, attributes, starts_s, rates)
         for client, queries in self._tables["queries"].groupby("client"):
             ordered = queries.sort_values("answered_s", kind="stable")
             attributes = {"title": "query time", "unit": "s", "interpolationmode": "none"}
-            values = ordered["latency_s"].to_numpy()
-            times_s = ordered["answered_s"].to_numpy()
-            module = self._module(client)
-            yield from _vector(number, module, "queryTime:vector", attributes, times_s, values)
-            number += 1
+            times_s, values = (ordered[key].to_numpy() for key in ("answered_s", "latency_s"))
+            head = next(numbers), self._module(client), "queryTime:vector"
+            yield from _vector(*head, attributes, times_s, values)
 
     def _module(self, node: object) -> str:
         return f"{self.network}.{node}"
-
-    def _traffic_totals(self) -> Iterator[str]:
-        totals = self._tables["backhaul"].groupby(["server", "direction"])["bytes"].sum()
-        for (server, direction), size in totals.items():
-            yield line("scalar", self._module(server), f"{direction}:sum(bytes)", int(size))
-            yield line("attr", "unit", "B")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -212,12 +202,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         elif value is not None:
             yield prefix + key, value
-
-
-def _attributes(attributes: Mapping[str, str | None]) -> Iterator[str]:
-    for name, value in attributes.items():
-        if value is not None:
-            yield line("attr", name, value)
 
 
 def _statistic(module: str, name: str, values: pd.Series, unit: str) -> Iterator[str]:
@@ -255,6 +239,6 @@ def _vector(
     values: Iterable[float],
 ) -> Iterator[str]:
     yield line("vector", number, module, name, "TV")
-    yield from _attributes(attributes)
+    yield from (line("attr", name, value) for name, value in attributes.items())
     for time_s, value in zip(times_s, values, strict=True):
         yield f"{number}\t{_number(time_s)}\t{_number(value)}"

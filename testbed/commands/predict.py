@@ -49,8 +49,7 @@ def run(given: argparse.Namespace) -> int:
 def measure(settings: Experiment) -> dict[str, Any]:
     """Return accuracy (shares 0 to 1, metres) and the numbers of predictions, ready for JSON.
 
-    Raises:
-        ConfigurationError: no such predictor, or traces that cannot be read or split.
+    Raises ConfigurationError: no such predictor, or traces that cannot be read or split.
     """
     from testbed.decision.policies import build_predictor
     from testbed.mobility.accuracy import try_out

@@ -82,8 +82,7 @@ def run(given: argparse.Namespace) -> int:
 def describe(device: str) -> dict[str, Any]:
     """Return what is known of a device, ready for JSON: times in seconds, errors as shares.
 
-    Raises:
-        ConfigurationError: no such device.
+    Raises ConfigurationError: no such device.
     """
     from testbed.dnn.devices.cross_validation import FOLDS, errors_by, k_fold, leave_one_model_out
     from testbed.dnn.devices.device_profile import device_profile

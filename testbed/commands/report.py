@@ -65,8 +65,7 @@ def rebuild(folder: RunFolder) -> dict[str, Any]:
 
     What only the running processes knew (fidelity.json) is kept where they wrote it.
 
-    Raises:
-        TestbedError: the folder is not a run's, or the run ended before its clock started.
+    Raises TestbedError: the folder is not a run's, or the run ended before its clock started.
     """
     from testbed.analysis.conclusion import conclude_run
     from testbed.emulation.closing import give_to_user, name_interfaces, write_results

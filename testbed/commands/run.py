@@ -39,8 +39,7 @@ def read(path: Path) -> Experiment:
 
     Settings that the file lacks have their defaults; a file without a name lends its own.
 
-    Raises:
-        ConfigurationError: the file cannot be read, is no JSON object, or says what cannot be.
+    Raises ConfigurationError: the file cannot be read, is no JSON object, or says what cannot be.
     """
     file = path / "config.json" if path.is_dir() else path
     try:

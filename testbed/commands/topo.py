@@ -46,8 +46,7 @@ def run(given: argparse.Namespace) -> int:
 def describe(spec: str, access_points: int) -> dict[str, Any]:
     """Return `hosts`, `switches` and `links` (a, b, rate_bps) for ap1, ap2, ..., ready for JSON.
 
-    Raises:
-        TopologyError: no such topology, or one that an experiment cannot use.
+    Raises TopologyError: no such topology, or one that an experiment cannot use.
     """
     from controllers.paths import topology_rate_bps
     from topologies.layout import layout_of

@@ -24,19 +24,12 @@ if TYPE_CHECKING:
 
 
 class Increment(NamedTuple):
-    """Groups of layers that a server could get beyond what it has.
+    """Groups of layers that a server could get beyond what it has."""
 
-    Args:
-        queries_per_mb: expected to be gained by them.
-        server: the destination.
-        layers: how many of the plan's it has then.
-        starts_bytes, ends_bytes: which part of the plan's bytes is to be sent for them.
-    """
-
-    queries_per_mb: float
-    server: str
-    layers: int
-    starts_bytes: float
+    queries_per_mb: float  # expected to be gained by them
+    server: str  # the destination
+    layers: int  # how many of the plan's it has then
+    starts_bytes: float  # which part of the plan's bytes is to be sent for them
     ends_bytes: float
 
 
@@ -45,11 +38,8 @@ def increments(
 ) -> Iterator[Increment]:
     """Yield what can be sent to a server, best first: each gains less for its bytes than the last.
 
-    Args:
-        server: the destination.
-        probability: of a visit there.
-        value: queries in the interval after it, by groups of layers.
-        present_bytes: how much is there already.
+    `probability` is of a visit there, `value` the queries in the interval after it, by groups of
+    layers; `present_bytes` are there already.
     """
     groups, starts_bytes = value.groups(present_bytes), present_bytes
     while groups < len(value.layers) - 1:

@@ -113,15 +113,11 @@ class Coordinator:
     Every method that plans takes the loads that were asked for it; where a server told nothing, its
     last load counts, and that of one that was never heard is `IDLE`.
 
-    Args:
-        access_points: all of them, with positions (the paper's Wi-Fi database).
-        predictor: fitted with the positions of these access points, in this order.
-        policy: who gets which layers when.
-        server_times: estimated time of each layer of a graph at servers of these loads, (servers,
-            n) seconds.
-        rates_bps: of the wireless link, (up, down).
-        interval_s: between reports, and between prediction and predicted time.
-        gap_s: from the answer to a query until the client raises the next.
+    The access points have positions (the paper's Wi-Fi database), with which the predictor was
+    fitted in this order. `server_times` estimates the time of each layer of a graph at servers of
+    these loads, (servers, n) seconds; `rates_bps` are of the wireless link, (up, down);
+    `interval_s` lies between reports, and between prediction and predicted time, `gap_s` between
+    the answer to a query and the client's next.
     """
 
     def __init__(

@@ -12,13 +12,9 @@ from math import inf
 class Holdings:
     """A client's layers by server, as bytes in the order of upload.
 
-    Args:
-        up_bytes_s: what the client uploads in a second, at most.
-        retain_uploads: whether servers keep the layers of clients that left.
-
-    Attributes:
-        current: the server that the client is at; None before it is at any.
-        previous: the one before, if any.
+    The client uploads at most `up_bytes_s` in a second; `retain_uploads` says whether servers keep
+    the layers of clients that left. `current` is the server that the client is at, None before it
+    is at any, and `previous` the one before, if any.
     """
 
     def __init__(self, up_bytes_s: float, *, retain_uploads: bool = False) -> None:

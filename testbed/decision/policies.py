@@ -195,8 +195,7 @@ POLICIES: Mapping[str, type[Policy]] = {
 def find_policy(name: str) -> type[Policy]:
     """Return the policy class of this name, or of package.module:Class.
 
-    Raises:
-        ConfigurationError: no such policy, or it is no subclass of `Policy`.
+    Raises ConfigurationError if there is none, or it is no subclass of `Policy`.
     """
     if name in POLICIES:
         return POLICIES[name]
@@ -206,8 +205,7 @@ def find_policy(name: str) -> type[Policy]:
 def build_policy(settings: Experiment) -> Policy:
     """Return the policy of an experiment, with its own settings.
 
-    Raises:
-        ConfigurationError: no policy has this name, or its own settings are not possible.
+    Raises ConfigurationError if there is no such policy, or its own settings are not possible.
     """
     name = settings.migration.policy
     policy = find_policy(name)
@@ -218,8 +216,7 @@ def build_policy(settings: Experiment) -> Policy:
 def build_predictor(settings: Experiment) -> Predictor:
     """Return the predictor of an experiment, or else its policy's; it has learnt nothing yet.
 
-    Raises:
-        ConfigurationError: no predictor has this name, or it cannot be built.
+    Raises ConfigurationError if there is no such predictor, or it cannot be built.
     """
     name = predictor_name(settings.migration)
     predictor, n = find_predictor(name), settings.migration.trajectory_length
@@ -238,8 +235,7 @@ def predictor_name(settings: Migration) -> str:
 def resolved(settings: Experiment) -> Experiment:
     """Return an experiment with every setting that its policy and its predictor declare.
 
-    Raises:
-        ConfigurationError: as `build_policy` and `build_predictor`.
+    Raises ConfigurationError as `build_policy` and `build_predictor` do.
     """
     own = build_policy(settings).own, build_predictor(settings).own
     policy, predictor = (msgspec.to_builtins(each) for each in own)

@@ -85,9 +85,8 @@ class PolicySettings(Section, frozen=True, kw_only=True):
 class Policy:
     """The strategy: override `offers`.
 
-    Args:
-        settings: of migration, which all policies have.
-        own: those that the class declares as `Settings`; by default, their defaults.
+    `settings` of migration are those that all policies have, `own` those that the class declares as
+    `Settings`; by default, their defaults.
     """
 
     Settings: ClassVar[type[PolicySettings]] = PolicySettings

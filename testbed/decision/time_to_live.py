@@ -25,17 +25,11 @@ def time_to_live_s(ttl_intervals: int, interval_s: float) -> float:
 
 @dataclass(slots=True)
 class Hold:
-    """Why a server keeps one client's layers, and until when.
+    """Why a server keeps one client's layers, and until when."""
 
-    Args:
-        offered_until_s: when the time to live of the last offer is over.
-        attached: whether the client is here.
-        sending: migrations to other servers that are under way.
-    """
-
-    offered_until_s: float = -math.inf
-    attached: bool = False
-    sending: int = 0
+    offered_until_s: float = -math.inf  # when the time to live of the last offer is over
+    attached: bool = False  # whether the client is here
+    sending: int = 0  # migrations to other servers that are under way
 
     def offer(self, until_s: float) -> None:
         """Another server offered the layers: hold what is here until `until_s` (TTL)."""

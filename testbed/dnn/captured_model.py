@@ -46,8 +46,7 @@ class CapturedModel:
 def without_weights(module: nn.Module) -> nn.Module:
     """Return a copy of a module on PyTorch's "meta" device; tied weights stay tied.
 
-    Raises:
-        ModelError: the module holds what cannot be copied.
+    Raises ModelError if the module holds what cannot be copied.
     """
     return copy_with(module, lambda tensor: torch.empty_like(tensor, device="meta"))
 

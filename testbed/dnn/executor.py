@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_leaves
 
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.graph import INPUT
+from testbed.dnn.operations import tensors_in
 from testbed.dnn.tensors import Values, joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
@@ -35,10 +35,8 @@ class Executor:
         """Execute layers `first` to `last` inclusive and return the tensors that are live after.
 
         `live` needs those of `graph.reads(first, last)`; what else it holds is passed on while it
-        is live.
-
-        Raises:
-            ProtocolError: a tensor that a layer reads, or a layer's weights, are missing.
+        is live. Raises ProtocolError if a tensor that a layer reads, or a layer's weights, are
+        missing.
         """
         values = dict(live)
         for index in range(first, last + 1):
@@ -80,8 +78,7 @@ class Executor:
     def load_layer(self, index: int, buffer: bytes | bytearray | memoryview) -> None:
         """Set a layer's weights from what `layer_weights` returned; the buffer is used, not copied.
 
-        Raises:
-            ProtocolError: the buffer's length is not the layer's `weight_bytes`.
+        Raises ProtocolError if its length is not the layer's `weight_bytes`.
         """
         tensors = tensors_from_bytes(self._graph.layers[index].weights, buffer)
         for paths, tensor in zip(self._paths(index), tensors, strict=True):
@@ -91,15 +88,14 @@ class Executor:
     def run_layer(self, index: int, values: Values) -> tuple[Tensor, ...]:
         """Return the output of one layer; called in `torch.inference_mode()`, as `run` does.
 
-        Raises:
-            ProtocolError: a tensor that it reads, or its weights, are missing.
+        Raises ProtocolError if a tensor that it reads, or its weights, are missing.
         """
         self._check_loaded(index)
         node, module = self._captured.steps[index], self._readers[index]
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._tensor(n, values))
         operation = module if module is not None else node.target
         result = operation(*args, **kwargs)  # type: ignore[operator]  # a call_function's target
-        return tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        return tuple(tensors_in(result))
 
     def _paths(self, index: int) -> tuple[tuple[str, ...], ...]:
         return self._captured.weight_paths[index]

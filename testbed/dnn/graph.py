@@ -18,19 +18,13 @@ import numpy.typing as npt
 
 INPUT = -1  # stands for the query's input wherever a producing layer's index is expected
 
-ITEM_BYTES = {
-    "bool": 1,
-    "uint8": 1,
-    "int8": 1,
-    "int16": 2,
-    "int32": 4,
-    "int64": 8,
-    "float16": 2,
-    "bfloat16": 2,
-    "float32": 4,
-    "float64": 8,
-    "complex64": 8,
+_TYPES_OF_BYTES = {
+    1: "bool uint8 int8",
+    2: "int16 float16 bfloat16",
+    4: "int32 float32",
+    8: "int64 float64 complex64",
 }
+ITEM_BYTES = {name: size for size, names in _TYPES_OF_BYTES.items() for name in names.split()}
 
 Hyperparameter = bool | int | float | str | tuple[int, ...]
 
@@ -79,10 +73,8 @@ class LayerGraph(msgspec.Struct, frozen=True, dict=True):
     """A model's layers in topological order; they execute one after the other in this order.
 
     `outputs` are the layers whose results are the answer to a query, the last layer among them.
-    Boundary `b`, in 0..n, lies before layer `b`; boundary n lies after the last layer.
-
-    Raises:
-        ValueError: no layers, a layer that reads a later one, or a negative size.
+    Boundary `b`, in 0..n, lies before layer `b`; boundary n lies after the last layer. Raises
+    ValueError without layers, for one that reads a later one, or for a negative size.
     """
 
     model: str

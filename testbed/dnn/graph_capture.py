@@ -29,11 +29,9 @@ def capture(module: nn.Module, example_inputs: Sequence[Tensor], name: str) -> C
     """Return the layer graph of `module`, called `name`, for inputs shaped like the examples.
 
     A module on the "meta" device (a structure without weights) is captured as well. The module is
-    put into evaluation mode, and its modules are kept from changing their inputs in place.
-
-    Raises:
-        ModelError: the module fails on the examples, or its answer depends on operations that
-            cannot be recorded; the message names the operation.
+    put into evaluation mode, and its modules are kept from changing their inputs in place. Raises
+    ModelError if it fails on the examples, or its answer depends on operations that cannot be
+    recorded; the message names the operation.
     """
     prepared(module)
     has_weights = not any(t.is_meta for t in (*module.parameters(), *module.buffers()))

@@ -14,47 +14,22 @@ from testbed.dnn.graph import Hyperparameter
 
 Operation = nn.Module | Callable[..., Any]
 
-# Caffe's names of the types that the published profiles know; others keep PyTorch's
-_KINDS = {
-    "Conv1d": "Convolution",
-    "Conv2d": "Convolution",
-    "Conv3d": "Convolution",
-    "conv1d": "Convolution",
-    "conv2d": "Convolution",
-    "conv3d": "Convolution",
-    "ConvTranspose2d": "Deconvolution",
-    "conv_transpose2d": "Deconvolution",
-    "Linear": "InnerProduct",
-    "linear": "InnerProduct",
-    "BatchNorm1d": "BatchNorm",
-    "BatchNorm2d": "BatchNorm",
-    "BatchNorm3d": "BatchNorm",
-    "batch_norm": "BatchNorm",
-    "ReLU6": "ReLU",
-    "relu": "ReLU",
-    "relu_": "ReLU",
-    "relu6": "ReLU",
-    "hardtanh": "ReLU",
-    "MaxPool2d": "Pooling",
-    "AvgPool2d": "Pooling",
-    "AdaptiveAvgPool2d": "Pooling",
-    "AdaptiveMaxPool2d": "Pooling",
-    "max_pool2d": "Pooling",
-    "avg_pool2d": "Pooling",
-    "adaptive_avg_pool2d": "Pooling",
-    "adaptive_max_pool2d": "Pooling",
-    "boolean_dispatch": "Pooling",  # PyTorch's name for the functions behind max_pool2d
-    "cat": "Concat",
-    "concat": "Concat",
-    "stack": "Concat",
-    "add": "Eltwise",
-    "add_": "Eltwise",
-    "sub": "Eltwise",
-    "mul": "Eltwise",
-    "softmax": "Softmax",
-    "matmul": "MatMul",
-    "bmm": "MatMul",
+# Caffe's types that the published profiles know, by their names in PyTorch; others keep theirs
+_TYPES = {
+    "Convolution": "Conv1d Conv2d Conv3d conv1d conv2d conv3d",
+    "Deconvolution": "ConvTranspose2d conv_transpose2d",
+    "InnerProduct": "Linear linear",
+    "BatchNorm": "BatchNorm1d BatchNorm2d BatchNorm3d batch_norm",
+    "ReLU": "ReLU6 relu relu_ relu6 hardtanh",
+    "Pooling": "MaxPool2d AvgPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d"
+    " max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d"
+    " boolean_dispatch",  # PyTorch's name for the functions behind max_pool2d
+    "Concat": "cat concat stack",
+    "Eltwise": "add add_ sub mul",
+    "Softmax": "softmax",
+    "MatMul": "matmul bmm",
 }
+_KINDS = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 
 # PyTorch attribute -> Caffe's name; square sizes are given as one number
 _HYPERPARAMETERS = {
@@ -64,14 +39,12 @@ _HYPERPARAMETERS = {
     "stride": "stride",
     "padding": "pad",
     "groups": "group",
-    "dilation": "dilation",
-    "embed_dim": "embed_dim",
-    "num_heads": "num_heads",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_layers",
-    "num_embeddings": "num_embeddings",
-    "embedding_dim": "embedding_dim",
-    "normalized_shape": "normalized_shape",
+} | {
+    name: name
+    for name in (
+        *("dilation", "embed_dim", "num_heads", "hidden_size", "num_layers"),
+        *("num_embeddings", "embedding_dim", "normalized_shape"),
+    )
 }
 _AT_ONE = ("dilation",)  # left out where they have no effect
 

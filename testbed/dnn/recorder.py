@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from testbed.dnn.graph import Layer
-from testbed.dnn.models import caffe_layers
+from testbed.dnn.models.caffe_layers import BatchNorm, Concat, Eltwise, InnerProduct, Scale
 from testbed.dnn.operations import (
     Operation,
     hyperparameters_of,
@@ -26,13 +26,7 @@ from testbed.dnn.operations import (
 from testbed.dnn.tensors import spec_of
 from testbed.errors import ModelError
 
-_CAFFE_LAYERS = (
-    caffe_layers.BatchNorm,
-    caffe_layers.Scale,
-    caffe_layers.Concat,
-    caffe_layers.Eltwise,
-    caffe_layers.InnerProduct,
-)
+_CAFFE_LAYERS = (BatchNorm, Scale, Concat, Eltwise, InnerProduct)
 
 
 def on_copy(function: Callable[..., Any], target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -188,13 +182,8 @@ class Recorder(TorchFunctionMode):
         inputs = [t for t in read if self._nodes[id(t)][1].op != "get_attr"]
         if isinstance(operation, nn.Module):
             weights += [*operation.parameters(), *operation.buffers()]
-        names = tuple(
-            dict.fromkeys(
-                str(self._nodes[id(t)][1].target)
-                for t in weights
-                if self._nodes[id(t)][1].target in self.weight_paths
-            )
-        )
+        targets = dict.fromkeys(str(self._nodes[id(t)][1].target) for t in weights)
+        names = tuple(target for target in targets if target in self.weight_paths)
         outputs = tensors_in(result)
         if any(tensor.layout != torch.strided for tensor in outputs):
             self._refuse(operation, "returns a sparse tensor, which cannot travel")

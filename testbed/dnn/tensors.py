@@ -26,8 +26,7 @@ def tensors_from_bytes(
 ) -> list[Tensor]:
     """Return the tensors that lie one after the other in `buffer`.
 
-    Raises:
-        ProtocolError: the specs do not account for exactly the buffer's bytes.
+    Raises ProtocolError if the specs do not account for exactly the buffer's bytes.
     """
     expected, found = sum(spec.nbytes for spec in specs), memoryview(buffer).nbytes
     if expected != found:

@@ -39,8 +39,7 @@ class Accelerator:
     def submit(self, now_s: float, client: str, work: Work) -> int:
         """Add work of a client; return its ticket.
 
-        Raises:
-            ValueError: time goes back or is not finite, or so is the work's or it is negative.
+        Raises ValueError if time goes back or is not finite, or the work's is not or is negative.
         """
         if not (math.isfinite(now_s) and 0.0 <= work.compute_s < math.inf > work.memory_s >= 0.0):
             raise ValueError(f"cannot submit {work} at {now_s} s")
@@ -70,8 +69,7 @@ class Accelerator:
     def advance(self, now_s: float) -> list[tuple[int, float]]:
         """Return (ticket, completed_s) of all work completed by now and not yet told, in order.
 
-        Raises:
-            ValueError: time goes back.
+        Raises ValueError if time goes back.
         """
         self._move_to(now_s)
         completed, self._completed = self._completed, []
@@ -80,8 +78,7 @@ class Accelerator:
     def cancel(self, now_s: float, ticket: int) -> None:
         """Drop work that is waiting, in progress, or completed and not yet told; else do nothing.
 
-        Raises:
-            ValueError: time goes back, or no such ticket was given out.
+        Raises ValueError if time goes back, or no such ticket was given out.
         """
         if not 0 <= ticket < self._tickets:
             raise ValueError(f"no ticket {ticket}: {self._tickets} were given out")
@@ -100,8 +97,7 @@ class Accelerator:
     def hold(self, client: str, held_bytes: int) -> None:
         """Say how much memory a client's layers and tensors take from now on (0: none).
 
-        Raises:
-            ValueError: a negative number.
+        Raises ValueError for a negative number.
         """
         if held_bytes < 0:
             raise ValueError(f"{client} cannot hold {held_bytes} bytes")
@@ -112,8 +108,7 @@ class Accelerator:
     def read(self, now_s: float) -> ServerStats:
         """Return the statistics of the sample period that ends now.
 
-        Raises:
-            ValueError: time goes back.
+        Raises ValueError if time goes back.
         """
         self._move_to(now_s)
         phase, period_s = self._phase, self.parameters.period_s

@@ -13,12 +13,8 @@ from testbed.gpu.stats import ServerStats
 
 #: Sensors of processors among those that Linux names, by driver; others measure disks and boards.
 _PROCESSOR_SENSORS = (
-    "coretemp",
-    "k10temp",
-    "zenpower",
-    "cpu_thermal",
-    "cpu-thermal",
-    "soc_thermal",
+    *("coretemp", "k10temp", "zenpower"),
+    *("cpu_thermal", "cpu-thermal", "soc_thermal"),
 )
 
 

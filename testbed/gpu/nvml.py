@@ -26,10 +26,8 @@ class NvmlSource:
 
     The driver renews the utilisations once in its sample period, 1/6 to 1 s, and a read takes from
     microseconds to milliseconds: read by a `Sampler`. Open it in the process that reads, since NVML
-    does not survive a fork. `memory_used_bytes` is of the whole GPU, by all its processes.
-
-    Raises:
-        MachineError: no NVML library, no driver, or no such GPU.
+    does not survive a fork. `memory_used_bytes` is of the whole GPU, by all its processes. Raises
+    MachineError without NVML library or driver, or if there is no such GPU.
     """
 
     def __init__(self, device_index: int = 0) -> None:
@@ -53,8 +51,7 @@ class NvmlSource:
     def read(self, clients: int) -> ServerStats:
         """Return the GPU's statistics; what it does not measure is NaN, for memory 0.
 
-        Raises:
-            MachineError: the GPU no longer answers.
+        Raises MachineError if the GPU no longer answers.
         """
         utilisation = self._ask(pynvml.nvmlDeviceGetUtilizationRates)
         memory = self._ask(pynvml.nvmlDeviceGetMemoryInfo)

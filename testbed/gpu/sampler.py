@@ -16,11 +16,8 @@ class Sampler:
     """Keeps the latest statistics of a source; a context manager, which reads while it is open.
 
     A modelled accelerator needs none: reading it costs nothing, and it is not made for threads.
-
-    Args:
-        source: is read in a thread of its own from the second reading on; it is not closed here.
-        period_s: wall seconds from one reading to the next.
-        clients: says how many clients have had work; called in that thread.
+    From the second reading on, the source is read every `period_s` wall seconds in a thread of its
+    own, where `clients` says how many clients have had work. The source is not closed here.
     """
 
     def __init__(self, source: StatsSource, period_s: float, clients: Callable[[], int]) -> None:
@@ -47,9 +44,8 @@ class Sampler:
     def latest(self) -> ServerStats:
         """Return the latest statistics, at once.
 
-        Raises:
-            MachineError: the latest reading failed; statistics from before are not passed off as
-                present ones. A later reading may work again.
+        Raises MachineError if the latest reading failed; statistics from before are not passed off
+        as present ones. A later reading may work again.
         """
         if isinstance(self._latest, Exception):
             raise MachineError(f"no statistics: {self._latest}") from self._latest

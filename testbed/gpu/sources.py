@@ -16,13 +16,9 @@ _log = logging.getLogger(__name__)
 def find_source(name: str = "auto") -> StatsSource:
     """Return a source that measures this machine.
 
-    Args:
-        name: "nvml", the first NVIDIA GPU; "host", the processors; "auto", the GPU where there is
-            one, else the processors. Say "host" if PyTorch runs on the processors beside a GPU.
-
-    Raises:
-        ConfigurationError: an unknown name.
-        MachineError: "nvml" where no GPU can be asked.
+    `name` is "nvml", the first NVIDIA GPU; "host", the processors; "auto", the GPU where there is
+    one, else the processors. Say "host" if PyTorch runs on the processors beside a GPU. Raises
+    ConfigurationError for another name, and MachineError for "nvml" where no GPU can be asked.
     """
     sources: dict[str, Callable[[], StatsSource]] = {
         "auto": _best_source,

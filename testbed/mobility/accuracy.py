@@ -19,23 +19,15 @@ SERVICE_RANGE_M = 50.0  # of a Wi-Fi access point (section IV.B.1)
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares lie between 0 and 1.
+    """Shares lie between 0 and 1."""
 
-    Args:
-        top1: share of the non-futile predictions whose first server was visited next; NaN if
-            all were futile. A position's servers are those nearest to it.
-        top2: the same for one of the first two servers.
-        mae_m: mean Euclidean distance of predicted and true position over all predictions (the
-            paper's "MAE").
-        non_futile_share: share of predictions made just before a change of server.
-        n_test: number of predictions.
-    """
-
+    # Of the non-futile predictions those whose first server was visited next; NaN if there are
+    # none. A position's servers are those nearest to it
     top1: float
-    top2: float
-    mae_m: float
-    non_futile_share: float
-    n_test: int
+    top2: float  # the same for one of the first two servers
+    mae_m: float  # mean Euclidean distance of predicted and true position (the paper's "MAE")
+    non_futile_share: float  # predictions made just before a change of server
+    n_test: int  # number of predictions
 
     @property
     def futile_share(self) -> float:
@@ -45,21 +37,13 @@ class Accuracy:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Predictions at every step of some paths, compared with what happened.
+    """Predictions at every step of some paths, compared with what happened."""
 
-    Args:
-        error_m: distance of predicted and true position, (m,).
-        moved: whether the server changed, (m,): the prediction was not futile.
-        ranked: the first servers of the candidates, most probable first, (m, 2).
-        visited: the server that was used next, (m,).
-        distance_m: from the predicted position to that server, (m,).
-    """
-
-    error_m: FloatArray
-    moved: npt.NDArray[np.bool_]
-    ranked: IntArray
-    visited: IntArray
-    distance_m: FloatArray
+    error_m: FloatArray  # distance of predicted and true position, (m,)
+    moved: npt.NDArray[np.bool_]  # whether the server changed, (m,): the prediction was not futile
+    ranked: IntArray  # the first servers of the candidates, most probable first, (m, 2)
+    visited: IntArray  # the server that was used next, (m,)
+    distance_m: FloatArray  # from the predicted position to that server, (m,)
 
     @property
     def in_range(self) -> npt.NDArray[np.bool_]:
@@ -79,15 +63,11 @@ class Trial:
 
 
 def try_out(predictor: Predictor, paths: Sequence[FloatArray], servers_m: FloatArray) -> Trial:
-    """Ask a fitted predictor at every step of every path where people will be next.
+    """Ask a predictor, fitted on other paths, at every step of these where people will be.
 
-    Args:
-        predictor: fitted with these servers, on other paths.
-        paths: unbroken, in metres, (m, 2) each.
-        servers_m: where the edge servers stand, (s, 2); people use the nearest.
-
-    Raises:
-        ConfigurationError: no path is long enough.
+    Paths are unbroken, in metres, (m, 2) each; people use the nearest of the edge servers at
+    `servers_m`, (s, 2), with which it was fitted. Raises ConfigurationError if no path is long
+    enough.
     """
     n, servers = predictor.n, ServerIndex(servers_m)
     long_enough = [path for path in paths if len(path) > n]

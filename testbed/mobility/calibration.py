@@ -18,24 +18,15 @@ BINS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Forecasts against outcomes.
+    """Forecasts against outcomes."""
 
-    Args:
-        forecast: mean probability in each of g groups that has any, (g,).
-        observed: share of these that happened, (g,).
-        count: how many there were, (g,).
-        brier: mean squared difference of probability and outcome (Brier, Monthly Weather Review
-            78(1), 1950).
-        brier_base: the Brier score of always forecasting the overall share.
-        calibration_error: mean of |forecast - observed| over the groups, weighted by their count.
-    """
-
-    forecast: FloatArray
-    observed: FloatArray
-    count: npt.NDArray[np.int64]
+    forecast: FloatArray  # mean probability in each of g groups that has any, (g,)
+    observed: FloatArray  # share of these that happened, (g,)
+    count: npt.NDArray[np.int64]  # how many there were, (g,)
+    # Mean squared difference of probability and outcome (Brier, Monthly Weather Review 78(1), 1950)
     brier: float
-    brier_base: float
-    calibration_error: float
+    brier_base: float  # the Brier score of always forecasting the overall share
+    calibration_error: float  # mean of |forecast - observed| over the groups, weighted by count
 
     @property
     def brier_skill(self) -> float:
@@ -44,11 +35,7 @@ class Reliability:
 
 
 def reliability(probability: FloatArray, happened: BoolArray) -> Reliability:
-    """Compare m forecasts with what happened, (m,) each.
-
-    Raises:
-        ConfigurationError: there are none.
-    """
+    """Compare m forecasts with what happened, (m,) each; ConfigurationError if there are none."""
     if not len(probability):
         raise ConfigurationError("there are no forecasts to compare")
     group = np.clip(np.searchsorted(BINS, probability, side="right") - 1, 0, len(BINS) - 2)
@@ -73,11 +60,8 @@ def visit_forecasts(
     """Return the probabilities of visits along a path, and whether they happened, (m,) each.
 
     The server that someone is at is left out, and so are the last steps, whose future is unknown.
-
-    Args:
-        candidates: at each of s steps.
-        attached: the server that was used at each of these steps and at the one after, (s + 1,).
-        intervals: within how many a visit counts, at most the candidates' horizon.
+    There are candidates at each of s steps; `attached`, (s + 1,), is the server that was used then
+    and at the step after. A visit counts within so many intervals, at most the candidates' horizon.
     """
     steps = len(attached) - intervals
     if steps < 1:

@@ -17,16 +17,11 @@ _MANY = 20_000  # points in all, from which it pays to look at squares first
 
 
 class ServerIndex:
-    """The servers nearest to any point.
+    """The servers nearest to any point, of those at `servers_m`, (s, 2).
 
     Once many points have been asked about, the plane is divided into squares, most of which lie in
-    one server's cell; only for points in the others a tree is searched.
-
-    Args:
-        servers_m: x and y of each of s servers in metres, (s, 2).
-
-    Raises:
-        ConfigurationError: there are no servers.
+    one server's cell; only for points in the others a tree is searched. Raises ConfigurationError
+    without servers.
     """
 
     def __init__(self, servers_m: FloatArray) -> None:
@@ -73,18 +68,11 @@ class ServerIndex:
 
 
 class Neighbourhood:
-    """The servers within a radius of any point.
+    """The servers, of those at `servers_m`, (s, 2), within a radius of any point.
 
     The plane is divided into squares. For each that is near a server, the servers that may be
     within the radius of a point in it are listed once; a look-up then computes the few distances
-    that are left open.
-
-    Args:
-        servers_m: x and y of each of s servers in metres, (s, 2).
-        radius_m: how far a server may be to be near.
-
-    Raises:
-        ConfigurationError: there are no servers, or the radius is not positive.
+    that are left open. Raises ConfigurationError without servers, or if the radius is not positive.
     """
 
     def __init__(self, servers_m: FloatArray, radius_m: float) -> None:

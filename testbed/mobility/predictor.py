@@ -18,16 +18,13 @@ SPREAD_FLOOR_M = 1e-9  # a coordinate that never changes has no spread to divide
 
 
 class Candidates(NamedTuple):
-    """Servers that b people may visit, the most probable next one first.
+    """Servers that b people may visit, the most probable next one first."""
 
-    Args:
-        servers: indices into the servers that the predictor was fitted with, (b, k); `NOBODY` where
-            a person has fewer than k.
-        probability: of being at that server at one or more of the next 1, 2, ... h intervals,
-            (b, k, h); 0 for `NOBODY`. The server that someone is at is a candidate like others.
-    """
-
+    # Indices into the servers that the predictor was fitted with, (b, k); `NOBODY` where a person
+    # has fewer than k
     servers: IntArray
+    # Of being at that server at one or more of the next 1, 2, ... h intervals, (b, k, h); 0 for
+    # `NOBODY`. The server that someone is at is a candidate like others
     probability: FloatArray
 
     def ranked(self, count: int) -> IntArray:
@@ -39,11 +36,9 @@ class Candidates(NamedTuple):
 class Predictor(ABC):
     """A model of movement.
 
-    Args:
-        n: how many of a person's last positions it needs.
-        own: the settings that the class declares as `Settings`; by default, their defaults.
-
-    `memory` says how many it reads at most: n, unless a class says otherwise.
+    `n` is how many of a person's last positions it needs; `memory` says how many it reads at most:
+    n, unless a class says otherwise. `own` are the settings that the class declares as `Settings`;
+    by default, their defaults.
     """
 
     Settings: ClassVar[type[PredictorSettings]] = PredictorSettings
@@ -61,22 +56,17 @@ class Predictor(ABC):
 
     @abstractmethod
     def fit(self, paths: Sequence[FloatArray], servers_m: FloatArray) -> None:
-        """Learn from unbroken paths at a constant interval.
+        """Learn from unbroken paths at a constant interval: positions in metres, (m, 2) each.
 
-        Args:
-            paths: positions in metres, (m, 2) each.
-            servers_m: where the edge servers stand, (s, 2); people use the nearest.
-
-        Raises:
-            ConfigurationError: no path is long enough to learn from, or there are no servers.
+        The edge servers stand at `servers_m`, (s, 2); people use the nearest. Raises
+        ConfigurationError if no path is long enough to learn from, or there are no servers.
         """
 
     @abstractmethod
     def predict(self, recent: FloatArray) -> FloatArray:
         """Return the next position of b people, (b, 2).
 
-        Args:
-            recent: their last positions, oldest first, (b, m, 2) with n <= m <= memory.
+        `recent` are their last positions, oldest first, (b, m, 2) with n <= m <= memory.
         """
 
     @abstractmethod

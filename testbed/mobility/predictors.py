@@ -30,8 +30,7 @@ OWN_SETTINGS: Mapping[str, type[PredictorSettings]] = {"rnn": LstmSettings}
 def find_predictor(name: str) -> type[Predictor]:
     """Return the predictor class of this name, or of package.module:Class.
 
-    Raises:
-        ConfigurationError: no such predictor, or it is no subclass of `Predictor`.
+    Raises ConfigurationError if there is none, or it is no subclass of `Predictor`.
     """
     from testbed.mobility.predictor import Predictor
 

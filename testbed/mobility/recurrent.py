@@ -34,11 +34,7 @@ class _LstmNetwork(nn.Module):
 
 
 class Lstm(PositionPredictor):
-    """Standard scores in, standard scores out; the loss is the mean absolute error.
-
-    Args:
-        n: positions that it reads.
-    """
+    """Standard scores in, standard scores out; the loss is the mean absolute error."""
 
     Settings = LstmSettings
 

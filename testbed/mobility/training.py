@@ -20,14 +20,8 @@ def train(
 ) -> None:
     """Fit a module in place; the learning rate falls to zero along a cosine.
 
-    Args:
-        module: what is trained.
-        loss: returns the mean loss of the samples with the given indices.
-        samples: how many there are.
-        epochs: passes over all samples.
-        batch: samples a step.
-        learning_rate: at the start.
-        seed: of the order of the samples.
+    `loss` returns the mean loss of the samples with the given indices. All samples pass in each of
+    `epochs`, a `batch` a step, in an order that depends on `seed`.
     """
     order = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(module.parameters(), learning_rate)

@@ -18,12 +18,7 @@ _PRIOR_GOING, _PRIOR_LEAVING = 0.5, 6.0
 
 
 class Flows:
-    """Counts of changes from one server to another.
-
-    Args:
-        attached: the server that each person used at each step of a path, (m,) each.
-        servers: how many there are.
-    """
+    """Counts of changes between servers, by the server each person used at each step, (m,) each."""
 
     def __init__(self, attached: Sequence[IntArray], servers: int) -> None:
         self._servers = servers
@@ -38,13 +33,9 @@ class Flows:
     def features(self, origin: IntArray, target: IntArray, own: Flows | None = None) -> Columns:
         """Return what r pairs of servers tell, (r, 3), on logarithmic scales.
 
-        The share of those who left `origin` that went to `target`, how many entered `target`, and
-        how many left `origin`.
-
-        Args:
-            origin: where someone is, (r,).
-            target: where they may go, (r,).
-            own: what that person did themselves, to be left out: in training, the answer is in it.
+        The share of those who left `origin`, (r,), where someone is, that went to `target`, (r,),
+        how many entered `target`, and how many left `origin`. What that person did themselves,
+        `own`, is left out: in training, the answer is in it.
         """
         going, leaving, entering = self._of(origin, target)
         if own is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +19,12 @@ _PACE_M = 10.0  # lengths are told on a scale that is linear below this and loga
 
 
 class CandidateRows(NamedTuple):
-    """The candidates of b people, one row each.
+    """The candidates of b people, one row each."""
 
-    Args:
-        person: index of the person, (r,).
-        origin: the server that the person is at, (r,).
-        server: index of the candidate, (r,).
-        features: on scales that suit a network, (r, f).
-    """
-
-    person: IntArray
-    origin: IntArray
-    server: IntArray
-    features: Features
+    person: IntArray  # index of the person, (r,)
+    origin: IntArray  # the server that the person is at, (r,)
+    server: IntArray  # index of the candidate, (r,)
+    features: Features  # on scales that suit a network, (r, f)
 
 
 class NearbyServers:
@@ -52,9 +45,7 @@ class NearbyServers:
     def candidates(self, here_m: FloatArray, step_m: FloatArray) -> tuple[IntArray, IntArray]:
         """Return person and server of each candidate, (r,) each, person by person.
 
-        Args:
-            here_m: where b people are, (b, 2).
-            step_m: their last step, (b, 2).
+        `here_m` is where b people are, (b, 2), and `step_m` their last step, (b, 2).
         """
         near, _ = self._reach.within(here_m)
         ahead, _ = self._ahead.within(here_m + step_m)
@@ -77,8 +68,7 @@ class NearbyServers:
     def rows(self, recent: FloatArray) -> CandidateRows:
         """Return the candidates of b people with their features.
 
-        Args:
-            recent: their last positions, oldest first, (b, m, 2) with m >= 5.
+        `recent` are their last positions, oldest first, (b, m, 2) with m >= 5.
         """
         length = recent.shape[1]
         cells = self._cells(recent)
@@ -87,58 +77,50 @@ class NearbyServers:
         steps_m = np.diff(path_m[:, -5:], axis=1)  # (b, 4, 2)
         person, server = self.candidates(recent[:, -1], recent[:, -1] - recent[:, -2])
 
-        own = _Columns()
         speeds_m = np.hypot(steps_m[..., 0], steps_m[..., 1])  # (b, 4)
-        for speed_m in speeds_m.T:
-            own.add(_scaled(speed_m))
         own_m = self._servers_m[cells[:, -1]] - here_m
         distance_here_m = np.hypot(own_m[:, 0], own_m[:, 1])
-        own.add(distance_here_m / _PACE_M)
-        own.add(np.log1p(_since_last(cells != cells[:, -1:], length)))  # dwell time
         moved = np.hypot(*np.moveaxis(np.diff(path_m, axis=1), -1, 0)) > MOVED_M
-        own.add(np.log1p(_since_last(moved, length)))  # time since the last move
         changes = cells[:, 1:] != cells[:, :-1]
-        own.add(np.log1p(changes.sum(axis=1)))
+        own = _table(
+            *map(_scaled, speeds_m.T),
+            distance_here_m / _PACE_M,
+            np.log1p(_since_last(cells != cells[:, -1:], length)),  # dwell time
+            np.log1p(_since_last(moved, length)),  # time since the last move
+            np.log1p(changes.sum(axis=1)),
+        )
 
-        each = _Columns()
         to_server_m = self._servers_m[server] - here_m[person]  # (r, 2)
         distance_m = np.hypot(to_server_m[:, 0], to_server_m[:, 1])
-        each.add(distance_m / _PACE_M)
-        each.add((distance_m - distance_here_m[person]) / _PACE_M)
+        each = [distance_m / _PACE_M, (distance_m - distance_here_m[person]) / _PACE_M]
         for back in (1, 2, 4):  # the heading, over the last step and over longer ones
             course_m = here_m - path_m[:, -1 - back]
             length_m = np.hypot(course_m[:, 0], course_m[:, 1])
             heading = course_m / np.maximum(length_m, 1.0)[:, np.newaxis]
             heading = heading[person]
-            each.add(_scaled((to_server_m * heading).sum(axis=1)))
             across_m = to_server_m[:, 0] * heading[:, 1] - to_server_m[:, 1] * heading[:, 0]
-            each.add(np.abs(across_m) / _PACE_M)
             before_m = to_server_m + course_m[person]
-            each.add(_scaled(np.hypot(before_m[:, 0], before_m[:, 1]) - distance_m))
+            each += [
+                _scaled((to_server_m * heading).sum(axis=1)),
+                np.abs(across_m) / _PACE_M,
+                _scaled(np.hypot(before_m[:, 0], before_m[:, 1]) - distance_m),
+            ]
         after_m = to_server_m - steps_m[person, -1]
-        each.add(np.hypot(after_m[:, 0], after_m[:, 1]) / _PACE_M)
-        here = server == cells[person, -1]
-        each.add(here)
         brief = np.min_scalar_type(-len(self._servers_m))  # reading them takes the time
         there = cells.astype(brief)[person] == server.astype(brief)[:, np.newaxis]  # (r, m)
-        each.add(np.log1p(_since_last(there, 2 * length)))
         entered = there[:, 1:] & changes[person]
-        each.add(np.log1p(entered.sum(axis=1)))
-        features = np.concatenate((own.table()[person], each.table()), axis=1)
+        each += [
+            np.hypot(after_m[:, 0], after_m[:, 1]) / _PACE_M,
+            server == cells[person, -1],
+            np.log1p(_since_last(there, 2 * length)),
+            np.log1p(entered.sum(axis=1)),
+        ]
+        features = np.concatenate((own[person], _table(*each)), axis=1)
         return CandidateRows(person, cells[person, -1], server, features)
 
 
-class _Columns:
-    """Columns of equal length that become a table."""
-
-    def __init__(self) -> None:
-        self._columns: list[Features] = []
-
-    def add(self, values: npt.NDArray[np.generic]) -> None:
-        self._columns.append(values.astype(np.float32))
-
-    def table(self) -> Features:
-        return np.column_stack(self._columns)
+def _table(*columns: npt.NDArray[Any]) -> Features:
+    return np.column_stack([column.astype(np.float32) for column in columns])
 
 
 def _scaled(length_m: Features) -> Features:

@@ -145,10 +145,8 @@ class VisitPredictor(Predictor):
 def first_visits(ahead: IntArray, person: IntArray, server: IntArray) -> tuple[IntArray, IntArray]:
     """Return when each of r candidates is first visited, and how many intervals ahead are known.
 
-    Args:
-        ahead: servers that b people use in the next h intervals, (b, h); `NOBODY` where unknown.
-        person: of each candidate, (r,).
-        server: of each candidate, (r,).
+    `ahead` are the servers that b people use in the next h intervals, (b, h), `NOBODY` where
+    unknown; `person` and `server`, (r,) each, are those of the candidates.
     """
     visited = ahead[person] == server[:, np.newaxis]
     horizon = ahead.shape[1]

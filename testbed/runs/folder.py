@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import ConfigurationError
+from testbed.output import to_json
 from testbed.runs.whole_files import written_whole
 from testbed.values import Schedule
 
@@ -33,31 +35,27 @@ class RunFolder:
     def create(cls, results: Path, name: str, seed: int) -> RunFolder:
         """Make a new folder for a run of experiment `name`; RUN-ID is UTC time and seed.
 
-        Raises:
-            ConfigurationError: it cannot be made there.
+        Raise ConfigurationError if it cannot be made there.
         """
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        run_id = f"{now}-seed{seed}"
-        attempt = 1
-        while True:
+        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-seed{seed}"
+        for attempt in itertools.count(1):
             path = results / name / (run_id if attempt == 1 else f"{run_id}-{attempt}")
             try:
                 path.mkdir(parents=True)
+                break
             except FileExistsError:
-                attempt += 1
+                continue
             except OSError as error:
                 raise ConfigurationError(
                     f"{path}: cannot be made: {error.strerror}; name another folder with --out"
                 ) from error
-            else:
-                return cls(path)
+        return cls(path)
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
         """Make the folder that a user named, or take an empty one.
 
-        Raises:
-            ConfigurationError: it cannot be made or written, or something is in it.
+        Raise ConfigurationError if it cannot be made or written, or something is in it.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -92,8 +90,7 @@ class RunFolder:
 
     def write_json(self, document: str, content: dict[str, Any]) -> None:
         """Write one of DOCUMENTS; ValueError for numbers that JSON has not (NaN, infinity)."""
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        self._write(document, text.encode())
+        self._write(document, to_json(content).encode())
 
     def has_json(self, document: str) -> bool:
         """Whether one of DOCUMENTS is there."""
@@ -101,17 +98,12 @@ class RunFolder:
 
     def read_json(self, document: str) -> dict[str, Any]:
         """Return one of DOCUMENTS; ConfigurationError if it is not there or no JSON object."""
-        path = self._document(document)
         try:
-            content: dict[str, Any] = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
+            content: dict[str, Any] = json.loads(self._read(document))
         except (ValueError, RecursionError) as error:
-            raise ConfigurationError(f"{path}: is no JSON: {error}") from error
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ConfigurationError(f"{self._document(document)}: is no JSON: {error}") from error
         if not isinstance(content, dict):
-            raise ConfigurationError(f"{path}: is no JSON object")
+            raise ConfigurationError(f"{self._document(document)}: is no JSON object")
         return content
 
     def write_schedule(self, schedule: Schedule) -> None:
@@ -132,20 +124,25 @@ class RunFolder:
 
     def read_schedule(self) -> Schedule:
         """Return schedule.json; ConfigurationError if it is not there or no schedule."""
-        path = self._document("schedule")
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Schedule)
-        except FileNotFoundError as error:
-            raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
+            return msgspec.json.decode(self._read("schedule"), type=Schedule)
         except msgspec.DecodeError as error:
+            path = self._document("schedule")
             raise ConfigurationError(f"{path}: is no schedule: {error}") from error
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
 
     def _document(self, document: str) -> Path:
         if document not in DOCUMENTS:
             raise ValueError(f"{document!r} is none of {', '.join(DOCUMENTS)}")
         return self.path / f"{document}.json"
+
+    def _read(self, document: str) -> bytes:
+        path = self._document(document)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise ConfigurationError(f"{path}: not found; is this the folder of a run?") from error
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
 
     def _write(self, document: str, content: bytes) -> None:
         with written_whole(self._document(document)) as file:

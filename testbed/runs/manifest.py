@@ -53,18 +53,10 @@ def now() -> str:
 
 
 def _git_commit() -> str | None:
-    git = shutil.which("git")
-    if git is None:
+    if shutil.which("git") is None:
         return None
-    command = [
-        git,
-        "-c",
-        f"safe.directory={REPOSITORY}",
-        "-C",
-        str(REPOSITORY),
-        "rev-parse",
-        "HEAD",
-    ]
+    trusted = ("-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY))
+    command = ["git", *trusted, "rev-parse", "HEAD"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.strip() or None
 

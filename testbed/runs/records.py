@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # nodes only write rows, and do without
 
 RECORDS_FOLDER = "records"
 
-
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "int64": int,
@@ -91,8 +90,7 @@ def collect(run_dir: Path) -> None:
     for table, columns in (TABLES | CAPTURE_TABLES).items():
         rows = [row for path in sorted(folder.glob(f"{table}.*.jsonl")) for row in _read_rows(path)]
         if rows or (table in TABLES and not has_table(run_dir, table)):
-            names = [column.name for column in columns]
-            frame = pd.DataFrame(rows, columns=names)
+            frame = pd.DataFrame(rows, columns=[column.name for column in columns])
             if table == "queries":  # one that is executed again is written when that is done
                 frame = frame.sort_values(["client", "query"], kind="stable")
             write_table(run_dir, table, frame)
@@ -154,9 +152,7 @@ def _is_sound(values: pd.Series, column: Column) -> bool:
         kind = values.isin([True, False]).where(values.notna(), True).all()
     else:
         kind = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
-    if not kind:
-        return False
-    if not column.nullable and values.isna().any():
+    if not kind or (not column.nullable and values.isna().any()):
         return False
     if column.dtype not in ("int64", "float64"):
         return True

@@ -32,13 +32,9 @@ def command(config: Path, out: Path) -> list[str]:
 def start(
     settings: Experiment, config: Path, out: Path, output: TextIO | None = None
 ) -> subprocess.Popen[bytes]:
-    """Write settings into a config.json and start a process that runs it.
+    """Write settings into a config.json and start a process that runs it in the folder `out`.
 
-    Args:
-        settings: of the run.
-        config: the file to write.
-        out: folder for the run.
-        output: takes what the process prints (None: it shares this process's terminal).
+    `output` takes what the process prints (None: it shares this process's terminal).
     """
     content = msgspec.json.format(msgspec.json.encode(to_dict(settings)), indent=2)
     config.write_bytes(content + b"\n")
@@ -73,10 +69,9 @@ class Series:
         with self._forwarding():
             for name, settings in runs.items():
                 self._begun += 1
-                output = f"run {self._begun} of {in_all}: {name}"
-                console.print(output, highlight=False, style="bold")
-                status = self._run(settings, name)
-                if status != EXIT_COMPLETE:
+                said = f"run {self._begun} of {in_all}: {name}"
+                console.print(said, highlight=False, style="bold")
+                if status := self._run(settings, name):
                     return status
         return EXIT_COMPLETE
 

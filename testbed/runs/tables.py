@@ -7,6 +7,7 @@ same to people. Times are seconds of emulated time since the run's start.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -17,40 +18,28 @@ class Column:
     """
 
     name: str
-    dtype: str
-    unit: str
     meaning: str
+    dtype: str
+    unit: str = ""
     nullable: bool = False
     signed: bool = False
 
 
-def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:
-    return Column(name, "string", "", meaning, nullable)
-
-
-def _count(name: str, meaning: str) -> Column:
-    return Column(name, "int64", "", meaning)
-
-
-def _size(name: str, meaning: str, *, signed: bool = False) -> Column:
-    return Column(name, "int64", "bytes", meaning, signed=signed)
-
-
-def _real(name: str, unit: str, meaning: str, *, nullable: bool = False) -> Column:
-    return Column(name, "float64", unit, meaning, nullable)
-
-
-def _flag(name: str, meaning: str, *, nullable: bool = False) -> Column:
-    return Column(name, "boolean" if nullable else "bool", "", meaning, nullable)
-
+_text = partial(Column, dtype="string")
+_count = partial(Column, dtype="int64")
+_size = partial(Column, dtype="int64", unit="bytes")
+_time = partial(Column, dtype="float64", unit="s")
+_metres = partial(Column, dtype="float64", unit="m")
+_rate = partial(Column, dtype="float64", unit="Mbit/s")
+_flag = partial(Column, dtype="bool")
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "queries": (
         _text("client", "client that raised the query"),
         _count("query", "number of the query at its client, from 0"),
-        _real("raised_s", "s", "when the client raised it"),
-        _real("answered_s", "s", "when the client had the answer"),
-        _real("latency_s", "s", "answered_s - raised_s"),
+        _time("raised_s", "when the client raised it"),
+        _time("answered_s", "when the client had the answer"),
+        _time("latency_s", "answered_s - raised_s"),
         _text(
             "edge",
             "edge server that executed a part (`cloud` with that policy); null when local",
@@ -63,9 +52,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _flag("cold_start", "raised while the attached server lacked some of the plan's layers"),
         _text("outcome", "remote, local, or fallback: the server failed, the client finished it"),
         _text("compute", "how layers were computed: real, memo or profile"),
-        _real("late_s", "s", "how much later than the device's time computations ended, summed"),
-        _flag(
-            "verified", "output equals a full execution's; null when not compared", nullable=True
+        _time("late_s", "how much later than the device's time computations ended, summed"),
+        Column(
+            "verified",
+            "output equals a full execution's; null when not compared",
+            "boolean",
+            nullable=True,
         ),
     ),
     "transfers": (
@@ -73,8 +65,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _text("source", "node that sent: an access point, or the client in an upload"),
         _text("destination", "access point whose edge server received"),
         _text("cause", "migration or upload"),
-        _real("started_s", "s", "when the first byte was sent"),
-        _real("ended_s", "s", "when the last byte was acknowledged or the transfer broke off"),
+        _time("started_s", "when the first byte was sent"),
+        _time("ended_s", "when the last byte was acknowledged or the transfer broke off"),
         _count("layers", "layers that were sent"),
         _size("bytes", "weights that were sent"),
         _size("frame_bytes", "the protocol's own around them: preambles, headers, the opening"),
@@ -96,25 +88,25 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _text("client", "client that moved"),
         _text("from_ap", "access point that it left; null for its first attachment", nullable=True),
         _text("to_ap", "access point that it attached to"),
-        _real("trace_s", "s", "when the trace says it moved"),
-        _real("moved_s", "s", "when its link had been moved", nullable=True),
-        _real("routed_s", "s", "when the switches confirmed its route (barrier)", nullable=True),
-        _real("first_byte_s", "s", "when the client first heard the new server", nullable=True),
+        _time("trace_s", "when the trace says it moved"),
+        _time("moved_s", "when its link had been moved", nullable=True),
+        _time("routed_s", "when the switches confirmed its route (barrier)", nullable=True),
+        _time("first_byte_s", "when the client first heard the new server", nullable=True),
         _size("present_bytes", "weights of the plan's server side present on attachment"),
         _size("wanted_bytes", "weights of the plan's server side"),
         _flag("hit", "all server-side layers of the plan were at the server that executes"),
     ),
     "predictions": (
         _text("client", "client"),
-        _real("time_s", "s", "when the prediction was made"),
+        _time("time_s", "when the prediction was made"),
         _text("current_ap", "access point that the client was attached to"),
-        _real("x_m", "m", "where the client was"),
-        _real("y_m", "m", "where the client was"),
-        _real("predicted_x_m", "m", "where it was expected one interval later"),
-        _real("predicted_y_m", "m", "where it was expected one interval later"),
-        _real("actual_x_m", "m", "where it was one interval later; null if unknown", nullable=True),
-        _real("actual_y_m", "m", "where it was one interval later; null if unknown", nullable=True),
-        _real("error_m", "m", "distance of expected and actual position", nullable=True),
+        _metres("x_m", "where the client was"),
+        _metres("y_m", "where the client was"),
+        _metres("predicted_x_m", "where it was expected one interval later"),
+        _metres("predicted_y_m", "where it was expected one interval later"),
+        _metres("actual_x_m", "where it was one interval later; null if unknown", nullable=True),
+        _metres("actual_y_m", "where it was one interval later; null if unknown", nullable=True),
+        _metres("error_m", "distance of expected and actual position", nullable=True),
         _text(
             "offered",
             "access points that were offered layers, joined by spaces; the current one among"
@@ -127,7 +119,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _text("direction", "uplink (the server sends) or downlink (it receives)"),
         _text("cause", "migration, upload, query, control or other, by TCP port"),
         _size("bytes", "Ethernet frames, headers included"),
-        _real("mbps", "Mbit/s", "bytes * 8 / 10^6 / length of the interval in emulated time"),
+        _rate("mbps", "bytes * 8 / 10^6 / length of the interval in emulated time"),
         _count("packets", "captured packets; one may be a segment of several frames"),
     ),
 }
@@ -143,8 +135,8 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _count("dst_port", "its port"),
         _text("protocol", "tcp, udp, or the number of another"),
         _text("cause", "migration, upload, query, control or other, by TCP port"),
-        _real("started_s", "s", "when its first packet was captured"),
-        _real("duration_s", "s", "from its first packet to its last"),
+        _time("started_s", "when its first packet was captured"),
+        _time("duration_s", "from its first packet to its last"),
         _count("packets", "captured packets; one may be a segment of several frames"),
         _size("bytes", "Ethernet frames, headers included"),
         _size(
@@ -158,18 +150,16 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
             "missing_bytes",
             "TCP payload whose sequence numbers were passed over and never captured",
         ),
-        _real(
+        _rate(
             "goodput_mbps",
-            "Mbit/s",
             "(payload_bytes - retransmitted_bytes) * 8 / 10^6 / duration_s, pauses included; null"
             " for an instant",
             nullable=True,
         ),
     ),
     "counters": (
-        _real(
+        _time(
             "time_s",
-            "s",
             "when the switches were asked; null for the first time, as the captures began",
             nullable=True,
         ),
@@ -194,10 +184,10 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _text("direction", "uplink or downlink"),
         _size("captured_bytes", "all its captured packets as Ethernet frames, segments unsplit"),
         _size("counted_bytes", "what its switch's port counted in the same time"),
-        _real(
+        Column(
             "difference_share",
-            "",
             "(captured - counted) / counted; null where nothing was counted",
+            "float64",
             nullable=True,
         ),
     ),
@@ -205,7 +195,7 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _text("client", "client that the layers belong to"),
         _text("source", "access point whose edge server sent"),
         _text("destination", "access point whose edge server received"),
-        _real("started_s", "s", "when the sender began"),
+        _time("started_s", "when the sender began"),
         _count("source_port", "TCP port of the sender"),
         _size("bytes", "weights that the sender's application handed to its socket"),
         _size("frame_bytes", "the protocol's own around them"),

@@ -61,9 +61,8 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> Experiment:
     """Return the validated experiment.
 
-    Raises:
-        ConfigurationError: an unknown setting, a wrong type or a value out of its bounds; the
-            message names the setting's path.
+    Raises ConfigurationError: an unknown setting, a wrong type or a value out of its bounds; the
+    message names the setting's path.
     """
     values = _moved(values)
     try:
@@ -112,8 +111,7 @@ def changed(experiment: Experiment, changes: Mapping[str, object]) -> Experiment
 
     What a policy or predictor has of its own goes with it: another one has its defaults.
 
-    Raises:
-        ConfigurationError: no setting has such a path, or a value is not possible.
+    Raises ConfigurationError: no setting has such a path, or a value is not possible.
     """
     values = to_dict(experiment)
     for path in sorted(changes, key=lambda path: path not in _HAVE_OWN):
@@ -128,8 +126,7 @@ _HAVE_OWN = {"migration.policy": ("policy", "predictor"), "migration.predictor":
 def override(values: dict[str, Any], path: str, value: object) -> None:
     """Set `values[...]` at a dotted path such as "migration.radius_m".
 
-    Raises:
-        ConfigurationError: no setting has this path.
+    Raises ConfigurationError: no setting has this path.
     """
     *sections, last = renamed(path).split(".")
     if sections not in (["policy"], ["predictor"]):

@@ -191,13 +191,8 @@ def with_options(
 ) -> Experiment:
     """Return the experiment with the settings that were given on the command line.
 
-    Args:
-        experiment: with the settings that were not given.
-        given: the command line.
-        instead: values by path that count whatever was given.
-
-    Raises:
-        ConfigurationError: an unknown setting, a wrong type or a value out of its bounds.
+    Values of `instead`, by path, count whatever was given. Raises ConfigurationError for an
+    unknown setting, a wrong type or a value out of its bounds.
     """
     try:
         return changed(experiment, given_settings(given) | instead)
@@ -211,34 +206,35 @@ def with_options(
 def given_settings(given: argparse.Namespace) -> dict[str, object]:
     """Return what was given on the command line, value by path; the last one of a path counts.
 
-    Raises:
-        ConfigurationError: a value that cannot be read.
+    Raises ConfigurationError for a value that cannot be read.
     """
-    found: dict[str, object] = {}
-    for option, path in _paths().items():
-        text = getattr(given, path, None)
-        if text is not None:
-            found[path] = option_value(option, path, text)
-    for assignment in given.set:
-        path, separator, text = assignment.partition("=")
-        if not separator:
-            raise ConfigurationError(f"--set {assignment}: write --set path.to.setting=value")
-        found[path] = setting_value(path, text)
-    return found
+    return {path: option_value(option, path, text) for option, path, text in _given(given)}
 
 
-def check_read(given: argparse.Namespace, reads: Sequence[str], name: str) -> dict[str, object]:
-    """Return `given_settings`, of which an experiment reads those whose paths begin with `reads`.
+def check_read(given: argparse.Namespace, reads: Sequence[str], name: str) -> list[str]:
+    """Return the paths given, of which an experiment reads those that begin with `reads`.
 
     Raises ConfigurationError for one that it decides itself or does not need.
     """
-    found = given_settings(given)
-    for path in found:
+    paths = [path for _, path, _ in _given(given)]
+    for path in paths:
         if not renamed(path).startswith(tuple(reads)):
             raise ConfigurationError(
                 f"{path}: {name} decides it, or does not depend on it; see --help for what it does"
             )
-    return found
+    return paths
+
+
+def _given(given: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    """Yield option, path and text of what the command line gives; options first, then --set."""
+    for option, path in _paths().items():
+        if (text := getattr(given, path, None)) is not None:
+            yield option, path, text
+    for assignment in given.set:
+        path, separator, text = assignment.partition("=")
+        if not separator:
+            raise ConfigurationError(f"--set {assignment}: write --set path.to.setting=value")
+        yield "--set", path, text
 
 
 def find_setting(name: str) -> tuple[str | None, str]:
@@ -246,8 +242,7 @@ def find_setting(name: str) -> tuple[str | None, str]:
 
     A setting that only `--set` reaches has no option (None).
 
-    Raises:
-        ConfigurationError: no setting has this name.
+    Raises ConfigurationError: no setting has this name.
     """
     options = _paths()
     paths = {path: option for option, path in options.items()}
@@ -264,8 +259,7 @@ def find_setting(name: str) -> tuple[str | None, str]:
 def option_value(option: str, path: str, text: str) -> object:
     """Return what TEXT means for the setting that an option stands for.
 
-    Raises:
-        ConfigurationError: a quantity or a file that cannot be read.
+    Raises ConfigurationError: a quantity or a file that cannot be read.
     """
     if option == "--machines":
         return text.split(",")

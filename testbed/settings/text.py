@@ -27,8 +27,7 @@ _UNITS: dict[str, tuple[str, Callable[[str], float] | None]] = {
 def setting_value(path: str, text: str) -> object:
     """Return what TEXT means for a setting: text itself, a quantity with its unit, or JSON.
 
-    Raises:
-        ConfigurationError: a quantity that cannot be read.
+    Raises ConfigurationError: a quantity that cannot be read.
     """
     field = dict(settings()).get(path)
     types = set() if field is None else _types(field)

@@ -65,15 +65,9 @@ def simulate(
 ) -> bool:
     """Simulate an experiment and write all of its folder; return whether it came to its end.
 
-    Args:
-        settings: of the experiment.
-        movement: who trains, who walks.
-        folder: of the run, with the schedule in it.
-        links: returns the paths between access points and the links' rates in bit/s, for a limited
-            backhaul.
-        watch: is entered while virtual time passes; what it returns is told the time after each
-            step, and says whether there shall be another.
-        figures: whether figures and report are made.
+    The folder has the schedule in it. `links` is for a limited backhaul. `watch` is entered while
+    virtual time passes; what it returns is told the time after each step, and says whether there
+    shall be another. `figures` says whether figures and report are made.
     """
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {

@@ -19,32 +19,24 @@ from testbed.simulation.offloading import Offloading, TimedSegment
 
 #: How the upload and a query's tensors use the uplink when both are there. `separate`: each as if
 #: it were alone. `shared`: half of it each, and what one does not use the other has, as the
-#: emulator's two classes (`emulation/shaping.py`).
+#: emulator's two classes (`emulation/network/shaping.py`).
 Sharing = Literal["separate", "shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedAttachment:
-    """A client's time at one server, in seconds since it attached.
+    """A client's time at one server, in seconds since it attached."""
 
-    Args:
-        duration_s: when it leaves; a query in flight then is answered all the same.
-        upload: the layers with weights that the server shall have, in the order of upload; the
-            layers of a group are of use once all of them are there.
-        present_bytes: layer -> how many leading bytes of its weights the server has at first.
-        arrivals: (time, layer) of layers that come from elsewhere meanwhile, whole.
-        sharing: of the uplink.
-        gap_s: from an answer to the next query.
-        first_query_s: when the first query is raised.
-    """
-
-    duration_s: float
+    duration_s: float  # when it leaves; a query in flight then is answered all the same
+    # The layers with weights that the server shall have, in the order of upload; the layers of a
+    # group are of use once all of them are there
     upload: Sequence[Sequence[int]]
+    # Layer -> how many leading bytes of its weights the server has at first
     present_bytes: Mapping[int, float] = field(default_factory=dict)
-    arrivals: Sequence[tuple[float, int]] = ()
-    sharing: Sharing = "separate"
-    gap_s: float = 0.5
-    first_query_s: float = 0.0
+    arrivals: Sequence[tuple[float, int]] = ()  # (time, layer) of what comes whole from elsewhere
+    sharing: Sharing = "separate"  # of the uplink
+    gap_s: float = 0.5  # from an answer to the next query
+    first_query_s: float = 0.0  # when the first query is raised
 
 
 @dataclass(frozen=True)

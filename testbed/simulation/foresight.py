@@ -25,19 +25,12 @@ _MAX_ROWS = 500_000  # predicted at once; about 500 bytes each
 
 @dataclass(frozen=True, eq=False)
 class ClientPath:
-    """A client's movement, by the steps of a run.
+    """A client's movement, by the steps of a run."""
 
-    Args:
-        name: of the client.
-        first: the step of its first known position; negative before the run's start.
-        positions_m: where it is at that step and each one after, (m, 2).
-        attached: index of its access point at each of these steps from the run's start on.
-    """
-
-    name: str
-    first: int
-    positions_m: FloatArray
-    attached: tuple[int, ...]
+    name: str  # of the client
+    first: int  # the step of its first known position; negative before the run's start
+    positions_m: FloatArray  # where it is at that step and each one after, (m, 2)
+    attached: tuple[int, ...]  # index of its access point at each step from the run's start on
 
     @property
     def enters(self) -> int:
@@ -66,13 +59,9 @@ class ClientPath:
 
 
 class Foresight:
-    """What a fitted predictor expects of clients.
+    """What a predictor expects of clients, fitted with all access points of the run.
 
-    Args:
-        predictor: fitted with these access points.
-        access_points: all of the run.
-        clients: in the order by which they are numbered.
-        reach_m: how far from the expected place the policy looks at access points, where it says.
+    `reach_m` is how far from the expected place the policy looks at access points, where it says.
     """
 
     def __init__(

@@ -13,42 +13,26 @@ from testbed.simulation.session import Queries
 
 @dataclass(slots=True)
 class Moved:
-    """A handover, or with no server before it the first attachment.
+    """A handover, or with no server before it the first attachment."""
 
-    Args:
-        step: at which the client moves.
-        source, destination: numbers of access points; -1 for none.
-        present_bytes: of the stream at the destination then.
-        hit: nothing was missing.
-        chosen: an offer held layers there, however many had come of it, or it keeps them for good.
-        queries: raised in the interval after it.
-    """
-
-    step: int
-    source: int
+    step: int  # at which the client moves
+    source: int  # number of an access point, as is the destination; -1 for none
     destination: int
-    present_bytes: float
-    hit: bool
-    chosen: bool
-    queries: int = 0
+    present_bytes: float  # of the stream at the destination then
+    hit: bool  # nothing was missing
+    chosen: bool  # an offer held layers there, however many had come of it, or it keeps them
+    queries: int = 0  # raised in the interval after it
 
 
 class Routed(NamedTuple):
-    """What passed in a step between a client and a server that is not at its access point.
-
-    Args:
-        step: the interval.
-        access_point, server: numbers of servers.
-        up_bytes, down_bytes: of queries.
-        uploaded_bytes: of layers.
-    """
+    """What passed in a step between a client and a server that is not at its access point."""
 
     step: int = -1
     access_point: int = -1
     server: int = -1
-    up_bytes: int = 0
+    up_bytes: int = 0  # of queries, as is what comes down
     down_bytes: int = 0
-    uploaded_bytes: float = 0.0
+    uploaded_bytes: float = 0.0  # of layers
 
     def during(self, step: int, access_point: int, server: int, uploaded_bytes: float) -> Routed:
         """Return this, said of a step, of where the client was and of what it uploaded."""
@@ -92,28 +76,19 @@ class Orders(Protocol):
 class Order:
     """A migration for one interval: a part of the stream goes from one server to another.
 
-    Args:
-        client: whose layers.
-        source, destination: numbers of access points.
-        step: the interval.
-        have_bytes: what the destination has of the stream at first.
-        want_bytes: what it shall have.
-        supply: what the source has in whole layers.
-        sent_bytes: what has been sent in the interval; whoever carries it says so.
-        until_s: when the last byte arrived, or the interval's end.
-        progress: of what the destination has; whoever carries it says so.
+    What it brings, `sent_bytes` and the two after it, is said by whoever carries it.
     """
 
-    client: Orders
-    source: int
+    client: Orders  # whose layers
+    source: int  # number of an access point, as is the destination
     destination: int
     step: int
-    have_bytes: float
-    want_bytes: float
-    supply: Supply
+    have_bytes: float  # what the destination has of the stream at first
+    want_bytes: float  # what it shall have
+    supply: Supply  # what the source has in whole layers
     sent_bytes: float = 0.0
-    until_s: float = inf
-    progress: Growth | None = None
+    until_s: float = inf  # when the last byte arrived, or the interval's end
+    progress: Growth | None = None  # of what the destination has
 
     def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[WholeLayer]:
         """Return when each layer that came whole was at the destination."""
@@ -123,33 +98,23 @@ class Order:
 
 @dataclass
 class Log:
-    """What one client did.
+    """What one client did."""
 
-    Args:
-        details: whether each offer and query is kept, and not only how many.
-        handovers: with the first attachment.
-        sent: what was migrated: step, source, destination and bytes.
-        routed: what passed to and from servers at other access points.
-        uploads, answers, orders: in detail.
-        offers: step, predicted position, and the access points that were offered layers.
-        queries, cold_start_queries: how many were answered.
-        stored_bytes, expired_bytes: what servers have in the end, and what they have discarded.
-        last: the last of them and those like it, at servers that were left.
-    """
-
-    details: bool
-    handovers: list[Moved] = field(default_factory=list)
+    details: bool  # whether each offer and query is kept, and not only how many
+    handovers: list[Moved] = field(default_factory=list)  # with the first attachment
+    # What was migrated: step, source, destination and bytes
     sent: list[tuple[int, int, int, float]] = field(default_factory=list)
-    routed: list[Routed] = field(default_factory=list)
-    uploads: list[Uploaded] = field(default_factory=list)
+    routed: list[Routed] = field(default_factory=list)  # to and from other access points' servers
+    uploads: list[Uploaded] = field(default_factory=list)  # in detail, as the next two
     answers: list[AnswerGroup] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
+    # Step, predicted position, and the access points that were offered layers
     offers: list[tuple[int, Sequence[float], str]] = field(default_factory=list)
-    queries: int = 0
-    cold_start_queries: int = 0
-    stored_bytes: float = 0.0
-    expired_bytes: float = 0.0
-    last: AnswerGroup | None = None
+    queries: int = 0  # how many were answered
+    cold_start_queries: int = 0  # of these
+    stored_bytes: float = 0.0  # what servers have in the end
+    expired_bytes: float = 0.0  # what they have discarded
+    last: AnswerGroup | None = None  # the last query and its like, at servers that were left
 
     def take_back(self) -> None:
         """The last query has not been answered after all."""

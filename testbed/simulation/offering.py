@@ -8,9 +8,10 @@ as in the paper's hit ratios, so what is measured is whom a policy chooses, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache, partial
 from math import inf
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -31,36 +32,22 @@ _CLIENT = "walker"
 
 
 class Foreseen(NamedTuple):
-    """What a predictor says at each step of one path, from its n-th position to its last but one.
+    """What a predictor says at each step of a path, from its n-th position to its last but one."""
 
-    Args:
-        attached: the access point at each of these s steps and at the one after, (s + 1,).
-        predicted_m: the position expected one interval later, (s, 2).
-        candidates: servers that may be visited, of s people.
-    """
-
-    attached: IntArray
-    predicted_m: FloatArray
-    candidates: Candidates
+    attached: IntArray  # the access point at each of these s steps and at the one after, (s + 1,)
+    predicted_m: FloatArray  # the position expected one interval later, (s, 2)
+    candidates: Candidates  # servers that may be visited, of s people
 
 
 @dataclass(frozen=True)
 class Offering:
-    """What came of a policy's offers.
+    """What came of a policy's offers."""
 
-    Args:
-        predictions: steps at which the policy was asked.
-        handovers: changes of access point right after such a step.
-        hits: handovers to a server that held layers.
-        transfers: offers to a server that did not hold the client's layers: they cost bytes.
-        renewals: offers to one that did, or to the current one: they cost a message.
-    """
-
-    predictions: int = 0
-    handovers: int = 0
-    hits: int = 0
-    transfers: int = 0
-    renewals: int = 0
+    predictions: int = 0  # steps at which the policy was asked
+    handovers: int = 0  # changes of access point right after such a step
+    hits: int = 0  # handovers to a server that held layers
+    transfers: int = 0  # offers to a server that did not hold the client's layers: they cost bytes
+    renewals: int = 0  # offers to one that did, or to the current one: they cost a message
 
     @property
     def hit_ratio(self) -> float:
@@ -73,13 +60,7 @@ class Offering:
         return self.transfers / self.handovers if self.handovers else float("nan")
 
     def __add__(self, other: Offering) -> Offering:
-        return Offering(
-            self.predictions + other.predictions,
-            self.handovers + other.handovers,
-            self.hits + other.hits,
-            self.transfers + other.transfers,
-            self.renewals + other.renewals,
-        )
+        return Offering(*map(add, astuple(self), astuple(other)))
 
 
 def foresee(
@@ -87,10 +68,8 @@ def foresee(
 ) -> list[Foreseen]:
     """Ask a fitted predictor at every step of every path; paths of n positions or fewer have none.
 
-    Args:
-        predictor: fitted with these servers.
-        paths: unbroken, in metres, (m, 2) each.
-        servers_m: (s, 2).
+    It was fitted with the servers at `servers_m`, (s, 2); paths are unbroken, in metres, (m, 2)
+    each.
     """
     index = ServerIndex(servers_m)
     found = []
@@ -112,10 +91,7 @@ def offer(
 ) -> Offering:
     """Return what comes of a policy's offers to people who walk as foreseen or not."""
     known = neighbourhood_of(access_points, policy.reach_m)
-    total = Offering()
-    for each in foreseen:
-        total += _walk(policy, each, access_points, known)
-    return total
+    return sum((_walk(policy, each, access_points, known) for each in foreseen), Offering())
 
 
 def _walk(

@@ -19,9 +19,7 @@ from testbed.settings.experiment import Experiment, Model
 class TimedSegment(NamedTuple):
     """A segment of a query: tensors go up, it executes, and the outputs `returned` come down.
 
-    `execution_s` has the way to a distant server in it.
-
-    At the client nothing crosses.
+    `execution_s` has the way to a distant server in it. At the client nothing crosses.
     """
 
     segment: Segment
@@ -44,12 +42,9 @@ class TimedSegment(NamedTuple):
 class Offloading:
     """A model between one client and servers of one kind: plan, order of upload, queries.
 
-    It remembers every set of layers that it has planned for: keep one for many attachments.
-
-    Args:
-        graph: the model.
-        costs: times on both sides, and the rates of the link when nothing else uses it.
-        round_trip_s: to the server and back, beyond the link, each time it executes something.
+    It remembers every set of layers that it has planned for: keep one for many attachments. The
+    link has the rates of `costs` when nothing else uses it; `round_trip_s` is to the server and
+    back, beyond the link, each time it executes something.
     """
 
     def __init__(self, graph: LayerGraph, costs: Costs, round_trip_s: float = 0.0) -> None:

@@ -32,16 +32,8 @@ class _Copy(Hold):
 class Roaming:
     """A client of a run. Each step: `begin`, `end` every order once it is carried out, `count`.
 
-    Attributes:
-        wakes: the step from which on that is needed; until then the client stays, and would be
-            offered the same again.
-
-    Args:
-        world: what it shares with the others.
-        number: which client it is.
-        client: its movement.
-        raise_s: when it raises its first query.
-        details: whether the log keeps each offer and query.
+    It is client `number`, raises its first query at `raise_s`, and with `details` its log keeps
+    each offer and query.
     """
 
     def __init__(
@@ -62,6 +54,7 @@ class Roaming:
         self._may_sleep = world.policy.memoryless and not details
         self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
+        #: The step from which on it is called; until then it stays, and would be offered the same.
         self.wakes = 0
         #: What it was offered at its last report until when, and is again while it sleeps.
         self._standing: list[tuple[_Copy, float]] | None = None

@@ -1,4 +1,4 @@
-"""What clients did in virtual time as a run's tables (`testbed.runs.records.TABLES`)."""
+"""What clients did in virtual time as a run's tables (`testbed.runs.tables.TABLES`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,9 @@ COMPUTE = "profile"  # layers have the devices' times; nothing is computed
 def tables_of(
     world: World, clients: Sequence[ClientPath], logs: Sequence[Log], goodput: float
 ) -> dict[str, pd.DataFrame]:
-    """Return all tables of a run, of logs with details.
+    """Return all tables of a run, of logs with details in the order of the clients.
 
-    Args:
-        world: of the run.
-        clients: who took part.
-        logs: theirs, in the same order.
-        goodput: share of a link's rate that layers get; headers are counted in the backhaul.
+    `goodput` is the share of a link's rate that layers get; headers are counted in the backhaul.
     """
     names = world.names
     rows: dict[str, list[Mapping[str, object]]] = {name: [] for name in TABLES}

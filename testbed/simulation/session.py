@@ -1,7 +1,7 @@
 """A client's time at one server in closed form: its upload and its queries.
 
-`attachment.py` goes from event to event, whatever layers a server has. Here they are a prefix of
-the upload (`stream.py`), and while no further group of layers is complete, queries follow each
+`exact_attachment` goes from event to event, whatever layers a server has. Here they are a prefix of
+the upload (`layer_stream`), and while no further group of layers is complete, queries follow each
 other at equal distances, so that they are counted by a division. Both give the same answers.
 """
 
@@ -21,23 +21,14 @@ from testbed.simulation.offloading import TimedSegment
 
 
 class Queries(NamedTuple):
-    """Queries at equal distances that execute in the same way.
+    """Queries at equal distances that execute in the same way."""
 
-    Args:
-        first_s: when the first one is raised.
-        number: how many they are.
-        period_s: from one to the next.
-        latency_s: of each.
-        steps: that each takes.
-        cold_start: they are raised while the server lacks a layer of the plan.
-    """
-
-    first_s: float
-    number: int
-    period_s: float
-    latency_s: float
-    steps: tuple[TimedSegment, ...]
-    cold_start: bool
+    first_s: float  # when the first one is raised
+    number: int  # how many they are
+    period_s: float  # from one to the next
+    latency_s: float  # of each
+    steps: tuple[TimedSegment, ...]  # that each takes
+    cold_start: bool  # they are raised while the server lacks a layer of the plan
 
     def but_the_last(self) -> list[Queries]:
         """Return these without the last one; nothing where there is no other."""
@@ -47,21 +38,9 @@ class Queries(NamedTuple):
 class Session:
     """A client attached to one server, from the moment it attaches until it leaves.
 
-    Attributes:
-        queries: so far; where they are not kept, the last ones.
-        raised, cold_starts: how many they are, and those of them while the server lacks a layer.
-        raise_s: when the next one is raised.
-        growth: of what the server has, uploaded or received; known until then.
-
-    Args:
-        stream: the client's model.
-        attached_s: when it attaches.
-        present_bytes: how much of the stream the server has then.
-        raise_s: when it raises its next query, not before.
-        gap_s: from an answer to the next query.
-        sharing: of the uplink between upload and queries (`attachment.Sharing`).
-        uplink: as the query leaves it that was raised at the server before, where one was.
-        keeps: whether all queries are kept.
+    The server has `present_bytes` of the stream then. The next query is raised at `raise_s`, not
+    before, and each later one `gap_s` after an answer; `uplink` is as the query leaves it that was
+    raised at the server before, where one was. `keeps` says whether all queries are kept.
     """
 
     def __init__(
@@ -80,12 +59,12 @@ class Session:
         self._gap_s = gap_s
         self._shared = sharing == "shared"
         self._keeps = keeps
-        self.queries: list[Queries] = []
-        self.raised = self.cold_starts = 0
-        self.raise_s = raise_s
+        self.queries: list[Queries] = []  # so far; where they are not kept, the last ones
+        self.raised = self.cold_starts = 0  # all, and those while the server lacks a layer
+        self.raise_s = raise_s  # when the next one is
         # The last query, or before the first one the attachment; what was missing at it
         self._last_s, self._last_missing = attached_s, after(stream.size_bytes, present_bytes)
-        # At `raise_s`:
+        # At `raise_s`, up to which it is known what the server has, uploaded or received:
         self._missing = self._last_missing
         self.growth = Growth(attached_s, stream.size_bytes - self._missing)
         if uplink is not None or self._missing:
@@ -132,14 +111,9 @@ class Session:
     def leave(self, time_s: float, missing_there: float = 0.0) -> Uplink | None:
         """The client leaves, after it has been advanced so far: its last query may take longer.
 
-        What the server has not begun of a query by then, the client executes itself.
-
-        Args:
-            time_s: when.
-            missing_there: what the next server lacks: it is uploaded from then on.
-
-        Returns:
-            the uplink when the query is answered, where one was under way.
+        What the server has not begun of a query by then, the client executes itself. What the next
+        server lacks, `missing_there`, is uploaded from then on. Returns the uplink when the query
+        is answered, where one was under way.
         """
         self.growth.cut(time_s)
         if not self.queries:

@@ -27,24 +27,10 @@ from testbed.values import AccessPoint, client_seed
 class SimulatedRun:
     """A run in virtual time.
 
-    Args:
-        settings: policy, predictor, gap between queries, seed, what is modelled.
-        offloading: the model between a client and an idle server.
-        access_points: all of the run.
-        clients: who takes part.
-        training: paths that the predictor learns from, (m, 2) each, in metres.
-        carrier: the backhaul.
-        foresight: of these clients, where another run with the same predictor and reach has made
-            it already; then nothing is learnt.
-        duration_s: of the run.
-        details: whether each offer and query is kept.
-
-    Attributes:
-        world: what the clients share.
-        ended_s: when the run was over, or interrupted.
-
-    Raises:
-        ConfigurationError: the settings cannot be simulated.
+    `offloading` is the model between a client and an idle server; the predictor learns from
+    `training` paths, (m, 2) each, in metres, unless another run with the same predictor and reach
+    has made the `foresight` of these clients already. With `details`, each offer and query is kept.
+    Raises ConfigurationError if the settings cannot be simulated.
     """
 
     def __init__(
@@ -83,7 +69,7 @@ class SimulatedRun:
             Roaming(self.world, number, client, _first_query_s(settings, number), details=details)
             for number, client in enumerate(clients)
         ]
-        self.ended_s = 0.0
+        self.ended_s = 0.0  # when the run was over, or interrupted
 
     def run(self, goes_on: Callable[[float], bool] = lambda _: True) -> list[Log]:
         """Go through all steps; return what each client did.

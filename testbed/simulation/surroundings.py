@@ -23,17 +23,10 @@ def neighbourhood_of(
 
 
 class Surroundings:
-    """The access points around b places.
+    """The access points around b places, (b, 2).
 
-    Attributes:
-        places_m: (b, 2), as lists.
-        new: whether each place is another than the one before, (b,).
-
-    Args:
-        access_points: all there are.
-        places_m: (b, 2).
-        known: of these access points, up to the radius that is asked for most; without it, and
-            for greater ones, each place is looked up when it is asked for.
+    `known` are these access points up to the radius that is asked for most; without it, and for
+    greater ones, each place is looked up when it is asked for.
     """
 
     def __init__(
@@ -44,7 +37,7 @@ class Surroundings:
     ) -> None:
         self._access_points = access_points
         self.places_m: list[list[float]] = places_m.tolist()
-        # People stay: a place is looked up once if it is the one before again
+        # Whether each is another than the one before, (b,): people stay, and are looked up once
         self.new = np.append(True, (places_m[1:] != places_m[:-1]).any(axis=1))[: len(places_m)]
         self._reach_m = -1.0 if known is None else known.radius_m
         if known is None:

@@ -17,27 +17,16 @@ from testbed.values import AccessPoint, Offer
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What all clients of a run share.
+    """What all clients of a run share."""
 
-    Args:
-        access_points: in the order by which they are numbered.
-        policy: who gets which layers when.
-        stream: the model.
-        interval_s: of a step.
-        duration_s: of the run.
-        gap_s: from an answer to the next query.
-        sharing: of the uplink.
-        retain_uploads: whether servers keep the layers of clients that left.
-    """
-
-    access_points: Sequence[AccessPoint]
-    policy: Policy
-    stream: LayerStream
-    interval_s: float
-    duration_s: float
-    gap_s: float
-    sharing: Sharing
-    retain_uploads: bool
+    access_points: Sequence[AccessPoint]  # in the order by which they are numbered
+    policy: Policy  # who gets which layers when
+    stream: LayerStream  # the model
+    interval_s: float  # of a step
+    duration_s: float  # of the run
+    gap_s: float  # from an answer to the next query
+    sharing: Sharing  # of the uplink
+    retain_uploads: bool  # whether servers keep the layers of clients that left
 
     @cached_property
     def names(self) -> list[str]:
@@ -97,8 +86,7 @@ class World:
     def serving(self, place: int, before: int) -> int:
         """Return who executes for a client at an access point; `before` did, -1 for nobody.
 
-        Raises:
-            ConfigurationError: the policy names no server of this run.
+        Raises ConfigurationError if the policy names no server of this run.
         """
         server = self.policy.serving(self.names[place], self.names[before] if before >= 0 else None)
         if server not in self._access_point_numbers and not (
@@ -117,8 +105,7 @@ class World:
     def wanted_bytes(self, layers: Sequence[int]) -> int:
         """Return how much of the stream an offer is about.
 
-        Raises:
-            ConfigurationError: a policy offers layers in another order than that of upload.
+        Raises ConfigurationError if its layers are in another order than that of upload.
         """
         if layers is self.stream.layers:
             return self.stream.size_bytes
@@ -132,9 +119,8 @@ class World:
     def offers(self, situation: Situation) -> dict[int, Offer]:
         """Return what the policy offers, by the number of the destination.
 
-        Raises:
-            ConfigurationError: there is an offer that the simulator does not carry out, or one to
-                an unknown server.
+        Raises ConfigurationError for an offer that the simulator does not carry out, or one to an
+        unknown server.
         """
         answer = self.policy.offers(situation)
         if answer == []:

@@ -41,11 +41,8 @@ def main(
 ) -> NoReturn:
     """Compute, keep and print; ends the process with the documented status.
 
-    Args:
-        name: of the experiment.
-        calculate: returns what came out.
-        reads: the beginnings of the paths of settings that it depends on; others are refused.
-        options: adds what the experiment alone has.
+    `reads` are the beginnings of the paths of settings that the experiment depends on, others are
+    refused; `options` adds what it alone has.
     """
     experiment = Experiment(name=name)
 
@@ -57,8 +54,7 @@ def main(
         given = parser.parse_args()
         check_read(given, reads, name)
         calculation = Calculation(given, with_options(experiment, given))
-        findings = calculate(calculation)
-        findings.deliver(calculation.folder, as_json=given.json)
+        calculate(calculation).deliver(calculation.folder, as_json=given.json)
         return EXIT_COMPLETE
 
     exit_with(run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from testbed.analysis.traffic.crowding import crowded_servers
-from testbed.errors import EXIT_COMPLETE
 from testbed.runs.folder import RunFolder
 from testbed.runs.series import Series
 from testbed.settings.experiment import Experiment
@@ -17,19 +16,13 @@ Runs = Mapping[str, Experiment]
 def run_series(
     folder: RunFolder, first: str, settings: Experiment, others: Callable[[tuple[str, ...]], Runs]
 ) -> int:
-    """Make the first run, then the others at the servers that were crowded; return the status.
+    """Make the run called `first`, then the others at the servers that were crowded.
 
-    Runs lie in subfolders of `folder`; what has been completed stays when one fails.
-
-    Args:
-        folder: for all of them.
-        first: its name.
-        settings: of the first.
-        others: from the crowded servers to the settings of the other runs, by name.
+    Runs lie in subfolders of `folder`; what has been completed stays when one fails. `others` leads
+    from the crowded servers to the settings of the other runs, by name. Return the exit status.
     """
     series = Series(folder.path, runs=1 + len(others(())))
-    status = series.run({first: settings})
-    if status != EXIT_COMPLETE:
+    if status := series.run({first: settings}):
         return status
     crowded = tuple(crowded_servers(RunFolder(folder.path / first)))
     say(f"crowded: {', '.join(crowded)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.studies import paper
-from testbed.studies.findings import Row, ShownColumn, Table, percent, plain, spread_of
+from testbed.studies.findings import Column, Row, Table, percent, plain, spread_of
 from testbed.studies.movements import Movements
 
 RADII_M = (50.0, 100.0)
@@ -41,39 +41,25 @@ def hits(rows: list[Row], dataset: str) -> Table:
     """Return hits by what had arrived and by who was chosen."""
     reported = paper.FIG9_HIT_RATIOS.get(dataset, {})
     by_radius = [
-        {
-            "model": row["model"],
-            "radius_m": radius_m,
-            **{
-                f"{kind}{sd}": row[f"{kind}_{radius_m:g}{sd}"]
-                for kind in KINDS
-                for sd in ("", "_sd")
-            },
-        }
+        {"model": row["model"], "radius_m": radius_m}
+        | {f"{kind}{sd}": row[f"{kind}_{radius_m:g}{sd}"] for kind in KINDS for sd in ("", "_sd")}
         for row in rows
         for radius_m in RADII_M
     ]
-    return Table(
-        (
-            *(plain("model"), plain("r, m", "radius_m", "g")),
-            *(spread_of("arrived", "hits", 100), spread_of("chosen", "chosen", 100)),
-            ShownColumn(
-                "paper", lambda r: f"{100 * reported[r['radius_m']]:.0f}" if reported else ""
-            ),
-        ),
-        by_radius,
-        "Hits, %: all layers had arrived; or the server was chosen in time",
+    columns = (
+        *(plain("model"), plain("r, m", "radius_m", "g")),
+        *(spread_of("arrived", "hits", 100), spread_of("chosen", "chosen", 100)),
+        Column("paper", lambda r: f"{100 * reported[r['radius_m']]:.0f}" if reported else ""),
     )
+    title = "Hits, %: all layers had arrived; or the server was chosen in time"
+    return Table(columns, by_radius, title)
 
 
 def queries(rows: list[Row], interval_s: float) -> Iterator[str | Table]:
     """Yield queries a change, and the changes that the paper's totals imply."""
 
-    def of_table2(which: int) -> ShownColumn:
-        heading = ("Table II", "all")[which]
-        return ShownColumn(
-            heading, lambda row: f"{table2_queries(row['model'], interval_s)[which]:.1f}"
-        )
+    def of_table2(heading: str, which: int) -> Column:
+        return Column(heading, lambda row: f"{table2_queries(row['model'], interval_s)[which]:.1f}")
 
     def implied(row: Row) -> str:
         changes = row["changes"] * paper.FIG9_OPTIMIZABLE[row["model"]] / row["optimizable"]
@@ -82,10 +68,11 @@ def queries(rows: list[Row], interval_s: float) -> Iterator[str | Table]:
     yield Table(
         (
             *(plain("model"), plain("none", "queries_nothing", ".1f")),
-            *(plain("all", "queries_everything", ".1f"), of_table2(0), of_table2(1)),
+            plain("all", "queries_everything", ".1f"),
+            *(of_table2("Table II", 0), of_table2("all", 1)),
             plain("optimizable", form=",.0f"),
-            ShownColumn("paper", lambda row: f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}"),
-            ShownColumn("implied", implied),
+            Column("paper", lambda row: f"{paper.FIG9_OPTIMIZABLE[row['model']]:,}"),
+            Column("implied", implied),
         ),
         rows,
         "Queries in the interval after a change with none and all of the layers there, beside"
@@ -112,9 +99,7 @@ def peaks(rows: list[Row], dataset: str) -> Iterator[str | Table]:
     yield Table(
         (
             *(plain("model"), spread_of("Mbit/s", "first_mbps")),
-            ShownColumn(
-                "at", lambda r: f"{r['first_interval']:.0f}" if not r["first_interval_sd"] else ""
-            ),
+            Column("at", lambda r: "" if r["first_interval_sd"] else f"{r['first_interval']:.0f}"),
             *(spread_of("clients", "first_clients"), plain("servers", "first_servers", ".1f")),
             spread_of("after 10", "later_mbps"),
             *(plain("clients", "later_clients", ".1f"), plain("servers", "later_servers", ".1f")),
@@ -147,17 +132,12 @@ def fractions(rows: list[Row], dataset: str) -> Table:
     ]
 
     def of_paper(row: Row) -> str:
-        each = row["reported"]
-        return (
-            f"{100 * each.saved:.0f}; {100 * each.queries_lost:.0f}" if dataset == "kaist" else ""
-        )
+        saved, lost = row["reported"].saved, row["reported"].queries_lost
+        return f"{100 * saved:.0f}; {100 * lost:.0f}" if dataset == "kaist" else ""
 
-    return Table(
-        (
-            *(plain("model"), plain("crowded by", "label"), plain("servers", form=".0f")),
-            *(spread_of("Mbit/s", "mbps"), percent("saved, %", "saved", 0)),
-            *(spread_of("lost, %", "lost", 100), ShownColumn("paper", of_paper)),
-        ),
-        by_limit,
-        "The paper's fraction at crowded servers with r = 100",
+    columns = (
+        *(plain("model"), plain("crowded by", "label"), plain("servers", form=".0f")),
+        *(spread_of("Mbit/s", "mbps"), percent("saved, %", "saved", 0)),
+        *(spread_of("lost, %", "lost", 100), Column("paper", of_paper)),
     )
+    return Table(columns, by_limit, "The paper's fraction at crowded servers with r = 100")

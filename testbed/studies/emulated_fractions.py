@@ -26,10 +26,9 @@ def emulate(settings: Experiment, fractions_mb: Sequence[float], folder: RunFold
     """Run the whole model, then each fraction at the crowded servers; return the exit status."""
 
     def fractions(crowded: tuple[str, ...]) -> dict[str, Experiment]:
+        at: dict[str, object] = {"migration.crowded": crowded}
         return {
-            name_of(each): changed(
-                settings, {"migration.fraction_mb": each, "migration.crowded": crowded}
-            )
+            name_of(each): changed(settings, at | {"migration.fraction_mb": each})
             for each in fractions_mb
         }
 
@@ -70,12 +69,11 @@ def _figures(run: Path, crowded: Sequence[str]) -> Row:
     sent = backhaul[(backhaul["cause"] == "migration") & (backhaul["direction"] == "uplink")]
     rates = sent.groupby(["server", "interval"])["mbps"].sum()
     at_crowded = rates[rates.index.get_level_values("server").isin(crowded)]
+    interval_s = RunFolder(run).read_schedule().interval_s
     handovers, queries = read_table(run, "handovers"), read_table(run, "queries")
     return {
         "peak_uplink_mbps": float(rates.max()) if len(rates) else 0.0,
         "crowded_uplink_mbps": float(at_crowded.max()) if len(at_crowded) else 0.0,
-        "queries": queries_after_changes(
-            handovers, queries, RunFolder(run).read_schedule().interval_s
-        ),
+        "queries": queries_after_changes(handovers, queries, interval_s),
         "migrated_gb": float(sent["bytes"].sum()) / 1e9,
     }

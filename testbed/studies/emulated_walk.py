@@ -21,7 +21,7 @@ from testbed.runs.records import read_table
 from testbed.settings.experiment import Experiment, Migration, Replay, Traces
 from testbed.settings.units import TCP_GOODPUT_SHARE
 from testbed.simulation.exact_attachment import AnsweredQuery, AttachmentResult
-from testbed.simulation.offloading import Offloading, offloading_of
+from testbed.simulation.offloading import offloading_of
 from testbed.studies.single_client import Asked, one_by_one, stay
 from traces.walk import write_walk
 
@@ -61,9 +61,7 @@ def walk(
 ) -> Experiment:
     """Return a run: upload at the first server, then as much time at the second.
 
-    Args:
-        traces: folder that the walk is written into.
-        policy: who gets layers; `part_mb` of them at most.
+    The walk is written into the folder `traces`; `policy` says who gets layers, `part_mb` at most.
     """
     settings = asked.for_model(model)
     dwell_s = ceil(_SLOWER * expected(settings).finished_s + _SLACK_S)
@@ -85,20 +83,9 @@ def expected(
 
     Upload and queries share the uplink by halves, and a link carries 1,448 bytes in 1,514.
     """
-    model = goodput_offloading(settings)
-    return stay(
-        model,
-        one_by_one(model.runs()),
-        "shared",
-        first_query_s,
-        present_bytes=present or {},
-        gap_s=settings.model.query_gap_s,
-    )
-
-
-def goodput_offloading(settings: Experiment) -> Offloading:
-    """Return the settings' model at the rates that TCP's payload has."""
-    return offloading_of(settings, TCP_GOODPUT_SHARE)
+    model = offloading_of(settings, TCP_GOODPUT_SHARE)
+    more = {"present_bytes": present or {}, "gap_s": settings.model.query_gap_s}
+    return stay(model, one_by_one(model.runs()), "shared", first_query_s, **more)
 
 
 def completed(folder: RunFolder, names: Iterable[str]) -> dict[str, list[MeasuredStay]]:
@@ -113,11 +100,7 @@ def completed(folder: RunFolder, names: Iterable[str]) -> dict[str, list[Measure
 
 
 def measured(run: Path) -> list[MeasuredStay]:
-    """Return what the client did at each server, in order.
-
-    Raises:
-        TestbedError: the run has no tables.
-    """
+    """Return what the client did at each server, in order; TestbedError without a run's tables."""
     transfers, queries = read_table(run, "transfers"), read_table(run, "queries")
     handovers = read_table(run, "handovers").sort_values("trace_s")
     uploads = transfers[transfers["cause"] == "upload"].set_index("destination")

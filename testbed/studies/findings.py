@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED
-from testbed.output import print_json
+from testbed.output import print_json, to_json
 from testbed.runs.folder import RunFolder
 from testbed.terminal import print_table
 
@@ -21,7 +20,7 @@ Row = dict[str, Any]
 Measured = TypeVar("Measured")
 
 
-class ShownColumn(NamedTuple):
+class Column(NamedTuple):
     """A column of a table: its heading, what it shows of a row, and whether on the right."""
 
     heading: str
@@ -29,7 +28,7 @@ class ShownColumn(NamedTuple):
     right: bool = False
 
 
-def plain(heading: str, figure: object = None, form: str = "") -> ShownColumn:
+def plain(heading: str, figure: object = None, form: str = "") -> Column:
     """Show a value of each row, text as it is and numbers in a format such as ",.0f".
 
     It is called as its heading says, unless named.
@@ -40,58 +39,48 @@ def plain(heading: str, figure: object = None, form: str = "") -> ShownColumn:
         value = row[name]
         return format(value, form) if form and not isinstance(value, str) else value
 
-    return ShownColumn(heading, cell, right=bool(form))
+    return Column(heading, cell, right=bool(form))
 
 
-def spread_of(heading: str, figure: str, scale: float = 1) -> ShownColumn:
+def spread_of(heading: str, figure: str, scale: float = 1) -> Column:
     """Show a mean and its standard deviation."""
-    return ShownColumn(heading, lambda row: spread(row[figure], row[f"{figure}_sd"], scale))
+    return Column(heading, lambda row: spread(row[figure], row[f"{figure}_sd"], scale))
 
 
-def percent(heading: str, figure: str, digits: int = 1) -> ShownColumn:
+def percent(heading: str, figure: str, digits: int = 1) -> Column:
     """Show a share in per cent."""
-    return ShownColumn(heading, lambda row: f"{100 * row[figure]:.{digits}f}")
+    return Column(heading, lambda row: f"{100 * row[figure]:.{digits}f}")
 
 
 @dataclass(frozen=True)
 class Table:
     """A table for people: a line for each row."""
 
-    columns: Sequence[ShownColumn]
+    columns: Sequence[Column]
     rows: Iterable[Row]
     title: str | None = None
 
     def print(self) -> None:
         """Print it."""
+        headings = [column.heading for column in self.columns]
         cells = [[column.cell(row) for column in self.columns] for row in self.rows]
-        headings, right = [], []
-        for place, column in enumerate(self.columns):
-            headings.append(column.heading)
-            right += [place] if column.right else []
+        right = [place for place, column in enumerate(self.columns) if column.right]
         print_table(headings, cells, self.title, right)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What came of a study.
+    """What came of a study."""
 
-    Args:
-        rows: what --json prints as `rows`.
-        shown: sentences and tables for people.
-        figures: files.
-        more: further rows for --json, by name.
-    """
-
-    rows: list[Row]
-    shown: Iterable[str | Table] = ()
+    rows: list[Row]  # what --json prints as `rows`
+    shown: Iterable[str | Table] = ()  # sentences and tables for people
     figures: Sequence[Path] = ()
-    more: dict[str, list[Row]] = field(default_factory=dict)
+    more: dict[str, list[Row]] = field(default_factory=dict)  # further rows for --json, by name
 
     def deliver(self, folder: RunFolder, *, as_json: bool) -> None:
         """Keep the rows in the folder, and print them as JSON or for people."""
         content = _finite({"rows": self.rows} | self.more)
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        (folder.path / "rows.json").write_text(text, encoding="utf-8")
+        (folder.path / "rows.json").write_text(to_json(content), encoding="utf-8")
         if as_json:
             print_json(content)
         else:

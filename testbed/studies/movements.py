@@ -20,19 +20,12 @@ from traces.trace import TraceSet
 
 @dataclass(frozen=True)
 class Movements:
-    """Recorded traces, and how they are looked at.
+    """Recorded traces, and how they are looked at."""
 
-    Args:
-        name: "kaist" or "geolife" where the paper has figures of them, else their source.
-        settings: with the paper's interval and number of segments where none was given.
-        recording: as loaded.
-        splits: how often the people are split, with successive seeds.
-    """
-
-    name: str
-    settings: Experiment
+    name: str  # "kaist" or "geolife" where the paper has figures of them, else their source
+    settings: Experiment  # with the paper's interval and number of segments where none was given
     recording: Recording
-    splits: int
+    splits: int  # how often the people are split, with successive seeds
 
     @property
     def lstm_units(self) -> int:
@@ -55,16 +48,13 @@ class Movements:
             yield people.split(replace(self.settings, seed=self.settings.seed + number))
 
 
-def load(experiment: Experiment, given: argparse.Namespace, sample_s: float | None) -> Movements:
-    """Load the traces that the command line names.
+def load(
+    experiment: Experiment, given: argparse.Namespace, sample_s: float | None = None
+) -> Movements:
+    """Load the traces that the command line names; it has `splits` too.
 
-    Args:
-        experiment: with the study's settings.
-        given: the command line, with `splits`.
-        sample_s: step at which movement that is given by its waypoints is sampled.
-
-    Raises:
-        ConfigurationError: a wrong option, or traces that cannot be read.
+    Movement that is given by its waypoints is sampled each `sample_s`. Raise ConfigurationError for
+    a wrong option, or traces that cannot be read.
     """
     if not 1 <= given.splits <= 100:
         raise ConfigurationError(f"--splits {given.splits}: from 1 to 100")

@@ -39,11 +39,6 @@ TABLE_2 = {
     "resnet": Throughput(22.4, 14, 34),
 }
 
-# Section IV.A: rates of the wireless link, and the pause between an answer and the next query
-UP_BPS = 35e6
-DOWN_BPS = 50e6
-QUERY_GAP_S = 0.5
-
 # Fig. 7: of Inception's peak query time, without and with proactive migration of a part
 FIG7_INCEPTION_SPEEDUP = 2.8
 FIG7_INCEPTION_MIGRATED_MB = 12  # "9 % of the total model"

@@ -55,10 +55,9 @@ class Asked:
 def ask(experiment: Experiment, models: Sequence[str], settable: Collection[str] = ()) -> Asked:
     """Read and check the command line; it may name one model instead of all.
 
-    Raises:
-        ConfigurationError: an unknown or wrong setting, or one that the scripted walk decides and
-            that is not among the paths `settable`; or nothing to upload, where that is to be
-            emulated.
+    Raise ConfigurationError for an unknown or wrong setting, or one that the scripted walk decides
+    and that is not among the paths `settable`; or for nothing to upload, where that is to be
+    emulated.
     """
     given = parser(experiment).parse_args()
     named = check_read(given, (*_READ, *settable), experiment.name)
@@ -98,10 +97,5 @@ def stay(
 ) -> AttachmentResult:
     """Let a client attach, for as long as an upload can take unless `duration_s` is named."""
     longest_s = 16 * model.plan.upload_bytes / model.costs.up_bps + 1  # half the rate throughout
-    settings = {"duration_s": longest_s} | more
-    return simulate(
-        model,
-        SimulatedAttachment(
-            upload=groups, sharing=sharing, first_query_s=first_query_s, **settings
-        ),
-    )
+    settings = {"duration_s": longest_s, "first_query_s": first_query_s} | more
+    return simulate(model, SimulatedAttachment(upload=groups, sharing=sharing, **settings))

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from testbed.studies.findings import Row, ShownColumn, Table, plain
-from testbed.studies.paper import (
-    FIG7_COLD_START_S,
-    FIG7_INCEPTION_MIGRATED_MB,
-    FIG7_INCEPTION_SPEEDUP,
-    TABLE_2,
-)
+from testbed.studies import paper
+from testbed.studies.findings import Column, Row, Table, plain
 from testbed.studies.single_client import rate_text
 
 
@@ -19,11 +14,9 @@ def simulated(rows: Sequence[Row]) -> Iterator[str | Table]:
     rates = dict.fromkeys(row["up_bps"] for row in rows)
     columns = (
         *(plain("model"), plain("migrated"), megabytes("migrated_bytes")),
-        ShownColumn("%", lambda row: f"{100 * row['migrated_share']:.1f}", right=True),
-        *(
-            plain("separate:\npeak, s", "peak_s", ".2f"),
-            plain("times\nlower", "peak_speedup", ".2f"),
-        ),
+        Column("%", lambda row: f"{100 * row['migrated_share']:.1f}", right=True),
+        plain("separate:\npeak, s", "peak_s", ".2f"),
+        plain("times\nlower", "peak_speedup", ".2f"),
         plain("shared:\npeak, s", "shared_peak_s", ".2f"),
         *(plain("times\nlower", "shared_peak_speedup", ".2f"), of_paper),
     )
@@ -32,21 +25,21 @@ def simulated(rows: Sequence[Row]) -> Iterator[str | Table]:
         yield Table(columns, pairs(rows, up_bps), title)
     yield "separate: queries and upload do not share the uplink; shared: by halves, as emulated.\n"
     models = dict.fromkeys(row["model"] for row in rows)
+    by_rate = [row for up_bps in rates for row in pairs(rows, up_bps)]
     changes = [
         row
         for model in models
-        for up_bps in rates
-        for row in pairs(rows, up_bps)
+        for row in by_rate
         if (row["model"], row["migrated"]) == (model, "nothing")
     ]
     yield Table(
         (
-            *(plain("model"), ShownColumn("uplink,\nbit/s", lambda row: rate_text(row["up_bps"]))),
+            *(plain("model"), Column("uplink,\nbit/s", lambda row: rate_text(row["up_bps"]))),
             plain("separate:\nupload, s", "uploading_s", ".1f"),
             plain("change, s", "handover_s", ".1f"),
             plain("shared:\nupload, s", "shared_uploading_s", ".1f"),
             plain("change, s", "shared_handover_s", ".1f"),
-            ShownColumn("the paper's\nchange, s", _change),
+            Column("the paper's\nchange, s", _change),
         ),
         changes,
         "When the client changes its server",
@@ -54,22 +47,20 @@ def simulated(rows: Sequence[Row]) -> Iterator[str | Table]:
     yield "It changes when it raises its first query after the upload has ended."
     if "mobilenet" in models:
         yield (
-            f"MobileNet's ~{FIG7_COLD_START_S['mobilenet']} s exceed its upload "
-            f"({TABLE_2['mobilenet'].uploading_s} s in the paper's Table II): not reproduced."
+            f"MobileNet's ~{paper.FIG7_COLD_START_S['mobilenet']} s exceed its upload "
+            f"({paper.TABLE_2['mobilenet'].uploading_s} s in the paper's Table II): not reproduced."
         )
 
 
 def measured(rows: Sequence[Row]) -> Table:
     """Return emulated peaks beside simulated ones."""
-    return Table(
-        (
-            *(plain("model"), plain("migrated"), megabytes("present_bytes")),
-            *(plain("peak, s", "peak_s", ".2f"), plain("simulated", "simulated_peak_s", ".2f")),
-            *(plain("times\nlower", "peak_speedup", ".2f"), of_paper, plain("fidelity")),
-        ),
-        rows,
-        f"Fig. 7, emulated, {rate_text(rows[0]['up_bps'])} bit/s, uplink shared",
+    columns = (
+        *(plain("model"), plain("migrated"), megabytes("present_bytes")),
+        *(plain("peak, s", "peak_s", ".2f"), plain("simulated", "simulated_peak_s", ".2f")),
+        *(plain("times\nlower", "peak_speedup", ".2f"), of_paper, plain("fidelity")),
     )
+    title = f"Fig. 7, emulated, {rate_text(rows[0]['up_bps'])} bit/s, uplink shared"
+    return Table(columns, rows, title)
 
 
 def pairs(rows: Sequence[Row], up_bps: float) -> list[Row]:
@@ -84,19 +75,20 @@ def pairs(rows: Sequence[Row], up_bps: float) -> list[Row]:
     ]
 
 
-def megabytes(figure: str) -> ShownColumn:
+def megabytes(figure: str) -> Column:
     """Show bytes in MB."""
-    return ShownColumn("MB", lambda row: f"{row[figure] / 1e6:.1f}", right=True)
+    return Column("MB", lambda row: f"{row[figure] / 1e6:.1f}", right=True)
 
 
 def _change(row: Row) -> str:
-    return f"~{FIG7_COLD_START_S[row['model']]}" if row["model"] in FIG7_COLD_START_S else ""
+    reported_s = paper.FIG7_COLD_START_S.get(row["model"])
+    return "" if reported_s is None else f"~{reported_s}"
 
 
 def _paper(row: Row) -> str:
     if (row["model"], row["migrated"]) != ("inception", "part"):
         return ""
-    return f"{FIG7_INCEPTION_SPEEDUP} ({FIG7_INCEPTION_MIGRATED_MB} MB)"
+    return f"{paper.FIG7_INCEPTION_SPEEDUP} ({paper.FIG7_INCEPTION_MIGRATED_MB} MB)"
 
 
-of_paper = ShownColumn("the paper's\ntimes lower", _paper)
+of_paper = Column("the paper's\ntimes lower", _paper)

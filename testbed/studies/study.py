@@ -36,20 +36,13 @@ WHOLE_TRACES = (
 
 @dataclass(frozen=True)
 class Context:
-    """What a study looks at.
+    """What a study looks at."""
 
-    Args:
-        given: the command line.
-        movements: whose.
-        models: of the paper that were asked for.
-        folder: where what comes out is kept.
-        extra: what `measure` hands to `conclude` beside its rows.
-    """
-
-    given: argparse.Namespace
+    given: argparse.Namespace  # the command line
     movements: Movements
-    models: Sequence[str]
-    folder: RunFolder
+    models: Sequence[str]  # of the paper that were asked for
+    folder: RunFolder  # where what comes out is kept
+    #: What `measure` hands to `conclude` beside its rows.
     extra: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -60,35 +53,23 @@ class Context:
 
 @dataclass(frozen=True)
 class Study:
-    """What an experiment on whole data sets declares.
+    """What an experiment on whole data sets declares."""
 
-    Args:
-        experiment: its name, and settings that differ from the usual ones.
-        measure: yields rows of figures, those of a split (`split`) together.
-        conclude: makes of all rows what is shown.
-        reads: the beginnings of the paths of settings that it depends on; others are refused.
-        models: of the paper, by default; none: it depends on no model.
-        splits: of the people, by default.
-        options: adds what the study alone has.
-        check: raises ConfigurationError for what of that cannot be used.
-        load: returns the movements; another than the usual way.
-        instead: does something else with the command line where it returns a status.
-    """
-
-    experiment: Experiment
+    experiment: Experiment  # its name, and settings that differ from the usual ones
+    #: Yields rows of figures, those of a split (`split`) together.
     measure: Callable[[Context], Iterator[Row]]
+    #: Makes of all rows what is shown.
     conclude: Callable[[Context, pd.DataFrame], Findings]
+    #: The beginnings of the paths of settings that it depends on; others are refused.
     reads: Sequence[str] = WHOLE_TRACES
-    models: Sequence[str] = ()
-    splits: int = 5
-    options: Callable[[Parser], None] = lambda parser: None
+    models: Sequence[str] = ()  # of the paper, by default; none: it depends on no model
+    splits: int = 5  # of the people, by default
+    options: Callable[[Parser], None] = lambda parser: None  # adds what the study alone has
+    #: Raises ConfigurationError for what of that cannot be used.
     check: Callable[[argparse.Namespace], object] = lambda given: None
-    load: Callable[[Experiment, argparse.Namespace], Movements] = lambda experiment, given: load(
-        experiment, given, None
-    )
-    instead: Callable[[Experiment, argparse.Namespace, Movements], int | None] = (
-        lambda experiment, given, movements: None
-    )
+    load: Callable[[Experiment, argparse.Namespace], Movements] = load
+    #: Does something else with the command line where it returns a status.
+    instead: Callable[[Experiment, argparse.Namespace, Movements], int | None] = lambda *_: None
 
 
 def main(study: Study) -> NoReturn:
@@ -102,19 +83,11 @@ def parser(study: Study) -> Parser:
     where = f"new folder (default: results/{study.experiment.name}/RUN-ID)"
     add_settings(command_line, study.experiment, where, study.reads)
     if study.models:
-        command_line.add_argument(
-            "--models",
-            default=",".join(study.models),
-            metavar="NAME,NAME,...",
-            help="models of the paper (default: %(default)s)",
-        )
-    command_line.add_argument(
-        "--splits",
-        type=int,
-        default=study.splits,
-        metavar="N",
-        help="of the people (default: %(default)s)",
-    )
+        models = ",".join(study.models)
+        text = "models of the paper (default: %(default)s)"
+        command_line.add_argument("--models", default=models, metavar="NAME,NAME,...", help=text)
+    text = "of the people (default: %(default)s)"
+    command_line.add_argument("--splits", type=int, default=study.splits, metavar="N", help=text)
     study.options(command_line)
     add_json(command_line)
     return command_line
@@ -130,9 +103,8 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
     models = models_of(given) if study.models else []
     study.check(given)
     movements = study.load(experiment, given)
-    status = study.instead(experiment, given, movements)
-    if status is not None:
-        return status
+    if (instead := study.instead(experiment, given, movements)) is not None:
+        return instead
     folder = new_folder(movements.settings, given.out, splits=movements.splits)
     context = Context(given, movements, models, folder)
     found, status = gather(study.measure(context))
@@ -151,11 +123,9 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
 def models_of(given: argparse.Namespace) -> list[str]:
     """Return the models of --models, each once; ConfigurationError for one that is unknown."""
     models = list(dict.fromkeys(given.models.split(",")))
-    if unknown := set(models) - set(paper.MODELS):
-        raise ConfigurationError(
-            f"--models: {', '.join(sorted(unknown))} is none of the paper's:"
-            f" {', '.join(paper.MODELS)}"
-        )
+    if unknown := ", ".join(sorted(set(models) - set(paper.MODELS))):
+        known = ", ".join(paper.MODELS)
+        raise ConfigurationError(f"--models: {unknown} is none of the paper's: {known}")
     return models
 
 

@@ -39,9 +39,8 @@ class Contender(NamedTuple):
 
     def applied(self, settings: Experiment) -> Experiment:
         """Return the settings with this policy, in the paper's network."""
-        return chosen(
-            settings, {"migration.policy": self.policy, "migration.radius_m": self.radius_m}
-        )
+        policy = {"migration.policy": self.policy, "migration.radius_m": self.radius_m}
+        return chosen(settings, policy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +175,6 @@ def share(which: Iterable[bool]) -> float:
 def peaks_mbps(totals: Totals, people: People) -> tuple[float, float, float]:
     """Return the highest uplink and downlink, and the share of servers under 100 Mbit/s."""
     highest = peaks(totals.backhaul, [each.name for each in people.access_points])
+    up_mbps, down_mbps = highest["uplink"].max(), highest["downlink"].max()
     under = share_under(highest)
-    return (
-        float(highest["uplink"].max()),
-        float(highest["downlink"].max()),
-        float("nan") if under is None else under,
-    )
+    return float(up_mbps), float(down_mbps), float("nan") if under is None else under

@@ -46,22 +46,14 @@ def make_runs(ledger: Ledger, backend: Backend, *, keep: Keep, figures: bool) ->
     """Make all runs that are pending in an opened ledger; return whether nobody stopped it.
 
     Ctrl-C stops it, and so do SIGTERM and SIGHUP. Whatever happens, what is done is written down.
-
-    Args:
-        ledger: takes down what becomes of each run.
-        backend: carries them out.
-        keep: what stays of a run.
-        figures: whether figures and report of simulated runs are made.
+    `keep` and `figures` are as in `Task`.
     """
-    called_in = Path.cwd()
-    tasks = [
-        Task(run.id, run.settings, ledger.folder, called_in, keep, figures)
-        for run in ledger.pending
-    ]
+    folder, called_in = ledger.folder, Path.cwd()
+    tasks = [Task(run.id, run.settings, folder, called_in, keep, figures) for run in ledger.pending]
     try:
         with _stoppable(), _progress(ledger, backend) as progress:
             if tasks:
-                backend.reach(ledger.folder, called_in)
+                backend.reach(folder, called_in)
             with closing(backend.outcomes(tasks)) as outcomes:
                 for run_id, state in outcomes:
                     ledger.record(run_id, state)

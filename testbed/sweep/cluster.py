@@ -25,16 +25,9 @@ class Cluster:
 
     A run whose worker dies is given to another one, at most as often as the cluster's setting
     `distributed.scheduler.allowed-failures` says (3). A worker completes the run that it is at when
-    the sweep ends.
+    the sweep ends. `address` is the scheduler's, such as tcp://10.0.0.1:8786.
 
-    Args:
-        address: of the scheduler, such as tcp://10.0.0.1:8786.
-
-    Attributes:
-        running: how many runs are under way, one a worker.
-
-    Raises:
-        ConfigurationError: Dask is not installed, no scheduler answers, or it has no workers.
+    Raise ConfigurationError if Dask is not installed, no scheduler answers, or it has no workers.
     """
 
     def __init__(self, address: str) -> None:
@@ -47,7 +40,7 @@ class Cluster:
             ) from error
         for logger in ("distributed", "distributed.client"):
             logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters is raised
-        self.running = 0
+        self.running = 0  # how many runs are under way, one a worker
         try:
             found = asyncio.run(asyncio.wait_for(_identity(address), _ANSWER_S))
             if found["type"] != "Scheduler":
@@ -67,11 +60,7 @@ class Cluster:
         self._client.close()
 
     def reach(self, folder: Path, called_in: Path) -> None:
-        """See to it that the workers there are see both folders, and run the same testbed.
-
-        Raises:
-            ConfigurationError: one of them does not.
-        """
+        """Raise ConfigurationError unless all workers see both folders and run the same testbed."""
         token = folder / PARTIAL / "token"
         word = secrets.token_hex()
         token.write_text(word, encoding="utf-8")
@@ -82,19 +71,18 @@ class Cluster:
             if found == expected:
                 continue
             if isinstance(found, Exception):
-                raise ConfigurationError(
-                    f"{worker}: cannot run the testbed ({_said(found)}); start workers with this"
+                wrong = (
+                    f"cannot run the testbed ({_said(found)}); start workers with this"
                     " checkout's .venv/bin/dask"
                 )
-            if found[0] != __version__:
-                raise ConfigurationError(
-                    f"{worker}: has testbed {found[0]}, and here it is {__version__}"
+            elif found[0] != __version__:
+                wrong = f"has testbed {found[0]}, and here it is {__version__}"
+            else:
+                wrong = (
+                    f"does not see {folder if found[2] else called_in} as it is here; a cluster"
+                    " needs a shared file system, with the same paths"
                 )
-            unseen = folder if found[2] else called_in
-            raise ConfigurationError(
-                f"{worker}: does not see {unseen} as it is here; a cluster needs a shared file"
-                " system, with the same paths"
-            )
+            raise ConfigurationError(f"{worker}: {wrong}")
 
     def examine(self) -> dict[str, list[Finding]]:
         """Return what the doctor finds on each worker's machine."""
@@ -104,10 +92,8 @@ class Cluster:
         """Carry out all tasks; yield the id of each run that has ended, and what became of it.
 
         Emulated runs begin when the simulated ones have ended, so that they have their machines for
-        themselves. Closing the generator takes back what no worker has begun.
-
-        Raises:
-            TestbedError: the scheduler went away.
+        themselves. Closing the generator takes back what no worker has begun. Raise TestbedError
+        if the scheduler went away.
         """
         for emulated in (False, True):
             yield from self._together([task for task in tasks if task.emulated == emulated])

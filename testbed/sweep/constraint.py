@@ -32,16 +32,11 @@ _LITERALS = (str, int, float)
 def satisfying(
     rows: Sequence[Mapping[str, object]], conditions: Sequence[str], also: Mapping[str, str]
 ) -> list[bool]:
-    """Return for each row whether it meets all conditions.
+    """Return for each row, values by the variables' names, whether it meets all conditions.
 
-    Args:
-        rows: values by the variables' names, the same names in each.
-        conditions: as for pandas' `DataFrame.query`; names with other than letters, digits and
-            underscores stand in backticks.
-        also: further names of variables, each with the one that it stands for.
-
-    Raises:
-        ConfigurationError: a condition cannot be read or evaluated, or does more than compare.
+    Names with other than letters, digits and underscores stand in backticks; `also` has further
+    names of variables, each with the one that it stands for. Raise ConfigurationError for a
+    condition that cannot be read or evaluated, or does more than compare.
     """
     columns = {name: f"_variable_{number}" for number, name in enumerate(rows[0])}
     frame = pd.DataFrame(list(rows)).rename(columns=columns)

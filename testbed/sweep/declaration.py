@@ -19,11 +19,10 @@ _INTERPRETER = "_venv"
 def declared_experiment(file: Path) -> Experiment:
     """Return the one `Experiment` at the top level of a Python file.
 
-    Raises:
-        ConfigurationError: the file cannot be loaded, or declares none or several.
+    Raise ConfigurationError if the file cannot be loaded, or declares none or several.
     """
-    module = _load(file)
-    found = {name: value for name, value in vars(module).items() if isinstance(value, Experiment)}
+    names = vars(_load(file))
+    found = {name: value for name, value in names.items() if isinstance(value, Experiment)}
     if len(set(map(id, found.values()))) == 1:
         return next(iter(found.values()))
     what = f"several experiments ({', '.join(sorted(found))})" if found else "no experiment"

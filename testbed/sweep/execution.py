@@ -38,23 +38,14 @@ _ALONE = Lock()
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be carried out.
-
-    Args:
-        id: of the run.
-        settings: of the run.
-        folder: of the sweep.
-        called_in: the folder that relative paths and a user's own modules are looked for in.
-        keep: all tables, or only what describes a run and sums it up.
-        figures: whether figures and report of a simulated run are made; an emulated one has them.
-    """
+    """A run to be carried out."""
 
     id: str
     settings: Experiment
-    folder: Path
-    called_in: Path
-    keep: Keep = "tables"
-    figures: bool = False
+    folder: Path  # of the sweep
+    called_in: Path  # where relative paths and a user's own modules are looked for
+    keep: Keep = "tables"  # all tables, or only what describes a run and sums it up
+    figures: bool = False  # and a report, of a simulated run; an emulated one has them
 
     @property
     def emulated(self) -> bool:
@@ -126,7 +117,8 @@ def _people(traces: Traces, seed: int) -> People:
 def _emulate(task: Task, draft: Path) -> None:
     """Emulate in a process of its own, while no other sweep's emulation is on this machine."""
     words = draft.parent / "said.txt"
-    with _machine(), words.open("w", encoding="utf-8") as output:
+    with MACHINE_LOCK.open("w") as lock, words.open("w", encoding="utf-8") as output:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         child = series.start(task.settings, draft.parent / "config.json", draft, output)
         try:
             status = child.wait()
@@ -146,13 +138,6 @@ def _reason(run: RunFolder, status: int, words: str) -> str:
     except (TestbedError, KeyError):
         last = words.strip().rpartition("\n")[2]
         return f"exit status {status}: {last}"
-
-
-@contextmanager
-def _machine() -> Iterator[None]:
-    with MACHINE_LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

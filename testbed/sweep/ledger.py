@@ -37,20 +37,12 @@ _WRITE_EVERY_S = 1.0
 
 
 class Ledger:
-    """What became of the runs of a study.
-
-    Args:
-        folder: of the sweep; need not exist.
-        study: whose runs these are.
-
-    Attributes:
-        states: by the runs' ids, as far as `folder` tells.
-    """
+    """What became of the runs of a study; the sweep's folder need not exist."""
 
     def __init__(self, folder: Path, study: ParameterStudy) -> None:
         self.folder = folder
         self.study = study
-        self.states = self._found(study.runs)
+        self.states = self._found(study.runs)  # by the runs' ids, as far as the folder tells
         self._settings = {run.id: run.settings for run in study.runs}
         self._written_s = 0.0
 
@@ -72,9 +64,8 @@ class Ledger:
     def opened(self) -> Iterator[None]:
         """Hold the folder for this sweep alone; remove what others left of runs that are pending.
 
-        Raises:
-            ConfigurationError: it cannot be made or written, is of something else, or another
-                process is sweeping in it.
+        Raise ConfigurationError if it cannot be made or written, is of something else, or another
+        process is sweeping in it.
         """
         self._check()
         try:
@@ -115,12 +106,8 @@ class Ledger:
     def write(self) -> None:
         """Write `runs.csv` and `table.csv` as of now."""
         self._write("runs.csv", run_rows(self.study, self.states))
-        self._write("table.csv", [
-            row | dict(configuration.shown)
-            for row, configuration in zip(
-                table_rows(self.study, self.states), self.study.configurations, strict=True
-            )
-        ])  # fmt: skip
+        rows = zip(table_rows(self.study, self.states), self.study.configurations, strict=True)
+        self._write("table.csv", [row | dict(each.shown) for row, each in rows])
         self._written_s = time.monotonic()
 
     def _found(self, runs: Sequence[Run]) -> dict[str, State]:
@@ -159,7 +146,8 @@ class Ledger:
             "constraints": self.study.constraints,
             "repetitions": self.study.repetitions,
         }
-        _write_whole(self.folder / _DESCRIPTION, json.dumps(description, indent=2) + "\n")
+        with written_whole(self.folder / _DESCRIPTION) as file:
+            file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(self.folder / PARTIAL, ignore_errors=True)
         (self.folder / PARTIAL).mkdir(exist_ok=True)
         self.states = self._found(self.study.runs)
@@ -174,7 +162,8 @@ class Ledger:
             (self.folder / PARTIAL).rmdir()
 
     def _write(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        _write_whole(self.folder / name, pd.DataFrame(rows).to_csv(index=False))
+        with written_whole(self.folder / name) as file:
+            pd.DataFrame(rows).to_csv(file, index=False)
 
 
 def read_state(folder: Path, settings: Experiment) -> State:
@@ -226,10 +215,8 @@ def move_in(draft: Path, folder: Path, settings: Experiment) -> State:
 def note_failure(folder: Path, settings: Experiment, reason: str, details: str = "") -> None:
     """Have a run's folder say that it failed, and why; `details` go into a log that is not there.
 
-    What the run wrote itself stays.
-
-    Raises:
-        OSError: the folder cannot be made, for example since the sweep that it was of is over.
+    What the run wrote itself stays. Raise OSError if the folder cannot be made, for example since
+    the sweep that it was of is over.
     """
     folder.mkdir(exist_ok=True)
     run = RunFolder(folder)
@@ -250,8 +237,3 @@ def _differences(before: object, after: object, path: str = "") -> Iterator[str]
             yield from _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
     elif before != after:
         yield path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    with written_whole(path) as file:
-        file.write_text(text, encoding="utf-8")

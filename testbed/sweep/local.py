@@ -24,17 +24,10 @@ _DIED = State("failed", "its process died, with no other run beside it (out of m
 
 
 class Local:
-    """Carries out runs on this machine.
-
-    Args:
-        jobs: number of worker processes (None: one a processor).
-
-    Attributes:
-        running: how many runs are under way.
-    """
+    """Carries out runs on this machine, in so many worker processes (None: one a processor)."""
 
     def __init__(self, jobs: int | None = None) -> None:
-        self.running = 0
+        self.running = 0  # how many runs are under way
         self._jobs = cpu_count() if jobs is None else jobs
 
     def examine(self) -> dict[str, list[Finding]]:

@@ -30,34 +30,21 @@ _LONGEST_LABEL = 200  # characters; a file's name has 255
 
 @dataclass(frozen=True)
 class Configuration:
-    """One choice of a value for each variable.
+    """One choice of a value for each variable."""
 
-    Args:
-        label: "policy=perdnn,radius=50", by the variables' names in alphabetical order.
-        values: by the variables' names, in the order in which they were given.
-        shown: the same as the command line takes them.
-        settings: of its runs; the first has this seed.
-    """
-
-    label: str
-    values: Mapping[str, object]
-    shown: Mapping[str, str]
-    settings: Experiment
+    label: str  # "policy=perdnn,radius=50", by the variables' names in alphabetical order
+    values: Mapping[str, object]  # by the variables' names, in the order in which they were given
+    shown: Mapping[str, str]  # the same as the command line takes them
+    settings: Experiment  # of its runs; the first has this seed
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a configuration.
+    """One run of a configuration."""
 
-    Args:
-        id: "policy=perdnn,radius=50,#0,seed=1": a folder's name, the same whenever it is run.
-        configuration: of the run.
-        repetition: from 0; added to the configuration's seed.
-    """
-
-    id: str
+    id: str  # "policy=perdnn,radius=50,#0,seed=1": a folder's name, the same whenever it is run
     configuration: Configuration
-    repetition: int
+    repetition: int  # from 0; added to the configuration's seed
 
     @property
     def settings(self) -> Experiment:
@@ -71,20 +58,13 @@ class ParameterStudy:
     """Configurations of one experiment, each repeated with successive seeds.
 
     A repetition has the same seed, and with it the same people, in every configuration.
-
-    Args:
-        fixed: the settings that do not vary, as config.json has them.
-        variables: what varies.
-        constraints: which of the configurations run.
-        configurations: those that run.
-        repetitions: of each.
     """
 
-    fixed: Mapping[str, Any]
+    fixed: Mapping[str, Any]  # the settings that do not vary, as config.json has them
     variables: tuple[Variable, ...]
-    constraints: tuple[str, ...]
-    configurations: tuple[Configuration, ...]
-    repetitions: int
+    constraints: tuple[str, ...]  # which of the configurations run
+    configurations: tuple[Configuration, ...]  # those that run
+    repetitions: int  # of each
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -104,16 +84,11 @@ class ParameterStudy:
 def make_study(
     experiment: Experiment, vary: Sequence[str], constraints: Sequence[str], repetitions: int
 ) -> ParameterStudy:
-    """Return the study of an experiment.
+    """Return the study of an experiment, whose settings have no meaning where they vary.
 
-    Args:
-        experiment: the settings; those that vary have no meaning.
-        vary: NAME=VALUE,VALUE,... for each variable.
-        constraints: conditions on the variables, all of which hold (see `constraint.satisfying`).
-        repetitions: of each configuration.
-
-    Raises:
-        ConfigurationError: a variable, constraint or configuration that cannot be.
+    `vary` has NAME=VALUE,VALUE,... for each variable; all constraints hold (see
+    `constraint.satisfying`). Raise ConfigurationError for a variable, constraint or configuration
+    that cannot be.
     """
     variables = read_variables(vary)
     if repetitions < 1:
@@ -123,16 +98,10 @@ def make_study(
     count = prod(len(variable.values) for variable in variables) * repetitions
     if count > MAX_RUNS:
         raise ConfigurationError(f"{count:,} runs are more than {MAX_RUNS:,}; take fewer values")
-    return ParameterStudy(
-        fixed=_fixed(experiment, variables),
-        variables=variables,
-        constraints=tuple(constraints),
-        configurations=tuple(
-            _configuration(experiment, variables, values)
-            for values in _choices(variables, constraints)
-        ),
-        repetitions=repetitions,
-    )
+    chosen = _choices(variables, constraints)
+    configurations = tuple(_configuration(experiment, variables, values) for values in chosen)
+    fixed = _fixed(experiment, variables)
+    return ParameterStudy(fixed, variables, tuple(constraints), configurations, repetitions)
 
 
 def _fixed(experiment: Experiment, variables: Sequence[Variable]) -> dict[str, Any]:
@@ -154,8 +123,8 @@ def _choices(variables: Sequence[Variable], constraints: Sequence[str]) -> list[
         raise ConfigurationError("--constraint: nothing varies; name variables with --vary")
     rows = [
         {
-            variable.name: variable.shown(value) if isinstance(value, (list, tuple)) else value
-            for variable, value in zip(variables, choice, strict=True)
+            each.name: each.shown(value) if isinstance(value, (list, tuple)) else value
+            for each, value in zip(variables, choice, strict=True)
         }
         for choice in choices
     ]
@@ -173,8 +142,7 @@ def _configuration(
     values = {variable.name: value for variable, value in chosen}
     shown = {variable.name: variable.shown(value) for variable, value in chosen}
     try:
-        changes = {variable.path: value for variable, value in chosen}
-        settings = changed(experiment, changes)
+        settings = changed(experiment, {variable.path: value for variable, value in chosen})
     except ConfigurationError as error:
         raise ConfigurationError(f"{described(shown)}: {error}") from error
     return Configuration(_label(experiment.name, shown), values, shown, settings)
@@ -183,8 +151,7 @@ def _configuration(
 def checked(study: ParameterStudy) -> ParameterStudy:
     """Return a study whose configurations can all run, with every setting of their policies.
 
-    Raises:
-        ConfigurationError: one of them cannot; the message says which.
+    Raise ConfigurationError if one of them cannot; the message says which.
     """
     configurations = []
     for each in study.configurations:

@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from testbed.sweep.parameter_study import Configuration, ParameterStudy, Run
+from testbed.sweep.parameter_study import Configuration, ParameterStudy
 
 Status = Literal["complete", "failed", "pending"]
 
@@ -21,34 +21,27 @@ _VERDICTS = ("good", "degraded", "invalid")  # the worst last
 
 @dataclass(frozen=True)
 class State:
-    """What became of a run.
+    """What became of a run."""
 
-    Args:
-        status: "pending" where it has not been made, or not to its end.
-        reason: why it failed.
-        figures: those of summary.json of a complete run.
-    """
-
-    status: Status
-    reason: str | None = None
-    figures: Mapping[str, Any] | None = None
+    status: Status  # "pending" where it has not been made, or not to its end
+    reason: str | None = None  # why it failed
+    figures: Mapping[str, Any] | None = None  # those of summary.json of a complete run
 
 
 def run_rows(study: ParameterStudy, states: Mapping[str, State]) -> list[dict[str, Any]]:
     """Return a row for each run: what it was, what became of it, and its figures."""
-    return [_run_row(run, states[run.id]) for run in study.runs]
-
-
-def _run_row(run: Run, state: State) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        **run.configuration.shown,
-        "repetition": run.repetition,
-        "seed": run.settings.seed,
-        "status": state.status,
-        "reason": state.reason,
-        **(state.figures or {}),
-    }
+    return [
+        {
+            "id": run.id,
+            **run.configuration.shown,
+            "repetition": run.repetition,
+            "seed": run.settings.seed,
+            "status": state.status,
+            "reason": state.reason,
+            **(state.figures or {}),
+        }
+        for run, state in ((run, states[run.id]) for run in study.runs)
+    ]
 
 
 def table_rows(study: ParameterStudy, states: Mapping[str, State]) -> list[dict[str, Any]]:
@@ -68,13 +61,9 @@ def table_rows(study: ParameterStudy, states: Mapping[str, State]) -> list[dict[
 
 def _names(figures: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of the figures that are numbers in any run, in the runs' order."""
-    numbers = {name for each in figures for name, value in each.items() if _is_number(value)}
-    return [name for name in dict.fromkeys(name for each in figures for name in each)
-            if name in numbers]  # fmt: skip
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    values = [item for each in figures for item in each.items()]
+    numbers = {name for name, value in values if type(value) in (int, float)}
+    return [name for name in dict(values) if name in numbers]
 
 
 def _table_row(

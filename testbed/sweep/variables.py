@@ -25,17 +25,11 @@ _RANGE = re.compile(
 
 @dataclass(frozen=True)
 class Variable:
-    """A setting that varies.
+    """A setting that varies."""
 
-    Args:
-        name: its option without dashes ("radius"), or its path where it has none.
-        path: of the setting ("migration.radius_m").
-        values: that it takes, no two alike.
-    """
-
-    name: str
-    path: str
-    values: tuple[object, ...]
+    name: str  # its option without dashes ("radius"), or its path where it has none
+    path: str  # of the setting ("migration.radius_m")
+    values: tuple[object, ...]  # that it takes, no two alike
 
     def shown(self, value: object) -> str:
         """Return one of the values the way that the command line takes it."""
@@ -45,8 +39,7 @@ class Variable:
 def read_variables(texts: Iterable[str]) -> tuple[Variable, ...]:
     """Return the variables of `--vary NAME=V1,V2,...`, given once for each.
 
-    Raises:
-        ConfigurationError: an unknown name, a value that cannot be read, none, or one twice.
+    Raise ConfigurationError for one that is given twice, as `read_variable` does for others.
     """
     variables = tuple(map(read_variable, texts))
     for name, count in Counter(variable.name for variable in variables).items():
@@ -58,8 +51,7 @@ def read_variables(texts: Iterable[str]) -> tuple[Variable, ...]:
 def read_variable(text: str) -> Variable:
     """Return the variable of NAME=V1,V2,...; NAME=1..10 step 3; or NAME=[...], a list as JSON.
 
-    Raises:
-        ConfigurationError: an unknown name, a value that cannot be read, none, or one twice.
+    Raise ConfigurationError for an unknown name, a value that cannot be read, none, or one twice.
     """
     name, separator, given = (part.strip() for part in text.partition("="))
     if not separator:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from testbed.repository import REPOSITORY
+
 README = REPOSITORY / "README.md"
 DOCS = REPOSITORY / "docs"
 PAGES = (README, REPOSITORY / "results" / "README.md", *sorted(DOCS.rglob("*.md")))

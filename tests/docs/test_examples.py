@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.docs.pages import PAGES, REPOSITORY, Block, blocks
+from testbed.repository import REPOSITORY
+from tests.docs.pages import PAGES, Block, blocks
 
 SHELL = "sh"
 LANGUAGES = (SHELL, "python", "json", "text", "{toctree}")

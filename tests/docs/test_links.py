@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, README, REPOSITORY, prose
+from testbed.repository import REPOSITORY
+from tests.docs.pages import DOCS, PAGES, README, prose
 
 README_LINES = 150
 ARCHITECTURE_LINES = 200

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
-from tests.emulation.sandboxed import REPOSITORY
 
 
 def start(folder: Path, *options: str, launch: Sequence[str] = ()) -> subprocess.Popen[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from testbed.repository import REPOSITORY
 
 
 def run_in_sandbox(module: str, *arguments: str, timeout_s: float) -> Any:

@@ -14,9 +14,9 @@ from mininet.log import StreamHandlerNoNewline
 
 from testbed.emulation import console
 from testbed.errors import EXIT_INTERRUPTED
+from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from tests.emulation.runs import emulate, start
-from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = pytest.mark.emulation
 

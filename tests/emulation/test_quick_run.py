@@ -16,10 +16,10 @@ import pytest
 from testbed.analysis.captures.wireshark import DISSECTOR
 from testbed.analysis.comparison import compare_runs
 from testbed.analysis.traffic.traffic_analysis import analyze_run
+from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_table
 from testbed.runs.tables import CAPTURE_TABLES, TABLES
-from tests.emulation.sandboxed import REPOSITORY
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 

@@ -17,7 +17,10 @@ SIMULATED = ("kaist_inception", "--engine", "simulate", "--trace-format", "synth
 
 def test_a_simulated_run_needs_no_root_and_leaves_a_whole_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = ("--clients", "3", "--duration", "300", "--policy", "visits")
+    arguments = (
+        *("--clients", "3", "--duration", "300"),
+        *("--policy", "visits", "--test-people", "80"),
+    )
     process = ended(*SIMULATED, *arguments, "--out", str(out))
     assert process.returncode == 0, process.stderr
     manifest = json.loads((out / "manifest.json").read_text())

@@ -8,17 +8,19 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
+from testbed.decision.policies import build_policy, predictor_name
+from testbed.mobility import visits
 from testbed.movement import People, load_people
 from testbed.runs.tables import TABLES
 from testbed.settings.experiment import Experiment, Migration, Model, Simulation, Traces
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Carrier, Unlimited
-from testbed.simulation.foresight import ClientPath, clients_of
+from testbed.simulation.foresight import ClientPath, Foresight, clients_of
 from testbed.simulation.log import Log
 from testbed.simulation.offloading import Offloading, offloading_of
 from testbed.simulation.rows import backhaul_of, tables_of
 from testbed.simulation.simulated_run import SimulatedRun as Run
-from testbed.simulation.simulated_run import goodput
+from testbed.simulation.simulated_run import foresight_of, goodput
 from traces.schedule import whole_schedule
 
 SETTINGS = Experiment(
@@ -47,6 +49,22 @@ def offloading(model: str = "mobilenet") -> Offloading:
     return offloading_of(replace(SETTINGS, model=Model(name=model)))
 
 
+_FORESIGHT: dict[tuple[str, float], Foresight] = {}
+
+
+def foresight(settings: Experiment) -> Foresight:
+    """Return what a predictor that has learnt a little expects, for all runs with its reach."""
+    key = predictor_name(settings.migration), build_policy(settings).reach_m
+    if key not in _FORESIGHT:
+        training, _ = people().split(SETTINGS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(visits, "_EPOCHS", 1)
+            _FORESIGHT[key] = foresight_of(
+                settings, people().access_points, clients()[0], training.positions_m
+            )
+    return _FORESIGHT[key]
+
+
 def made(
     policy: str = "perdnn",
     radius_m: float = 100.0,
@@ -55,18 +73,18 @@ def made(
     details: bool = False,
     model: str = "mobilenet",
 ) -> tuple[Run, list[Log]]:
-    training, _ = people().split(SETTINGS)
     walkers, duration_s = clients()
-    migration = Migration(policy=policy, radius_m=radius_m)
+    settings = replace(SETTINGS, migration=Migration(policy=policy, radius_m=radius_m))
     run = Run(
-        replace(SETTINGS, migration=migration),
+        settings,
         offloading(model),
         people().access_points,
         walkers,
-        training.positions_m,
+        [],
         carrier or Unlimited(),
         duration_s=duration_s,
         details=details,
+        foresight=foresight(settings),
     )
     return run, run.run()
 

@@ -12,8 +12,8 @@ import pytest
 
 from testbed.runs.folder import RunFolder
 from testbed.studies.findings import (
+    Column,
     Findings,
-    ShownColumn,
     Table,
     gather,
     means,
@@ -53,7 +53,7 @@ def test_people_see_sentences_tables_and_where_figures_are(
         plain("policy"),
         plain("people", "n", ",.0f"),
         percent("hits, %", "hits", 2),
-        ShownColumn("twice", lambda row: 2 * row["n"]),
+        Column("twice", lambda row: 2 * row["n"]),
     )
     rows = [{"policy": "perdnn", "n": 1234, "hits": 0.12345}]
     shown = ["A sentence.", Table(columns, rows, "A title")]

@@ -20,19 +20,12 @@ _PLACES_A_SIDE = 16  # a place is the waypoints in a box of 94 m x 125 m (SLAW: 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The campus's map, the same for everyone.
+    """The campus's map, the same for everyone."""
 
-    Args:
-        waypoints_m: x and y of where people stop, (n, 2).
-        members: the indices of each place's waypoints.
-        centres_m: the mean of each place's waypoints, (places, 2).
-        popularity: each place's share of all waypoints, (places,).
-    """
-
-    waypoints_m: FloatArray
-    members: list[IntArray]
-    centres_m: FloatArray
-    popularity: FloatArray
+    waypoints_m: FloatArray  # x and y of where people stop, (n, 2)
+    members: list[IntArray]  # the indices of each place's waypoints
+    centres_m: FloatArray  # the mean of each place's waypoints, (places, 2)
+    popularity: FloatArray  # each place's share of all waypoints, (places,)
 
 
 def fractal_places(rng: np.random.Generator, window: Window) -> Places:

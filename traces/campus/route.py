@@ -33,17 +33,11 @@ _RIDE_FROM_M = 300.0  # so 27 % of the distance is covered at more than 3 m/s; K
 
 @dataclass(frozen=True, eq=False)
 class CampusRoute:
-    """Stops, and straight flights at constant speed from one to the next.
+    """Stops, and straight flights at constant speed from one to the next."""
 
-    Args:
-        stops_m: x and y of each stop, (n, 2).
-        arrive_s: when the pause there begins, (n,); the first at 0.
-        leave_s: when it ends, (n,).
-    """
-
-    stops_m: FloatArray
-    arrive_s: FloatArray
-    leave_s: FloatArray
+    stops_m: FloatArray  # x and y of each stop, (n, 2)
+    arrive_s: FloatArray  # when the pause there begins, (n,); the first at 0
+    leave_s: FloatArray  # when it ends, (n,)
 
     def at(self, time_s: FloatArray) -> FloatArray:
         """Return the positions at m times in metres, (m, 2)."""

@@ -31,21 +31,14 @@ class FormatModule(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A format of traces.
+    """A format of traces."""
 
-    Args:
-        name: what `--trace-format` takes.
-        looks: how its files look, for people.
-        module: that reads it.
-        called: returns the name of a file, given its path and that of the data set.
-        one_clock: all tracks share a simulation's clock, whose 0 becomes the whole second in which
-            its first sample lies; without it, each track's time starts with its own first sample.
-    """
-
-    name: str
-    looks: str
-    module: FormatModule
-    called: Callable[[Path, Path], str] = trace_name
+    name: str  # what `--trace-format` takes
+    looks: str  # how its files look, for people
+    module: FormatModule  # that reads it
+    called: Callable[[Path, Path], str] = trace_name  # by the paths of a file and of the data set
+    # All tracks share a simulation's clock, whose 0 becomes the whole second in which its first
+    # sample lies; without it, each track's time starts with its own first sample
     one_clock: bool = False
 
 

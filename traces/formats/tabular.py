@@ -16,21 +16,13 @@ from traces.recording import Track
 
 @dataclass(frozen=True, eq=False)
 class TableColumns:
-    """The columns of a table, in the order of its rows.
+    """The columns of a table, in the order of its rows."""
 
-    Args:
-        time_s: seconds, since 1970 where the table has dates, (n,); NaN where there is none.
-        x: metres eastwards or degrees of longitude, (n,); NaN where there is none.
-        y: metres northwards or degrees of latitude, (n,); NaN where there is none.
-        person: index into `people`, (n,); negative where there is none.
-        people: their names.
-    """
-
-    time_s: FloatArray
-    x: FloatArray
-    y: FloatArray
-    person: IntArray
-    people: list[str]
+    time_s: FloatArray  # since 1970 where the table has dates, (n,); NaN where there is none
+    x: FloatArray  # metres eastwards or degrees of longitude, (n,); NaN where there is none
+    y: FloatArray  # metres northwards or degrees of latitude, (n,); NaN where there is none
+    person: IntArray  # index into `people`, (n,); negative where there is none
+    people: list[str]  # their names
 
     def sound(self, geographic: bool) -> BoolArray:
         """Say which rows are complete and, where they are geographic, on the Earth, (n,)."""

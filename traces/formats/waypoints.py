@@ -22,13 +22,9 @@ def sampled(
 ) -> tuple[Track, ...]:
     """Return everyone's positions at the multiples of `step_s` from first waypoint to `until_s`.
 
-    Args:
-        path: of the file that they are in.
-        ways: by name, rows of seconds (not decreasing), x and y, (n, 3); at the last one, people
-            stay.
-        until_s: the same for all; None: until their own last waypoint.
-
-    Raises TraceError if these would be far too many, or a time or a place is beyond all bounds.
+    `ways` in the file at `path` are, by name, rows of seconds (not decreasing), x and y, (n, 3); at
+    the last one, people stay: until `until_s`, or for None just until then. Raises TraceError if
+    the positions would be far too many, or a time or a place is beyond all bounds.
     """
     for name, way in ways.items():
         if not (furthest := np.abs(way).max()) <= _FURTHEST:

@@ -23,23 +23,14 @@ _NAMESPACE_END = "}"
 
 @dataclass(frozen=True)
 class Event:
-    """The start or end of an element.
+    """The start or end of an element."""
 
-    Args:
-        kind: a start has the attributes, an end the text.
-        name: of the element, without its namespace.
-        line: where the event is in the file, from 1.
-        attributes: by name.
-        text: directly in the element, up to its end.
-        depth: of the element in the document, whose root has 1.
-    """
-
-    kind: Literal["start", "end"]
-    name: str
-    line: int
-    attributes: dict[str, str]
-    text: str
-    depth: int
+    kind: Literal["start", "end"]  # a start has the attributes, an end the text
+    name: str  # of the element, without its namespace
+    line: int  # where the event is in the file, from 1
+    attributes: dict[str, str]  # by name
+    text: str  # directly in the element, up to its end
+    depth: int  # of the element in the document, whose root has 1
 
 
 def has_root(head: Head, name: str) -> bool:

@@ -49,15 +49,10 @@ class Frame(Packet):
         return cls if begins else Raw
 
     def message(self) -> AnyMessage:
-        """Return the message in the header.
-
-        Raises:
-            ProtocolError: it is not a message, or was not captured whole.
-        """
-        if len(self.header) < self.header_bytes:
-            raise ProtocolError(
-                f"{len(self.header)} of {self.header_bytes} header bytes are in this packet"
-            )
+        """Return the message in the header; ProtocolError if it is none, or not captured whole."""
+        if (captured := len(self.header)) < self.header_bytes:
+            text = f"{captured} of {self.header_bytes} header bytes are in this packet"
+            raise ProtocolError(text)
         return parse_header(self.header)
 
     def mysummary(self) -> str:

@@ -21,7 +21,7 @@ from testbed.errors import CaptureError
 
 _TICKS_PER_S = {0xA1B2C3D4: 10**6, 0xA1B23C4D: 10**9}
 _GZIP = b"\x1f\x8b"
-HEADER_BYTES = 24
+PCAP_HEADER_BYTES = 24
 _RECORD = 16
 _NEAR_S = 86400  # a record found behind damage is within a day of the last one before
 
@@ -80,9 +80,9 @@ class PcapWalk:
         original = self._at_all(data, at, 12)
         sound = (captured == np.minimum(original, self._snap)) & (captured > 0)
         for place in at[sound & (original <= MAX_RECORD_BYTES)].tolist():
-            following = place + _RECORD + int(field_at(data, self._u4, np.array([place + 8]))[0])
+            following = place + _RECORD + self._number(data, place + 8)
             if following <= end and self._good(data, np.array([place]))[0]:
-                time_s = self._time_s(data, place)
+                time_s = self._number(data, place)
                 if self._last_s is not None and abs(time_s - self._last_s) <= _NEAR_S:
                     return int(place)
                 # Without a time to compare with, the next record has to fit as well.
@@ -97,14 +97,14 @@ class PcapWalk:
     def _at_all(self, data: bytearray, at: IntArray, offset: int) -> IntArray:
         return every_offset(data, self._u4)[at[0] + offset : at[-1] + offset + 1].astype(np.int64)
 
-    def _time_s(self, data: bytearray, place: int) -> int:
+    def _number(self, data: bytearray, place: int) -> int:
         return int(field_at(data, self._u4, np.array([place]))[0])
 
     def _follows(self, data: bytearray, place: int, end: int, time_s: int) -> bool:
         return (
             place + _RECORD <= end
             and bool(self._good(data, np.array([place]))[0])
-            and abs(self._time_s(data, place) - time_s) <= _NEAR_S
+            and abs(self._number(data, place) - time_s) <= _NEAR_S
         )
 
     def _good(self, data: bytearray, at: IntArray) -> NDArray[np.bool_]:
@@ -128,8 +128,7 @@ class PcapWalk:
 
     def _is_sound(self, data: bytearray, place: int) -> bool:
         """Return whether a record's two lengths confirm each other."""
-        captured, original = struct.unpack_from(self._order + "II", data, place + 8)
-        return bool(captured == min(original, self._snap))
+        return self._number(data, place + 8) == min(self._number(data, place + 12), self._snap)
 
     def _records(self, data: bytearray, at: IntArray) -> Records:
         time_s = field_at(data, self._u4, at)
@@ -153,7 +152,7 @@ def _byte_order(path: Path, header: bytes) -> str:
         raise CaptureError(f"{path}: is compressed; gunzip it first")
     for order in "<>":
         if len(header) >= 4 and struct.unpack(order + "I", header[:4])[0] in _TICKS_PER_S:
-            if len(header) < HEADER_BYTES:
+            if len(header) < PCAP_HEADER_BYTES:
                 raise CaptureError(f"{path}: is cut short within the file header")
             return order
     raise CaptureError(f"{path}: is neither pcap nor pcapng (starts {header[:4].hex()})")

@@ -120,15 +120,10 @@ def _blocks(records: Records, ports: NDArray[np.int64], first: int) -> _Packets:
     link = link_fields(records.data, LINUX_SLL2, records.start, records.captured)
     rows = np.flatnonzero(np.isin(link.ifindex, ports))
     directions = np.where(link.direction == OUTBOUND, INBOUND, OUTBOUND)
-    columns = (
-        first + np.searchsorted(ports, link.ifindex),
-        records.time_ns >> 32,
-        records.time_ns & 0xFFFFFFFF,
-        records.captured,
-        records.original,
-        directions,
-        records.start,
-    )
+    interface = first + np.searchsorted(ports, link.ifindex)
+    high_ns, low_ns = records.time_ns >> 32, records.time_ns & 0xFFFFFFFF
+    lengths = records.captured, records.original
+    columns = (interface, high_ns, low_ns, *lengths, directions, records.start)
     data = records.data
     blocks: list[bytes] = []
     for number, high, low, captured, original, direction, start in zip(

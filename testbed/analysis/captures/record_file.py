@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.analysis.captures.pcap_records import HEADER_BYTES as PCAP_HEADER_BYTES
-from testbed.analysis.captures.pcap_records import PcapWalk
+from testbed.analysis.captures.pcap_records import PCAP_HEADER_BYTES, PcapWalk
 from testbed.analysis.captures.pcapng_records import SECTION, PcapngWalk
 from testbed.analysis.captures.record_walk import (
     MAX_RECORD_BYTES,
@@ -101,9 +100,6 @@ class RecordFile:
 def _fill(file: io.FileIO, space: memoryview) -> int:
     """Read until the space is full or the file ends; return how many bytes came."""
     got = 0
-    while got < len(space):
-        count = file.readinto(space[got:])
-        if not count:
-            break
+    while got < len(space) and (count := file.readinto(space[got:])):
         got += count
     return got

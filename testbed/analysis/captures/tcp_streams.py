@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.arrays import IntArray
+from testbed.arrays import BoolArray, IntArray
 
 _CIRCLE = 1 << 32
 _FAR = 1 << 42  # bytes; further than a stream's positions can be apart
@@ -26,8 +26,8 @@ class Segments:
     stream: IntArray
     sequence: IntArray  # of the first payload byte, or of the SYN
     payload_bytes: IntArray
-    syn: NDArray[np.bool_]
-    ends: NDArray[np.bool_]  # a FIN: the stream has no bytes behind it
+    syn: BoolArray
+    ends: BoolArray  # a FIN: the stream has no bytes behind it
 
 
 class Streams:
@@ -53,9 +53,8 @@ class Streams:
         end = np.where(matters, position + segments.payload_bytes, -_FAR)
         before = self._highest_before(segments.stream[first], end, first, length)
         for row in np.flatnonzero((position != before) & matters).tolist():
-            repeated[row] = self._place(
-                int(segments.stream[row]), int(position[row]), int(end[row]), int(before[row])
-            )
+            columns = (segments.stream, position, end, before)
+            repeated[row] = self._place(*(int(column[row]) for column in columns))
         last = first + length - 1
         streams = segments.stream[first]
         self._last[streams] = _data_sequence(segments)[last]
@@ -112,7 +111,7 @@ class Streams:
         reaches = min(end, before)
         if reaches <= position:
             return 0
-        first = last = bisect_right(holes, position, key=_hole_end)
+        first = last = bisect_right(holes, position, key=itemgetter(1))
         filled, left = 0, []
         while last < len(holes) and holes[last][0] < reaches:
             low, high = holes[last]
@@ -122,10 +121,6 @@ class Streams:
             last += 1
         holes[first:last] = left
         return reaches - position - filled
-
-
-def _hole_end(hole: tuple[int, int]) -> int:
-    return hole[1]
 
 
 def _data_sequence(segments: Segments) -> IntArray:

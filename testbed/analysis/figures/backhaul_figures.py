@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,9 +13,10 @@ from matplotlib.patches import Patch
 from testbed.analysis.figures.style import (
     CAUSE_COLOURS,
     SEQUENTIAL,
-    WIDTH_IN,
+    colour_bar,
     draw_grid,
     legend_above,
+    new_figure,
     say_empty,
 )
 from testbed.analysis.traffic.crowding import peaks
@@ -39,13 +42,15 @@ def backhaul_heat_map(backhaul: pd.DataFrame, interval_s: float, duration_s: flo
     """Draw the rate of each of the most loaded servers over time, uplink beside downlink."""
     servers = most_loaded(backhaul, _HEAT_MAP_SERVERS)
     edges = interval_edges(interval_s, duration_s)
-    figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.15 * max(len(servers), 4)), layout="constrained")
+    figure = new_figure(1.3 + 0.15 * max(len(servers), 4))
     panels = figure.subplots(1, 2, sharey=True)
     rates = [
         _rates(backhaul[backhaul["direction"] == direction], servers, len(edges) - 1)
         for direction in DIRECTIONS
     ]
-    few = len(edges) <= _FRAMED_INTERVALS
+    look: dict[str, Any] = {"edgecolor": "none", "linewidth": 0.0, "rasterized": True}
+    if len(edges) <= _FRAMED_INTERVALS:
+        look = {"edgecolor": "#E5E5E5", "linewidth": 0.4}
     highest = max((float(rate.max()) for rate in rates if rate.size), default=0) or 1.0
     for axes, direction, rate in zip(panels, DIRECTIONS, rates, strict=True):
         axes.set_title(direction.capitalize(), loc="left")
@@ -53,31 +58,18 @@ def backhaul_heat_map(backhaul: pd.DataFrame, interval_s: float, duration_s: flo
         if not servers:
             say_empty(axes, "no traffic was captured")
             continue
-        mesh = axes.pcolormesh(
-            edges,
-            np.arange(len(servers) + 1),
-            rate,
-            cmap=SEQUENTIAL,
-            vmin=0,
-            vmax=highest,
-            edgecolor="#E5E5E5" if few else "none",
-            linewidth=0.4 if few else 0.0,
-            rasterized=not few,
-        )
+        rows = np.arange(len(servers) + 1)
+        mesh = axes.pcolormesh(edges, rows, rate, cmap=SEQUENTIAL, vmin=0, vmax=highest, **look)
         axes.set_yticks(np.arange(len(servers)) + 0.5, servers)
         axes.tick_params(axis="y", length=0)
         axes.spines[:].set_visible(False)
     if servers:
         panels[0].invert_yaxis()
         all_servers = backhaul["server"].nunique()
-        panels[0].set_ylabel(
-            "Edge server, most loaded first"
-            if len(servers) == all_servers
-            else f"The {len(servers)} most loaded of {all_servers} edge servers"
-        )
-        figure.colorbar(
-            mesh, ax=panels, label="Rate (Mbit/s)", pad=0.01, aspect=30
-        ).outline.set_visible(False)
+        of_many = f"The {len(servers)} most loaded of {all_servers} edge servers"
+        is_all = len(servers) == all_servers
+        panels[0].set_ylabel("Edge server, most loaded first" if is_all else of_many)
+        colour_bar(figure, mesh, panels, "Rate (Mbit/s)", aspect=30)
     return figure
 
 
@@ -95,7 +87,7 @@ def backhaul_causes(backhaul: pd.DataFrame, interval_s: float, duration_s: float
     crowded = peaks(backhaul, named)["uplink"].nlargest(_STACKED_SERVERS).index
     servers = list(crowded) or ["no traffic"]
     edges = interval_edges(interval_s, duration_s)
-    figure = Figure(figsize=(WIDTH_IN, 0.8 + 1.2 * len(servers)), layout="constrained")
+    figure = new_figure(0.8 + 1.2 * len(servers))
     grid = figure.subplots(len(servers), 2, sharex=True, sharey=True, squeeze=False)
     highest = 0.0
     for row, server in zip(grid, servers, strict=True):
@@ -114,15 +106,8 @@ def backhaul_causes(backhaul: pd.DataFrame, interval_s: float, duration_s: float
 def _stack(axes: Axes, backhaul: pd.DataFrame, edges: np.ndarray) -> None:
     rates = _rates(backhaul.assign(server=backhaul["cause"]), list(CAUSE_COLOURS), len(edges) - 1)
     base = np.zeros(len(edges) - 1)
+    look: dict[str, Any] = {"linewidth": 0, "rasterized": len(edges) > _FRAMED_INTERVALS}
     for rate, colour in zip(rates, CAUSE_COLOURS.values(), strict=True):
-        axes.stairs(
-            base + rate,
-            edges,
-            baseline=base,
-            fill=True,
-            color=colour,
-            linewidth=0,
-            rasterized=len(edges) > _FRAMED_INTERVALS,
-        )
+        axes.stairs(base + rate, edges, baseline=base, fill=True, color=colour, **look)
         base = base + rate
     draw_grid(axes)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from testbed.analysis.figures.style import BLUE, GREY, SETTINGS, VERMILION, WIDTH_IN, save
+from testbed.analysis.figures.style import BLUE, GREY, VERMILION, new_figure, save, styled
 
 NAME = "compare"
 _PANELS = (
@@ -19,19 +17,17 @@ _PANELS = (
 )
 
 
+@styled
 def draw_comparison(stays: pd.DataFrame, folder: Path) -> Path:
     """Draw `Comparison.stays` into a folder; return the PNG's path."""
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
-        for axes, (name, scale, title) in zip(figure.subplots(1, 3), _PANELS, strict=True):
-            _draw(axes, stays, name, scale, title)
-        return save(figure, folder, NAME)
+    figure = new_figure(2.6)
+    for axes, (name, scale, title) in zip(figure.subplots(1, 3), _PANELS, strict=True):
+        _draw(axes, stays, name, scale, title)
+    return save(figure, folder, NAME)
 
 
 def _draw(axes: Axes, stays: pd.DataFrame, name: str, scale: float, title: str) -> None:
-    emulated, simulated = (
-        stays[f"{name}_{engine}"] * scale for engine in ("emulated", "simulated")
-    )
+    emulated, simulated = stays[f"{name}_emulated"] * scale, stays[f"{name}_simulated"] * scale
     most = max(emulated.max(), simulated.max(), 1e-9) * 1.05
     axes.plot([0, most], [0, most], color=GREY, linewidth=0.8, zorder=1)
     for agrees, colour, marker, label in (
@@ -40,9 +36,8 @@ def _draw(axes: Axes, stays: pd.DataFrame, name: str, scale: float, title: str) 
     ):
         chosen = stays["agrees"] == agrees
         if chosen.any():
-            axes.scatter(
-                emulated[chosen], simulated[chosen], s=16, c=colour, marker=marker, label=label
-            )
+            x, y = emulated[chosen], simulated[chosen]
+            axes.scatter(x, y, s=16, c=colour, marker=marker, label=label)
     axes.set(title=title, xlabel="emulated", ylabel="simulated", xlim=(0, most), ylim=(0, most))
     axes.set_aspect("equal")
     if name == "present_bytes":

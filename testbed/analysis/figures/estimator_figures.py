@@ -5,35 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from testbed.analysis.figures.style import BLUE, GREY, PALETTE, SETTINGS, WIDTH_IN, draw_grid, save
+from testbed.analysis.figures.style import BLUE, GREY, PALETTE, draw_grid, new_figure, save, styled
 
 
+@styled
 def draw_estimators(
     folder: Path, mae: pd.DataFrame, importances: pd.DataFrame, load: Sequence[str], server: str
 ) -> Path:
     """Draw bars by number of clients, and the importances; return the PNG's path.
 
-    Args:
-        folder: for fig4_estimators.png and .svg.
-        mae: mean absolute errors in microseconds, estimators by columns, clients by rows.
-        importances: `feature` and `impurity`.
-        load: the features that describe the load.
-        server: what the measurements are of, for the title.
+    `mae` are mean absolute errors in microseconds, estimators by columns, clients by rows;
+    `importances` have `feature` and `impurity`; `load` are the features that describe the load;
+    `server` is what the measurements are of, for the title.
     """
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH_IN, 2.7), layout="constrained")
-        errors, features = figure.subplots(1, 2, width_ratios=(5, 3))
-        _errors(errors, mae)
-        _importances(features, importances, load)
-        figure.suptitle(f"Estimated times of convolution layers, {server} server", fontsize=9)
-        return save(figure, folder, "fig4_estimators")
+    figure = new_figure(2.7)
+    errors, features = figure.subplots(1, 2, width_ratios=(5, 3))
+    _errors(errors, mae)
+    _importances(features, importances, load)
+    figure.suptitle(f"Estimated times of convolution layers, {server} server", fontsize=9)
+    return save(figure, folder, "fig4_estimators")
 
 
 def _errors(axes: Axes, mae: pd.DataFrame) -> None:

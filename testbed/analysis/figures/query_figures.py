@@ -18,9 +18,9 @@ from testbed.analysis.figures.style import (
     GREY,
     HIT,
     MISS,
-    WIDTH_IN,
     draw_grid,
     legend_above,
+    new_figure,
     say_empty,
 )
 from testbed.analysis.summary import moves
@@ -32,9 +32,8 @@ _MAX_POINTS = 20_000  # in a panel; more are drawn as a picture in the SVG
 
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Return a sorting key that puts client10 behind client2."""
-    return [
-        (int(part or 0), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)
-    ]
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def query_times(queries: pd.DataFrame, handovers: pd.DataFrame, duration_s: float) -> Figure:
@@ -45,18 +44,16 @@ def query_times(queries: pd.DataFrame, handovers: pd.DataFrame, duration_s: floa
     most = handovers["client"].value_counts().index[:_MAX_CLIENTS]
     clients = sorted(most, key=natural_order) or ["no client"]
     rows = math.ceil(len(clients) / _COLUMNS)
-    figure = Figure(figsize=(WIDTH_IN, 0.55 + 1.15 * rows), layout="constrained")
+    figure = new_figure(0.55 + 1.15 * rows)
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
     for axes, client in zip(grid.flat, clients, strict=False):
-        _client_panel(
-            axes, queries[queries["client"] == client], handovers[handovers["client"] == client]
-        )
+        own = (table[table["client"] == client] for table in (queries, handovers))
+        _client_panel(axes, *own)
         axes.set_title(client, loc="left", pad=3)
     for axes in grid.flat[len(clients) :]:
         axes.set_visible(False)
-    grid[0, 0].set(
-        xlim=(0, duration_s), ylim=(0, 1.08 * queries["latency_s"].max() if len(queries) else 1)
-    )
+    longest_s = 1.08 * queries["latency_s"].max() if len(queries) else 1
+    grid[0, 0].set(xlim=(0, duration_s), ylim=(0, longest_s))
     for axes in grid.flat[max(0, len(clients) - _COLUMNS) : len(clients)]:
         axes.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("Time since the run's start (s)", fontsize=8)
@@ -67,26 +64,14 @@ def query_times(queries: pd.DataFrame, handovers: pd.DataFrame, duration_s: floa
 
 def _client_panel(axes: Axes, queries: pd.DataFrame, handovers: pd.DataFrame) -> None:
     moved = moves(handovers)
+    look: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "linewidth": 1.1, "zorder": 1}
     for hit, colour, line in ((True, HIT, "-"), (False, MISS, (0, (4, 2)))):
-        axes.vlines(
-            moved.loc[moved["hit"] == hit, "trace_s"],
-            0,
-            1,
-            transform=axes.get_xaxis_transform(),
-            color=colour,
-            linestyle=line,
-            linewidth=1.1,
-            zorder=1,
-        )
+        times_s = moved.loc[moved["hit"] == hit, "trace_s"]
+        axes.vlines(times_s, 0, 1, color=colour, linestyle=line, **look)
+    many = len(queries) > _MAX_POINTS
     for kind, marker in _QUERY_MARKERS.items():
         chosen = queries[_kind(queries) == kind]
-        axes.plot(
-            chosen["raised_s"],
-            chosen["latency_s"],
-            linestyle="none",
-            rasterized=len(queries) > _MAX_POINTS,
-            **marker,
-        )
+        axes.plot(chosen["raised_s"], chosen["latency_s"], ls="", rasterized=many, **marker)
     draw_grid(axes)
 
 
@@ -110,28 +95,23 @@ def _kind(queries: pd.DataFrame) -> np.ndarray:
 
 
 def _query_legend() -> list[Line2D]:
-    points = [
-        Line2D([], [], linestyle="none", label=kind, **marker)
-        for kind, marker in _QUERY_MARKERS.items()
-    ]
-    lines = [
+    return [
+        *(Line2D([], [], ls="", label=kind, **look) for kind, look in _QUERY_MARKERS.items()),
         Line2D([], [], color=HIT, label="handover, hit"),
         Line2D([], [], color=MISS, linestyle=(0, (4, 2)), label="handover, miss"),
     ]
-    return points + lines
 
 
 def hit_ratio(handovers: pd.DataFrame) -> Figure:
     """Draw for each handover the share of the wanted bytes that was there, and the counts."""
     moved = moves(handovers).sort_values("trace_s", ignore_index=True)
-    figure = Figure(figsize=(WIDTH_IN, 2.4), layout="constrained")
+    figure = new_figure(2.4)
     counts, shares = figure.subplots(1, 2, width_ratios=(1, 4))
     hits = int(moved["hit"].sum())
     for place, (number, colour) in enumerate(((hits, HIT), (len(moved) - hits, MISS))):
         counts.bar(place, number, 0.62, color=colour)
-        counts.annotate(
-            str(number), (place, number), (0, 2), textcoords="offset points", ha="center"
-        )
+        above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center"}
+        counts.annotate(str(number), (place, number), **above)
     counts.set_xticks([0, 1], ["hits", "misses"])
     counts.yaxis.set_major_locator(MaxNLocator(integer=True))
     counts.margins(y=0.15)

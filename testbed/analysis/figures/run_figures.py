@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib
 
 from testbed.analysis.figures.backhaul_figures import backhaul_causes, backhaul_heat_map
 from testbed.analysis.figures.cell_map import cell_map
 from testbed.analysis.figures.query_figures import hit_ratio, query_times
-from testbed.analysis.figures.style import SETTINGS, save
+from testbed.analysis.figures.style import save, styled
 from testbed.analysis.figures.traffic_figures import backhaul_map, migration_matrix, peaks_cdf
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
@@ -28,24 +24,20 @@ CAPTIONS = {
 }
 
 
+@styled
 def draw_figures(folder: RunFolder) -> list[Path]:
     """Draw a run's figures as PNG and SVG into its folder; return the PNGs in CAPTIONS' order."""
     tables, schedule = read_tables(folder.path), folder.read_schedule()
     backhaul, duration_s = tables["backhaul"], schedule.duration_s
-    with matplotlib.rc_context(SETTINGS):
-        figures = {
-            "query_times": query_times(tables["queries"], tables["handovers"], duration_s),
-            "hit_ratio": hit_ratio(tables["handovers"]),
-            "backhaul": backhaul_heat_map(backhaul, schedule.interval_s, duration_s),
-            "backhaul_causes": backhaul_causes(backhaul, schedule.interval_s, duration_s),
-            "peaks": peaks_cdf(backhaul, [each.name for each in schedule.access_points]),
-            "migrations": migration_matrix(tables["transfers"]),
-            "links": backhaul_map(_switch_ports(folder), schedule),
-            "map": cell_map(backhaul, schedule),
-        }
-        return [save(figures[name], folder.figures, name) for name in CAPTIONS]
-
-
-def _switch_ports(folder: RunFolder) -> Sequence[dict[str, Any]]:
-    """Return the switches' counters at the end; none where the run has no switches."""
-    return folder.read_json("manifest").get("switch_ports") or ()
+    switch_ports = folder.read_json("manifest").get("switch_ports") or ()  # counters at the end
+    figures = {
+        "query_times": query_times(tables["queries"], tables["handovers"], duration_s),
+        "hit_ratio": hit_ratio(tables["handovers"]),
+        "backhaul": backhaul_heat_map(backhaul, schedule.interval_s, duration_s),
+        "backhaul_causes": backhaul_causes(backhaul, schedule.interval_s, duration_s),
+        "peaks": peaks_cdf(backhaul, [each.name for each in schedule.access_points]),
+        "migrations": migration_matrix(tables["transfers"]),
+        "links": backhaul_map(switch_ports, schedule),
+        "map": cell_map(backhaul, schedule),
+    }
+    return [save(figures[name], folder.figures, name) for name in CAPTIONS]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import RegularPolygon
 
 # Okabe and Ito's palette: distinct under the common kinds of colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -30,7 +34,7 @@ LOAD = LinearSegmentedColormap.from_list("load", ["#C3CCD4", "#56B4E9", "#0072B2
 # Stays pale enough for coloured lines and dark labels on top of it.
 BACKGROUND = LinearSegmentedColormap.from_list("background", ["#FFFFFF", "#A9B7C6", "#66788A"])
 
-SETTINGS: dict[Any, Any] = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -50,8 +54,15 @@ SETTINGS: dict[Any, Any] = {
     # The same data gives the same file.
     "svg.hashsalt": "perdnn-testbed",
 }
+#: Decorates what draws and saves a figure.
+styled = matplotlib.rc_context(_SETTINGS)
 WIDTH_IN = 7.0  # both columns of a two-column page
 _DPI = 200
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """Return an empty figure whose parts make room for each other."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
@@ -62,10 +73,31 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     return folder / f"{name}.png"
 
 
-def draw_grid(axes: Axes) -> None:
+def draw_grid(*panels: Axes) -> None:
     """Draw pale horizontal lines behind the data."""
-    axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
-    axes.set_axisbelow(True)
+    for axes in panels:
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
+        axes.set_axisbelow(True)
+
+
+def hexagons(centres_m: Iterable[Any], circumradius_m: float, **look: Any) -> PatchCollection:
+    """Return cells with a pointed top, as on the grid that the access points stand on."""
+    cells = [RegularPolygon(centre_m, 6, radius=circumradius_m) for centre_m in centres_m]
+    return PatchCollection(cells, **look)
+
+
+def as_map(axes: Axes) -> None:
+    """Let metres be as long in both directions, and all that was drawn be seen."""
+    axes.set(aspect="equal", xlabel="x (m)", ylabel="y (m)")
+    axes.autoscale_view()
+
+
+def colour_bar(
+    figure: Figure, shown: ScalarMappable, axes: Any, label: str, pad: float = 0.01, **look: Any
+) -> None:
+    """Say beside some axes what their colours mean."""
+    bar = figure.colorbar(shown, ax=axes, label=label, pad=pad, **look)
+    bar.outline.set_visible(False)
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -20,7 +20,10 @@ from testbed.analysis.figures.style import (
     SEQUENTIAL,
     VERMILION,
     WIDTH_IN,
+    as_map,
+    colour_bar,
     draw_grid,
+    new_figure,
     say_empty,
 )
 from testbed.analysis.traffic.crowding import CROWDED_MBPS, peaks
@@ -38,27 +41,17 @@ Position = tuple[float, float]
 
 def peaks_cdf(backhaul: pd.DataFrame, servers: Sequence[str]) -> Figure:
     """Draw which share of the servers has at most which peak rate, uplink and downlink."""
-    figure = Figure(figsize=(WIDTH_IN / 2, 2.5), layout="constrained")
+    figure = new_figure(2.5, WIDTH_IN / 2)
     axes = figure.subplots()
     peak = peaks(backhaul, servers)
     for direction in DIRECTIONS:
         axes.ecdf(peak[direction], label=direction.capitalize(), color=_COLOURS[direction])
     axes.axvline(CROWDED_MBPS, color=GREY, linestyle=":", linewidth=1)
-    axes.annotate(
-        f"{CROWDED_MBPS:g} Mbit/s",
-        (CROWDED_MBPS, 0.02),
-        xytext=(-3, 0),
-        textcoords="offset points",
-        ha="right",
-        color=GREY,
-        fontsize=7,
-    )
-    axes.set(
-        xlim=(0, 1.05 * max(CROWDED_MBPS, float(peak.to_numpy().max(initial=0)))),
-        ylim=(0, 1),
-        xlabel="Peak rate of an edge server (Mbit/s)",
-        ylabel="Share of the edge servers",
-    )
+    axes.annotate(f"{CROWDED_MBPS:g} Mbit/s", (CROWDED_MBPS, 0.02), (-3, 0), fontsize=7,
+                  textcoords="offset points", ha="right", color=GREY)  # fmt: skip
+    highest = max(CROWDED_MBPS, float(peak.to_numpy().max(initial=0)))
+    axes.set(xlim=(0, 1.05 * highest), ylim=(0, 1))
+    axes.set(xlabel="Peak rate of an edge server (Mbit/s)", ylabel="Share of the edge servers")
     axes.legend(loc="center")
     draw_grid(axes)
     return figure
@@ -74,12 +67,10 @@ def migration_matrix(transfers: pd.DataFrame) -> Figure:
     received = migrations.groupby("destination")["bytes"].sum()
     most = sent.add(received, fill_value=0).nlargest(_MATRIX_SERVERS).index
     table = migrations[migrations["source"].isin(most) & migrations["destination"].isin(most)]
-    senders, receivers = (
-        sorted(table[end].astype(str).unique(), key=natural_order)
-        for end in ("source", "destination")
-    )
+    senders, receivers = (sorted(table[end].astype(str).unique(), key=natural_order)
+                          for end in ("source", "destination"))  # fmt: skip
     width_in, height_in = (1.6 + 0.13 * max(len(ends), 12) for ends in (receivers, senders))
-    figure = Figure(figsize=(min(width_in + 0.9, WIDTH_IN), height_in), layout="constrained")
+    figure = new_figure(height_in, min(width_in + 0.9, WIDTH_IN))
     axes = figure.subplots()
     if not senders:
         say_empty(axes, "nothing was migrated")
@@ -89,9 +80,8 @@ def migration_matrix(transfers: pd.DataFrame) -> Figure:
         index="source", columns="destination", values="bytes", aggfunc="sum"
     ).reindex(index=senders, columns=receivers)
     across, down = (np.arange(len(ends) + 1) - 0.5 for ends in (receivers, senders))
-    mesh = axes.pcolormesh(
-        across, down, sizes.to_numpy(float) / 1e6, cmap=SEQUENTIAL, vmin=0, rasterized=True
-    )
+    megabytes = sizes.to_numpy(float) / 1e6
+    mesh = axes.pcolormesh(across, down, megabytes, cmap=SEQUENTIAL, vmin=0, rasterized=True)
     axes.set_xticks(range(len(receivers)), receivers, rotation=90, fontsize=6)
     axes.set_yticks(range(len(senders)), senders, fontsize=6)
     axes.invert_yaxis()
@@ -100,8 +90,7 @@ def migration_matrix(transfers: pd.DataFrame) -> Figure:
         axes.set_title(f"The {len(most)} busiest of {there_are}", loc="left")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
-    bar = figure.colorbar(mesh, ax=axes, label="Migrated (MB)", pad=0.02, shrink=0.8)
-    bar.outline.set_visible(False)
+    colour_bar(figure, mesh, axes, "Migrated (MB)", pad=0.02, shrink=0.8)
     return figure
 
 
@@ -111,7 +100,7 @@ def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) 
     A link's load is the mean rate of its busier direction over the run. A switch stands in the
     middle of what is attached to it.
     """
-    figure = Figure(figsize=(WIDTH_IN, 5.0), layout="constrained")
+    figure = new_figure(5.0)
     axes = figure.subplots()
     places: dict[str, Position] = {ap.name: (ap.x_m, ap.y_m) for ap in schedule.access_points}
     if not switch_ports:
@@ -125,13 +114,8 @@ def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) 
     loads = np.array([links[pair] for pair in pairs])
     order = np.argsort(loads)
     widths = _THINNEST + (_THICKEST - _THINNEST) * loads / (loads.max(initial=0) or 1)
-    lines = LineCollection(
-        [[places[end] for end in pairs[i]] for i in order],
-        linewidths=widths[order],
-        cmap=LOAD,
-        capstyle="round",
-        zorder=1,
-    )
+    ends = [[places[end] for end in pairs[i]] for i in order]
+    lines = LineCollection(ends, linewidths=widths[order], cmap=LOAD, capstyle="round", zorder=1)
     lines.set_array(loads[order])
     lines.set_clim(0, loads.max(initial=0) or 1)
     axes.add_collection(lines)
@@ -139,17 +123,12 @@ def backhaul_map(switch_ports: Sequence[Mapping[str, Any]], schedule: Schedule) 
     labelled = set(places)
     if len(servers) > _LABELLED_SERVERS:
         busy = [servers & set(pairs[i]) for i in order[::-1] if loads[i] > 0]
-        named = [name for ends in busy for name in sorted(ends)]
+        named = [name for pair in busy for name in sorted(pair)]
         labelled = places.keys() - servers | set(list(dict.fromkeys(named))[:_LABELLED_OF_MANY])
     _label_nodes(axes, {name: places[name] for name in sorted(labelled)}, servers)
-    axes.set_aspect("equal")
     axes.margins(0.05)
-    axes.autoscale_view()
-    axes.set(xlabel="x (m)", ylabel="y (m)")
-    bar = figure.colorbar(
-        lines, ax=axes, label="Mean rate of the busier direction (Mbit/s)", pad=0.01, shrink=0.8
-    )
-    bar.outline.set_visible(False)
+    as_map(axes)
+    colour_bar(figure, lines, axes, "Mean rate of the busier direction (Mbit/s)", shrink=0.8)
     return figure
 
 

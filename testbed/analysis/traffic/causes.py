@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from testbed.arrays import IntArray
 from testbed.protocol.messages import PORTS
 
-CAUSE_OF_PORT = {port: cause for cause, port in PORTS.items()}
 CAUSES = (*PORTS, "other")
+_CODE_OF_PORT = np.full(65536, len(PORTS))
+_CODE_OF_PORT[[*PORTS.values()]] = np.arange(len(PORTS))
 
 
-def cause_codes(
-    src_port: IntArray, dst_port: IntArray, cause_of_port: Mapping[int, str]
-) -> IntArray:
+def cause_codes(src_port: IntArray, dst_port: IntArray) -> IntArray:
     """Return each packet's index into CAUSES, by either of its ports: int64, (n,)."""
-    code_of_port = np.full(65536, len(CAUSES) - 1)
-    for port, cause in cause_of_port.items():
-        code_of_port[port] = CAUSES.index(cause)
     # The testbed's ports are listened on, so at most one end of a connection has one.
-    return np.minimum(code_of_port[src_port], code_of_port[dst_port])
+    return np.minimum(_CODE_OF_PORT[src_port], _CODE_OF_PORT[dst_port])

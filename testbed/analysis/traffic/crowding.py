@@ -94,9 +94,8 @@ def servers_named(option: str, text: str) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").split()
     except OSError as error:
-        raise ConfigurationError(
-            f"{option} {text}: cannot be read: {error.strerror}; {what}"
-        ) from error
+        reason = f"cannot be read: {error.strerror}"
+        raise ConfigurationError(f"{option} {text}: {reason}; {what}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{option} {text}: is no text; {what}") from error
     if not names:

@@ -6,7 +6,6 @@ as seen at one interface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from testbed.analysis.captures.capture_file import INBOUND, OUTBOUND, CaptureFile, PacketBatch
 from testbed.analysis.captures.headers import TCP, UDP
 from testbed.analysis.captures.tcp_streams import Segments, Streams
-from testbed.analysis.traffic.causes import CAUSE_OF_PORT, CAUSES, cause_codes
+from testbed.analysis.traffic.causes import CAUSES, cause_codes
 from testbed.arrays import BoolArray, IntArray
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp"}
@@ -35,11 +34,8 @@ COLUMNS = (
 class FlowTally:
     """Counts the flows of one capture, batch by batch."""
 
-    def __init__(
-        self, capture: CaptureFile, cause_of_port: Mapping[int, str] = CAUSE_OF_PORT
-    ) -> None:
+    def __init__(self, capture: CaptureFile) -> None:
         self._capture = capture
-        self._cause_of_port = cause_of_port
         self._current: dict[tuple[int, ...], int] = {}  # the latest flow of these ends
         self._opened: dict[int, int] = {}  # the sequence number of a flow's SYN
         self._keys: list[tuple[int, ...]] = []
@@ -104,7 +100,7 @@ class FlowTally:
         marks = np.flatnonzero(begins | packets.syn[rows])
         at = rows[marks]
         keys = np.stack([getattr(packets, name)[at] for name in _KEY], axis=1).tolist()
-        causes = cause_codes(packets.src_port[at], packets.dst_port[at], self._cause_of_port)
+        causes = cause_codes(packets.src_port[at], packets.dst_port[at])
         flows = [
             self._flow(tuple(key), cause, sequence if syn else None)
             for key, cause, syn, sequence in zip(
@@ -135,15 +131,9 @@ class FlowTally:
         numbered = (packets.protocol[rows] == TCP) & (packets.sequence[rows] >= 0)
         payload = packets.payload_bytes[rows]
         repeated = np.zeros(len(rows), np.int64)
-        repeated[numbered] = self._streams.repeated_bytes(
-            Segments(
-                flows[numbered],
-                packets.sequence[rows][numbered],
-                payload[numbered],
-                packets.syn[rows][numbered],
-                packets.fin[rows][numbered],
-            )
-        )
+        columns = (packets.sequence, packets.payload_bytes, packets.syn, packets.fin)
+        segments = Segments(flows[numbered], *(column[rows[numbered]] for column in columns))
+        repeated[numbered] = self._streams.repeated_bytes(segments)
         values = (
             np.ones(len(rows), np.int64),
             packets.wire_bytes()[rows],
@@ -155,8 +145,7 @@ class FlowTally:
         for name, value in zip(_SUMS, values, strict=True):
             self._sums[name][here] += np.add.reduceat(value, first)
         time_ns = packets.time_ns[rows]
-        earliest = np.minimum.reduceat(time_ns, first)
-        self._first_ns[here] = np.minimum(self._first_ns[here], earliest)
+        self._first_ns[here] = np.minimum(self._first_ns[here], np.minimum.reduceat(time_ns, first))
         self._last_ns[here] = np.maximum(self._last_ns[here], np.maximum.reduceat(time_ns, first))
 
     def _grow(self) -> None:

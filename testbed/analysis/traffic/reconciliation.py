@@ -23,26 +23,22 @@ _SAID = ["bytes", "frame_bytes", "unsent_bytes"]
 _CAPTURED = ["payload_bytes", "retransmitted_bytes", "missing_bytes", "wire_bytes"]
 _ENDS = ["source", "source_port", "destination"]
 _KEY_TYPES: dict[str, Any] = {"source": object, "destination": object, "source_port": "int64"}
-COLUMNS = [*_TRANSFER, *_SAID, *_CAPTURED, "header_bytes", "captured", "difference_bytes"]
+_FOUND = [*_CAPTURED, "header_bytes"]
+COLUMNS = [*_TRANSFER, *_SAID, *_FOUND, "captured", "difference_bytes"]
 
 
 def reconcile(
     transfers: pd.DataFrame, flows: pd.DataFrame, server_at: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return COLUMNS, a row a migration, in the order of `transfers`.
+    """Return COLUMNS, a row a migration, in the order of `transfers`, the run's table.
 
-    Args:
-        transfers: the run's table.
-        flows: of the run's captures, with the servers' names as interfaces.
-        server_at: names of servers by address.
+    The captures' flows have the servers' names as interfaces; `server_at` has these by address.
     """
     migrations = transfers.loc[transfers["cause"] == "migration", [*_TRANSFER, *_SAID]]
     found = _nearest(migrations, _sent(flows, server_at))
     table = migrations.reset_index(drop=True).join(found)
     table["captured"] = table["payload_bytes"].notna()
-    table[[*_CAPTURED, "header_bytes"]] = (
-        table[[*_CAPTURED, "header_bytes"]].fillna(0).astype("int64")
-    )
+    table[_FOUND] = table[_FOUND].fillna(0).astype("int64")
     sent_bytes = table["bytes"] + table["frame_bytes"] - table["unsent_bytes"]
     seen = table["payload_bytes"] - table["retransmitted_bytes"] + table["missing_bytes"]
     table["difference_bytes"] = seen - sent_bytes
@@ -67,17 +63,16 @@ def _nearest(migrations: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
 
     Ports come round again in long runs, so that the ends alone do not tell.
     """
-    columns = [*_CAPTURED, "header_bytes"]
     wanted = migrations[[*_ENDS, "started_s"]].reset_index(drop=True)
     wanted["row"] = wanted.index
-    sent = sent.astype(_KEY_TYPES | {"flow_s": "float64"} | dict.fromkeys(columns, "float64"))
+    sent = sent.astype(_KEY_TYPES | {"flow_s": "float64"} | dict.fromkeys(_FOUND, "float64"))
     wanted = wanted.astype(_KEY_TYPES | {"started_s": "float64"})
     merged = pd.merge_asof(
         wanted.sort_values("started_s"),
-        sent[[*_ENDS, "flow_s", *columns]].sort_values("flow_s"),
+        sent[[*_ENDS, "flow_s", *_FOUND]].sort_values("flow_s"),
         left_on="started_s",
         right_on="flow_s",
         by=_ENDS,
         direction="nearest",
     )
-    return merged.set_index("row")[columns].sort_index()
+    return merged.set_index("row")[_FOUND].sort_index()

@@ -7,7 +7,7 @@ is in the uplink of one and the downlink of the other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.captures.address_book import AddressBook
 from testbed.analysis.captures.capture_file import INBOUND, OUTBOUND, PacketBatch
-from testbed.analysis.traffic.causes import CAUSE_OF_PORT, CAUSES, cause_codes
+from testbed.analysis.traffic.causes import CAUSES, cause_codes
 from testbed.arrays import IntArray
 
 DIRECTIONS = ("uplink", "downlink")
@@ -81,13 +81,11 @@ class BackhaulTally:
         interval_s: float,
         tdf: float = 1.0,
         duration_s: float | None = None,
-        cause_of_port: Mapping[int, str] = CAUSE_OF_PORT,
     ) -> None:
         self._origin_ns = origin_ns
         self._interval_s = interval_s
         self._tdf = tdf
         self._duration_s = duration_s
-        self._cause_of_port = cause_of_port
         self._parts: list[pd.DataFrame] = []
 
     def add(self, traffic: Traffic) -> None:
@@ -103,23 +101,20 @@ class BackhaulTally:
             )
         if not len(row):
             return
-        cause = cause_codes(packets.src_port[row], packets.dst_port[row], self._cause_of_port)
+        cause = cause_codes(packets.src_port[row], packets.dst_port[row])
         first = interval.min()
         shape = (len(traffic.server), int(interval.max() - first) + 1, len(DIRECTIONS), len(CAUSES))
         keys = (server, interval - first, direction, cause)
         found, sums = _sums(keys, shape, packets.wire_bytes()[row])
-        self._parts.append(
-            pd.DataFrame(
-                {
-                    "server": traffic.server[found[0]],
-                    "interval": found[1] + first,
-                    "direction": np.array(DIRECTIONS, dtype=object)[found[2]],
-                    "cause": np.array(CAUSES, dtype=object)[found[3]],
-                    "bytes": sums[0],
-                    "packets": sums[1],
-                }
-            )
-        )
+        columns = {
+            "server": traffic.server[found[0]],
+            "interval": found[1] + first,
+            "direction": np.array(DIRECTIONS, dtype=object)[found[2]],
+            "cause": np.array(CAUSES, dtype=object)[found[3]],
+            "bytes": sums[0],
+            "packets": sums[1],
+        }
+        self._parts.append(pd.DataFrame(columns))
         if len(self._parts) >= _MAX_PARTS:
             self._parts = [self._merged()]
 

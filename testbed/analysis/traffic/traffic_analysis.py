@@ -48,7 +48,7 @@ class TrafficAnalysis:
     reconciliation: pd.DataFrame | None = None
     witness: pd.DataFrame | None = None
     servers: Sequence[str] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     unread_bytes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -78,7 +78,7 @@ class TrafficAnalysis:
             "totals": {"packets": self.packets, "bytes": self.captured_bytes},
             "unread_bytes": self.unread_bytes,
             "problems": self.problems,
-            "names": dict(self.names),
+            "names": self.names,
             "servers": {server: peak.loc[server].to_dict() for server in peak.index},
             "peak_uplink_mbps": float(peak["uplink"].max()) if len(peak) else 0.0,
             "peak_downlink_mbps": float(peak["downlink"].max()) if len(peak) else 0.0,
@@ -105,16 +105,14 @@ def analyze_capture(paths: Sequence[Path], interval_s: float) -> TrafficAnalysis
     tally = BackhaulTally(origin_ns=origin_ns, interval_s=interval_s)
     found = TrafficAnalysis(interval_s, origin_ns / 1e9)
     readings = [CaptureReading(capture) for capture in captures]
-    flows = _read(
-        found,
-        readings,
-        lambda capture, packets: address_sides(packets, capture.names(), capture.addresses),
-        tally,
-    )
+
+    def sides(capture: CaptureFile, packets: PacketBatch) -> Traffic:
+        return address_sides(packets, capture.names(), capture.addresses)
+
+    flows = _read(found, readings, sides, tally)
     _take_problems(found, readings)
-    found.names = {
-        address: name for capture in captures for address, name in capture.description.names.items()
-    }
+    for capture in captures:
+        found.names |= capture.description.names
     found.backhaul = tally.table()
     if len(found.backhaul) and (earlier := int(found.backhaul["interval"].min())) < 0:
         # Packets stand before the first one's second: the intervals are counted from theirs.
@@ -129,11 +127,8 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
     """Analyse a run's captures, with its edge servers and its emulated time.
 
     The interval is the run's own unless another is named. A damaged table is a problem of the
-    analysis, which goes on without it.
-
-    Raises:
-        CaptureError: the run has no captures, or nothing in them could be read.
-        ConfigurationError: it has no manifest or schedule, or not whole ones.
+    analysis, which goes on without it. Raise CaptureError if the run has no captures, or nothing in
+    them could be read; ConfigurationError if it has no manifest or schedule, or not whole ones.
     """
     manifest, schedule = folder.read_json("manifest"), folder.read_schedule()
     readings = [CaptureReading(capture) for capture in _captures(folder, manifest)]
@@ -145,12 +140,11 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
         origin_ns=origin_ns, interval_s=interval_s, tdf=tdf, duration_s=schedule.duration_s
     )
     found = TrafficAnalysis(interval_s, clock.origin_unix_s, servers=servers)
-    flows = _read(
-        found,
-        readings,
-        lambda capture, packets: server_sides(packets, capture.names(), servers),
-        tally,
-    )
+
+    def sides(capture: CaptureFile, packets: PacketBatch) -> Traffic:
+        return server_sides(packets, capture.names(), servers)
+
+    flows = _read(found, readings, sides, tally)
     _take_problems(found, readings, servers)
     found.backhaul = tally.table()
     found.flows = _joined_flows(flows, origin_ns, tdf)

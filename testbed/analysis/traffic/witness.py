@@ -23,11 +23,8 @@ def compare_witnesses(
 ) -> pd.DataFrame:
     """Return COLUMNS, a row a server and direction in which anything was counted or captured.
 
-    Args:
-        flows: of the run's captures.
-        counters: the run's table; what was counted is the last reading less the first, which was
-            made when the captures had begun.
-        servers: names of the access points.
+    `servers` are the access points' names. What was counted is the last reading in the run's table
+    `counters` less the first, which was made when the captures had begun.
     """
     ports = counters[counters["neighbour"].isin(list(servers))]
     order = ports["time_s"].fillna(-float("inf"))  # the first reading is before the clock's start
@@ -35,16 +32,13 @@ def compare_witnesses(
     counted = by_server[list(_COUNTER.values())].last() - by_server[list(_COUNTER.values())].first()
     counted.columns = list(_COUNTER)
     shown = flows["packets"] * (ETHERNET_HEADER_BYTES - _CAPTURED_LINK_HEADER_BYTES)
-    captured = (
-        flows.assign(ethernet=flows["captured_bytes"] + shown)
-        .groupby(["interface", "direction"])["ethernet"]
-        .sum()
-    )
+    ethernet = flows.assign(bytes=flows["captured_bytes"] + shown)
+    captured = ethernet.groupby(["interface", "direction"])["bytes"].sum()
     captured = captured[captured.index.get_level_values("interface").isin(list(servers))]
     both = pd.DataFrame({"captured_bytes": captured, "counted_bytes": counted.stack()}).fillna(0)
     both.index.names = ["server", "direction"]
     table = both[both.sum(axis="columns") > 0].astype("int64").reset_index()
-    table["difference_share"] = (table["captured_bytes"] - table["counted_bytes"]) / table[
-        "counted_bytes"
-    ].where(table["counted_bytes"] > 0)
+    counted_bytes = table["counted_bytes"]
+    differences = table["captured_bytes"] - counted_bytes
+    table["difference_share"] = differences / counted_bytes.where(counted_bytes > 0)
     return table[COLUMNS]

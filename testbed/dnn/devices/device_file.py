@@ -72,9 +72,7 @@ REQUIRED_COLUMNS = tuple(
 def read_profile(path: Path) -> tuple[dict[str, str], tuple[ProfiledLayer, ...]]:
     """Return a profile's metadata and layers.
 
-    Raises:
-        ConfigurationError: the file cannot be read or is no profile; file, line and column are
-            named.
+    Raises ConfigurationError, with file, line and column, if it cannot be read or is no profile.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -88,8 +86,7 @@ def read_profile(path: Path) -> tuple[dict[str, str], tuple[ProfiledLayer, ...]]
 def write_profile(path: Path, metadata: Mapping[str, str], layers: Sequence[ProfiledLayer]) -> None:
     """Write a profile that `read_profile` returns unchanged; the file is there whole or not at all.
 
-    Raises:
-        ConfigurationError: the file cannot be written, or a name cannot stand in it.
+    Raises ConfigurationError if the file cannot be written, or a name cannot stand in it.
     """
     text = io.StringIO()
     text.writelines(f"# {key}: {value}\n" for key, value in metadata.items())

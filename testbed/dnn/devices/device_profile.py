@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from testbed.dnn.devices.device_file import ProfiledLayer, read_profile
-from testbed.dnn.devices.layer_times import MIN_SAMPLES, LayerTimeEstimator, LayerWork, work_of
+from testbed.dnn.devices.layer_times import MIN_SAMPLES, LayerTimeEstimator, work_of
 from testbed.dnn.graph import LayerGraph
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.repository import RESULTS
@@ -27,6 +28,7 @@ DEVICES = ("odroid-xu4", "titan-xp")  # the paper's client and server
 CONDITIONS = ("device", "framework", "processor", "threads")
 
 MEASURED_FOLDER = RESULTS / "devices"
+_SAME = attrgetter("kind", "weight_bytes", "output_bytes")  # in layers that do the same work
 _PUBLISHED_FOLDER = Path(__file__).parents[1] / "profiles" / "devices"
 
 
@@ -54,20 +56,11 @@ class DeviceProfile:
         """Return the seconds of each layer on this device when idle, (n,).
 
         A layer that was measured has its measured time, as long as it does the same work (sizes
-        change with another input shape); all others are estimated.
-
-        Raises:
-            ConfigurationError: too few layers were measured to estimate another's time from them.
+        change with another input shape); all others are estimated. Raises ConfigurationError if too
+        few were measured to estimate another's time from them.
         """
-        times = [
-            self._estimate(layer.name, work_of(graph, index), graph.model)
-            if known is None
-            else known.time_s
-            for index, (layer, known) in enumerate(
-                zip(graph.layers, self._measured(graph), strict=True)
-            )
-        ]
-        return np.array(times)
+        known = enumerate(self._measured(graph))
+        return np.array([each.time_s if each else self._estimate(graph, i) for i, each in known])
 
     def estimated(self, graph: LayerGraph) -> tuple[str, ...]:
         """Return the layers whose times are estimated, not measured."""
@@ -79,18 +72,20 @@ class DeviceProfile:
         measured = {layer.layer: layer for layer in self.models.get(graph.model, ())}
         found = [measured.get(layer.name) for layer in graph.layers]
         return [
-            known if known is not None and _same(work_of(graph, index), known.work) else None
+            known if known and _SAME(work_of(graph, index)) == _SAME(known.work) else None
             for index, known in enumerate(found)
         ]
 
-    def _estimate(self, layer: str, work: LayerWork, model: str) -> float:
+    def _estimate(self, graph: LayerGraph, index: int) -> float:
         if len(self.layers) < MIN_SAMPLES:
+            layer = graph.layers[index].name
             raise ConfigurationError(
-                f"device {self.name!r}: the time of layer {layer!r} of model {model!r} was not "
-                f"measured there and cannot be estimated from {len(self.layers)} measured layers "
-                f"(at least {MIN_SAMPLES} are needed); measure the model with 'testbed profile'"
+                f"device {self.name!r}: the time of layer {layer!r} of model {graph.model!r} was "
+                f"not measured there and cannot be estimated from {len(self.layers)} measured "
+                f"layers (at least {MIN_SAMPLES} are needed); measure the model with "
+                "'testbed profile'"
             )
-        return self._estimator.estimate(work)
+        return self._estimator.estimate(work_of(graph, index))
 
     @cached_property
     def _estimator(self) -> LayerTimeEstimator:
@@ -103,13 +98,9 @@ def estimator_of(layers: Sequence[ProfiledLayer]) -> LayerTimeEstimator:
 
 
 def device_profile(name: str) -> DeviceProfile:
-    """Return the profile of a device.
+    """Return a device's profile: of `DEVICES`, measured by `testbed profile`, or a file `FILE.csv`.
 
-    Args:
-        name: one of `DEVICES`, one that `testbed profile` measured, or a file `FILE.csv`.
-
-    Raises:
-        ConfigurationError: no device has that name, or its file is not a profile.
+    Raises ConfigurationError if no device has that name, or its file is not a profile.
     """
     if name in DEVICES:
         return _published(name)
@@ -135,9 +126,8 @@ def with_measured(
 ) -> DeviceProfile:
     """Return a file's profile with newly measured layers in place of those of the same models.
 
-    Raises:
-        ConfigurationError: the file is no profile, or is one of another device or of this one under
-            other `CONDITIONS`.
+    Raises ConfigurationError if the file is no profile, or is one of another device or of this one
+    under other `CONDITIONS`.
     """
     kept: tuple[ProfiledLayer, ...] = ()
     if path.exists():
@@ -156,11 +146,3 @@ def with_measured(
 @cache
 def _published(name: str) -> DeviceProfile:
     return DeviceProfile(*read_profile(_PUBLISHED_FOLDER / f"{name}.csv"))
-
-
-def _same(work: LayerWork, measured: LayerWork) -> bool:
-    return (work.kind, work.weight_bytes, work.output_bytes) == (
-        measured.kind,
-        measured.weight_bytes,
-        measured.output_bytes,
-    )

@@ -41,8 +41,7 @@ class LayerWork(msgspec.Struct, frozen=True):
 class LayerTimeEstimator:
     """Times of layers by kind, multiply-adds and bytes, fitted to measured layers.
 
-    Raises:
-        ValueError: fewer than `MIN_SAMPLES` measured layers.
+    Raises ValueError if these are fewer than `MIN_SAMPLES`.
     """
 
     def __init__(self, works: Sequence[LayerWork], times_s: Sequence[float]) -> None:

@@ -76,21 +76,15 @@ def measure(
     accelerator: Accelerator = "cpu",
     say: Callable[[str], None] = lambda _: None,
 ) -> Measurement:
-    """Time every layer of a model on this machine.
+    """Time every layer of a model (the testbed's, or "package.module:factory") on this machine.
 
-    Args:
-        model: one of the testbed's, or "package.module:factory".
-        input_shape: of the query, where the factory names no example.
-        runs: passes with marks, and as many without; None for about `MEASURING_S` in all.
-        threads: that PyTorch computes with on the processors; None for its own choice.
-        accelerator: what executes the layers.
-        say: is told each step.
-
-    Raises:
-        ModelError: there is no such model, or it cannot be captured.
-        MachineError: PyTorch has no such accelerator here.
+    The query has `input_shape` where the factory names no example. There are `runs` passes with
+    marks, and as many without; None for about `MEASURING_S` in all. PyTorch computes with so many
+    `threads` on the processors; None for its own choice. `say` is told each step. Raises ModelError
+    if there is no such model, or it cannot be captured, and MachineError if PyTorch has no such
+    accelerator here.
     """
-    _check(accelerator)
+    check_accelerator(accelerator)
     with _threads(threads):
         say(f"{model}: capture")
         module, examples = build_model(model, input_shape=input_shape)
@@ -139,10 +133,9 @@ def _threads(count: int | None) -> Iterator[None]:
 def machine(device: str, accelerator: Accelerator, threads: int | None) -> dict[str, str]:
     """Return the metadata of what `measure` measures here, for a device of that name.
 
-    Raises:
-        MachineError: PyTorch has no such accelerator here.
+    Raises MachineError if PyTorch has no such accelerator here.
     """
-    _check(accelerator)
+    check_accelerator(accelerator)
     on_gpu = accelerator == "cuda"
     build = f"CUDA {torch.version.cuda}" if on_gpu else "CPU"
     return {
@@ -205,7 +198,8 @@ class _CudaEvents:
         ]
 
 
-def _check(accelerator: Accelerator) -> None:
+def check_accelerator(accelerator: str) -> None:
+    """Raise MachineError where PyTorch has no such accelerator."""
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise MachineError(f"PyTorch {torch.__version__} finds no CUDA device on this machine")
 

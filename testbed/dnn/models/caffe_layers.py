@@ -6,7 +6,7 @@ multiplied by a factor, and has layers for joining tensors. Class names are Caff
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -34,10 +34,7 @@ class BatchNorm(nn.Module):
 
 
 class Scale(nn.Module):
-    """Multiply each channel by a weight and add a bias.
-
-    Random weights are drawn around `gain`.
-    """
+    """Multiply each channel by a weight, drawn at random around `gain`, and add a bias."""
 
     def __init__(self, channels: int, gain: float = 1.0) -> None:
         super().__init__()
@@ -82,6 +79,12 @@ class CaffeNetwork(nn.Module):
         """Register layers under their names."""
         for name, layer in layers.items():
             self.add_module(name, layer)
+
+    def add_unit(self, names: Sequence[str], convolution: nn.Conv2d, gain: float = 1.0) -> None:
+        """Register a convolution with batch normalisation, scale and, if four are named, ReLU."""
+        channels = convolution.out_channels
+        layers = (convolution, BatchNorm(channels), Scale(channels, gain), nn.ReLU())
+        self.add_layers(**dict(zip(names, layers, strict=False)))
 
     def apply_layers(self, names: Iterable[str], x: Tensor) -> Tensor:
         """Pass x through the named layers one after the other."""

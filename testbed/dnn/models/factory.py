@@ -37,10 +37,8 @@ def build_model(
     `name` is one of `NETWORKS` or "package.module:factory", whose factory returns a module or
     (module, example inputs). The same seed gives the same weights; `None` gives the structure
     alone, on PyTorch's "meta" device, for who receives the weights later. Where the factory names
-    no example inputs, one of `input_shape` is used, the same for every seed.
-
-    Raises:
-        ModelError: no such model, or its factory fails or returns something else.
+    no example inputs, one of `input_shape` is used, the same for every seed. Raises ModelError if
+    there is no such model, or its factory fails or returns something else.
     """
     if name in NETWORKS:
         with torch.device("meta"):
@@ -53,7 +51,10 @@ def build_model(
     module.eval().requires_grad_(False)
     if seed is None:
         module = without_weights(module)
-    return module, examples or (_example(input_shape),)
+    if not examples:
+        drawn = np.random.default_rng(0).random(tuple(input_shape), dtype=np.float32)
+        examples = (torch.from_numpy(drawn),)
+    return module, examples
 
 
 def fill_weights(module: nn.Module, seed: int) -> None:
@@ -90,11 +91,6 @@ def _range(part: nn.Module, name: str, tensor: Tensor) -> tuple[float, float]:
         return -0.1, 0.1
     bound = (6.0 / tensor[0].numel()) ** 0.5  # He et al. 2015: variance 2 / inputs of a neuron
     return -bound, bound
-
-
-def _example(shape: Sequence[int]) -> Tensor:
-    drawn = np.random.default_rng(0).random(tuple(shape), dtype=np.float32)
-    return torch.from_numpy(drawn)
 
 
 def _factory(name: str) -> Callable[[], Any]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from testbed.dnn.models.caffe_layers import BatchNorm, CaffeNetwork, Concat, InnerProduct, Scale
+from testbed.dnn.models.caffe_layers import CaffeNetwork, Concat, InnerProduct
 
 CLASSES = 21841
 
@@ -82,19 +82,11 @@ class Inception(CaffeNetwork):
     def _add_unit(
         self, name: str, channels_in: int, channels: int, *, kernel: int, stride: int = 1
     ) -> None:
-        """Register a convolution with batch normalisation, scale and ReLU."""
-        self.add_layers(
-            **{
-                f"conv_{name}": nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2),
-                f"bn_{name}": BatchNorm(channels),
-                f"scale_conv_{name}": Scale(channels),
-                f"relu_{name}": nn.ReLU(),
-            }
-        )
+        convolution = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2)
+        self.add_unit(_unit(name), convolution)
 
     def _unit(self, name: str, x: Tensor) -> Tensor:
-        names = (f"conv_{name}", f"bn_{name}", f"scale_conv_{name}", f"relu_{name}")
-        return self.apply_layers(names, x)
+        return self.apply_layers(_unit(name), x)
 
     def _add_block(self, name: str, channels: int, block: Block) -> int:
         """Register a block that reads `channels`; return its output channels."""
@@ -142,3 +134,8 @@ class Inception(CaffeNetwork):
         else:
             branches.append(self.apply_layers((f"max_pool_{name}_pool",), x))
         return self.get_submodule(f"ch_concat_{name}_chconcat")(*branches)
+
+
+def _unit(name: str) -> tuple[str, ...]:
+    """The layers of a convolution with batch normalisation, scale and ReLU."""
+    return f"conv_{name}", f"bn_{name}", f"scale_conv_{name}", f"relu_{name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from testbed.dnn.models.caffe_layers import BatchNorm, CaffeNetwork, Scale
+from testbed.dnn.models.caffe_layers import CaffeNetwork
 
 CLASSES = 1000
 
@@ -20,11 +20,7 @@ BLOCKS = (
     ("3_2", 256, 2),
     ("4_1", 256, 1),
     ("4_2", 512, 2),
-    ("5_1", 512, 1),
-    ("5_2", 512, 1),
-    ("5_3", 512, 1),
-    ("5_4", 512, 1),
-    ("5_5", 512, 1),
+    *((f"5_{number}", 512, 1) for number in range(1, 6)),
     ("5_6", 1024, 2),
     ("6", 1024, 1),
 )
@@ -35,14 +31,14 @@ class MobileNet(CaffeNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self._add_unit("1", nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False))
+        self.add_unit(_unit("1"), nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False))
         channels = 32
         for name, outputs, stride in BLOCKS:
             depthwise = nn.Conv2d(
                 channels, channels, 3, stride, padding=1, groups=channels, bias=False
             )
-            self._add_unit(f"{name}/dw", depthwise)
-            self._add_unit(f"{name}/sep", nn.Conv2d(channels, outputs, 1, bias=False))
+            self.add_unit(_unit(f"{name}/dw"), depthwise)
+            self.add_unit(_unit(f"{name}/sep"), nn.Conv2d(channels, outputs, 1, bias=False))
             channels = outputs
         self.pool6 = nn.AvgPool2d(7, stride=1)
         self.fc7 = nn.Conv2d(channels, CLASSES, 1)
@@ -50,23 +46,12 @@ class MobileNet(CaffeNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return class probabilities, (batch, 1000, 1, 1), of images, (batch, 3, 224, 224)."""
-        x = self._unit("1", x)
+        x = self.apply_layers(_unit("1"), x)
         for name, _, _ in BLOCKS:
-            x = self._unit(f"{name}/sep", self._unit(f"{name}/dw", x))
+            x = self.apply_layers((*_unit(f"{name}/dw"), *_unit(f"{name}/sep")), x)
         return self.prob(self.fc7(self.pool6(x)))
 
-    def _add_unit(self, name: str, convolution: nn.Conv2d) -> None:
-        """Register a convolution with batch normalisation, scale and ReLU."""
-        channels = convolution.out_channels
-        self.add_layers(
-            **{
-                f"conv{name}": convolution,
-                f"conv{name}/bn": BatchNorm(channels),
-                f"conv{name}/scale": Scale(channels),
-                f"relu{name}": nn.ReLU(),
-            }
-        )
 
-    def _unit(self, name: str, x: Tensor) -> Tensor:
-        names = (f"conv{name}", f"conv{name}/bn", f"conv{name}/scale", f"relu{name}")
-        return self.apply_layers(names, x)
+def _unit(name: str) -> tuple[str, ...]:
+    """The layers of a convolution with batch normalisation, scale and ReLU."""
+    return f"conv{name}", f"conv{name}/bn", f"conv{name}/scale", f"relu{name}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from functools import cache
 from math import prod
 from pathlib import Path
 
-from testbed.dnn.graph import INPUT, Hyperparameter, Layer, LayerGraph, TensorSpec
+from testbed.dnn.graph import INPUT, Layer, LayerGraph, TensorSpec
 
 MODELS = ("inception", "mobilenet", "resnet")
 
@@ -32,7 +33,7 @@ def published_graph(model: str) -> LayerGraph:
             output_bytes=int(row["output_bytes"]),
             outputs=(TensorSpec("output", (1, *_shape(row)), "float32"),),
             multiply_adds=_multiply_adds(row, channels),
-            hyperparameters=_hyperparameters(row),
+            hyperparameters={name: int(row[name]) for name in _INTEGERS if row[name]},
         )
         for row in rows
     )
@@ -42,10 +43,7 @@ def published_graph(model: str) -> LayerGraph:
 
 def caffe_copies(graph: LayerGraph) -> int:
     """Return how many layers Caffe inserts: one copies each tensor that several layers read."""
-    readers: dict[int, int] = {}
-    for layer in graph.layers:
-        for producer in layer.inputs:
-            readers[producer] = readers.get(producer, 0) + 1
+    readers = Counter(producer for layer in graph.layers for producer in layer.inputs)
     return sum(count > 1 for count in readers.values())
 
 
@@ -69,10 +67,6 @@ def _rows(model: str) -> list[dict[str, str]]:
 
 def _shape(row: dict[str, str]) -> tuple[int, ...]:
     return tuple(int(length) for length in row["output_shape"].split("x"))
-
-
-def _hyperparameters(row: dict[str, str]) -> dict[str, Hyperparameter]:
-    return {name: int(row[name]) for name in _INTEGERS if row[name]}
 
 
 def _multiply_adds(row: dict[str, str], channels: dict[str, int]) -> int:

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from testbed.dnn.models.caffe_layers import BatchNorm, CaffeNetwork, Eltwise, InnerProduct, Scale
 
 CLASSES = 1000
-RESIDUAL_GAIN = (
-    0.3  # random blocks add little to what they read, or values would grow 16 times over
-)
+RESIDUAL_GAIN = 0.3  # random blocks add little to what they read, or values grow 16 times over
 EXPANSION = 4  # output channels of a block over those of its inner convolutions
 
 # Stage -> inner channels and the blocks' letters; all stages but the first halve height and width
@@ -77,16 +75,10 @@ class ResNet(CaffeNetwork):
     ) -> None:
         """Register a convolution with batch normalisation and scale."""
         convolution = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=False)
-        self.add_layers(
-            **{
-                f"res{name}": convolution,
-                f"bn{name}": BatchNorm(channels),
-                f"scale{name}": Scale(channels, gain),
-            }
-        )
+        self.add_unit(_unit(name), convolution, gain)
 
     def _unit(self, name: str, x: Tensor) -> Tensor:
-        return self.apply_layers((f"res{name}", f"bn{name}", f"scale{name}"), x)
+        return self.apply_layers(_unit(name), x)
 
     def _block(self, name: str, x: Tensor) -> Tensor:
         shortcut = self._unit(f"{name}_branch1", x) if name.endswith("a") else x
@@ -95,3 +87,8 @@ class ResNet(CaffeNetwork):
             x = self.get_submodule(f"res{name}_branch{branch}_relu")(x)
         total = self.get_submodule(f"res{name}")(shortcut, self._unit(f"{name}_branch2c", x))
         return self.get_submodule(f"res{name}_relu")(total)
+
+
+def _unit(name: str) -> tuple[str, ...]:
+    """The layers of a convolution with batch normalisation and scale."""
+    return f"res{name}", f"bn{name}", f"scale{name}"

@@ -20,17 +20,11 @@ from testbed.dnn.partitioning.upload_stages import stages
 
 
 class ColdStart(NamedTuple):
-    """Queries by how many groups of layers are there when the client comes, from none to all g.
+    """Queries by how many groups of layers are there when the client comes, from none to all g."""
 
-    Args:
-        layers: how many layers these groups have, (g + 1,).
-        ends_bytes: how large they are, (g + 1,).
-        queries: executed within a time after arrival, (g + 1,).
-    """
-
-    layers: tuple[int, ...]
-    ends_bytes: FloatArray
-    queries: FloatArray
+    layers: tuple[int, ...]  # how many layers these groups have, (g + 1,)
+    ends_bytes: FloatArray  # how large they are, (g + 1,)
+    queries: FloatArray  # executed within a time after arrival, (g + 1,)
 
     def groups(self, present_bytes: float) -> int:
         """Return how many groups lie whole in so many bytes."""
@@ -51,13 +45,9 @@ def cold_start(
     The upload has the uplink for itself, and a query begins when the last one's gap is over, in
     parts too: what is counted is time over the time of a query.
 
-    Args:
-        graph: the model.
-        costs: of the client, an idle or a busy server, and the link between them.
-        on_server: the plan, (n,).
-        groups: its layers with weights in the order of upload.
-        gap_s: from an answer to the next query.
-        within_s: how long after arrival.
+    `costs` are those of the client, an idle or a busy server, and the link; `on_server`, (n,), is
+    the plan, whose layers with weights arrive in `groups`. `gap_s` lies between an answer and the
+    next query; `within_s` counts from the client's arrival.
     """
     sent = [tuple(group) for group in groups]
     counts = tuple(accumulate(map(len, sent), initial=0))

@@ -175,7 +175,5 @@ def _bounds_s(graph: LayerGraph, costs: Costs) -> tuple[float, list[float], list
 
 def _without_shared_weights(graph: LayerGraph, on_server: BoolArray) -> int | None:
     """Return a layer at the server that reads weights of a layer which is not there, if any."""
-    for layer, owner in graph.weight_sharing:
-        if on_server[layer] and not on_server[owner]:
-            return layer
-    return None
+    shared = graph.weight_sharing
+    return next((i for i, owner in shared if on_server[i] and not on_server[owner]), None)

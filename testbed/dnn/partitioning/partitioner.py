@@ -29,10 +29,7 @@ def best_plans(
     A plan that is optimal for the least time of each layer, and also for the greatest, is optimal
     for all servers between: layers join it only where times fall, and leave it only where they rise
     (latency is submodular in the set of server-side layers). Servers of like load share two cuts.
-
-    Args:
-        client_s: seconds of each layer at the client, (n,).
-        server_s: seconds of each layer at each server, (servers, n).
+    Times are seconds of each layer, (n,) at the client and (servers, n) at the servers.
     """
     masks = np.zeros(server_s.shape, dtype=bool)
 

@@ -41,10 +41,8 @@ def plan_from_graph_json(content: Any, down_bps: float, up_bps: float) -> dict[s
     """Return the plan for a layer graph given as parsed JSON (`testbed plan --graph`).
 
     `content` is {"layers": [...], "input_bytes": ..} with layers like `GraphLayer` in topological
-    order; one with empty `inputs` reads the query's input.
-
-    Raises:
-        ConfigurationError: a field is missing or out of range; the message names the layer.
+    order; one with empty `inputs` reads the query's input. Raises ConfigurationError, naming the
+    layer, if a field is missing or out of range.
     """
     try:
         head = msgspec.convert(content, _Head)
@@ -79,11 +77,8 @@ def plan_for_model(
     """Return the plan for a model between two devices (`testbed plan --model`).
 
     Beside the keys of `plan`, `estimated` says how many layers' times were not measured on the
-    client's and on the server's device.
-
-    Raises:
-        ModelError: no such model, or it cannot be captured.
-        ConfigurationError: no such device, or a rate that is not above 0.
+    client's and on the server's device. Raises ModelError if there is no such model, or it cannot
+    be captured, and ConfigurationError if there is no such device, or a rate is not above 0.
     """
     client, server = device_profile(client_device), device_profile(server_device)
     from testbed.dnn.graph_capture import capture  # PyTorch is loaded only for a model

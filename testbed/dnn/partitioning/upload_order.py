@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import inf
 
 import numpy as np
@@ -102,14 +103,9 @@ def weighted_runs(graph: LayerGraph, costs: Costs, on_server: BoolArray) -> list
 
 def fraction(order: Iterable[Iterable[int]], graph: LayerGraph, limit_bytes: float) -> list[int]:
     """Return the first layers of `order` whose weights fit into `limit_bytes` together."""
-    chosen: list[int] = []
-    total = 0
-    for index in (index for run in order for index in run):
-        total += graph.layers[index].weight_bytes
-        if total > limit_bytes:
-            break
-        chosen.append(index)
-    return chosen
+    layers = [layer for run in order for layer in run]
+    sent_bytes = accumulate(graph.layers[layer].weight_bytes for layer in layers)
+    return layers[: sum(size <= limit_bytes for size in sent_bytes)]
 
 
 @dataclass(frozen=True)

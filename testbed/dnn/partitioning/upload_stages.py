@@ -30,11 +30,8 @@ def stages(
 ) -> Iterator[Stage]:
     """Yield the stages of an upload from nothing to everything, one more than there are groups.
 
-    Args:
-        graph: the model.
-        costs: of the client, the server, and the link between them.
-        on_server: the plan whose layers are uploaded, (n,).
-        groups: of layers with weights, in the order in which they arrive, each as a whole.
+    The layers of the plan `on_server`, (n,), arrive in `groups` of layers with weights, in this
+    order and each as a whole.
     """
     present: list[int] = []
     for arriving in (*groups, None):

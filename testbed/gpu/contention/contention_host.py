@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import cycle, islice
 from typing import Literal, TypeVar
 
 import msgspec
@@ -61,24 +62,14 @@ def profile_real(
 ) -> pd.DataFrame:
     """Return the contention profile of this machine.
 
-    The timed client executes all models in turn, client k the k-th of them (from the first again
-    when they are all in use). Runs with different numbers of clients follow each other at random.
-    `idle_s` of a layer is its median while no client asks.
+    The timed client executes all models (the testbed's, or "package.module:factory") in turn,
+    client k the k-th of them (from the first again when they are all in use). Runs with different
+    numbers of clients beside the timed one follow each other at random, `runs` of `run_s` seconds
+    for each number. `idle_s` of a layer is its median in the first `idle_s` seconds, while no
+    client asks. `seed` is of gaps, weights and the order; `say` is told each step.
 
-    Args:
-        models: the testbed's, or "package.module:factory".
-        clients: numbers of clients beside the timed one.
-        run_s: seconds of a load period.
-        runs: load periods for each number of clients.
-        idle_s: how long layers are timed first, without clients.
-        accelerator: what computes.
-        seed: of gaps, weights and the order.
-        say: is told each step.
-
-    Raises:
-        ModelError: there is no such model, or it cannot be captured.
-        MachineError: PyTorch has no such accelerator here.
-        TestbedError: a process ended, or did not answer.
+    Raises ModelError if there is no such model, or it cannot be captured, MachineError if PyTorch
+    has no such accelerator here, and TestbedError if a process ended, or did not answer.
     """
     rng = np.random.default_rng(seed)
     period_s = PERIODS_S[accelerator]
@@ -102,11 +93,8 @@ def profile_real(
 class InferenceProcesses:
     """Clients' processes and the timed one's; a context manager, which ends all of them.
 
-    Args:
-        models: of the timed process; client k has the k-th, counted around.
-        clients: how many.
-        accelerator: what computes.
-        seed: of weights and gaps.
+    The timed process has all `models`, client k the k-th, counted around. `seed` is of weights and
+    gaps.
     """
 
     def __init__(
@@ -123,19 +111,15 @@ class InferenceProcesses:
     def __enter__(self) -> InferenceProcesses:
         """Start all of them and wait until their models are loaded."""
         with ExitStack() as undo:
-            self._timed = undo.enter_context(
-                _Process("timed", self._models, self._accelerator, self._seed)
-            )
+
+            def start(role: str, models: Sequence[str], seed: int) -> _Process:
+                return undo.enter_context(_Process(role, models, self._accelerator, seed))
+
+            self._timed = start("timed", self._models, self._seed)
+            own_model = islice(cycle(self._models), self._number)
             self._clients = [
-                undo.enter_context(
-                    _Process(
-                        "client",
-                        (self._models[k % len(self._models)],),
-                        self._accelerator,
-                        self._seed + 1 + k,
-                    )
-                )
-                for k in range(self._number)
+                start("client", (model,), seed)
+                for seed, model in enumerate(own_model, self._seed + 1)
             ]
             self.pids = (self._timed.pid, *(client.pid for client in self._clients))
             self.tables = [layer_table(graph) for graph in self._timed.ready().graphs]
@@ -153,8 +137,7 @@ class InferenceProcesses:
     ) -> list[Request]:
         """Time queries while these clients run inference; return them with the load they met.
 
-        Raises:
-            TestbedError: a process ended, or did not answer.
+        Raises TestbedError if a process ended, or did not answer.
         """
         for client in clients:
             self._clients[client].tell(QueryRepeatedly(mean_gap_s))
@@ -191,10 +174,8 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()  # it holds nothing that outlasts it
-        self._process.wait()
-        self._stdin.close()
-        self._stdout.close()
+        with self._process:  # which closes its pipes and waits
+            self._process.kill()  # it holds nothing that outlasts it
 
     def ready(self) -> Loaded:
         """Wait until the models are loaded."""

@@ -172,9 +172,10 @@ def main() -> int:
 def _load(names: list[str], seed: int, accelerator: str) -> list[_Model]:
     import torch
 
+    from testbed.dnn.devices.measuring import check_accelerator
+
     torch.set_num_threads(1)
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise MachineError(f"PyTorch {torch.__version__} finds no CUDA device on this machine")
+    check_accelerator(accelerator)
     models = [_Model(name, seed, accelerator) for name in names]
     for model in models:
         model.run()  # the first time is slower than all others

@@ -56,14 +56,8 @@ COLUMNS = {
 }
 
 HYPERPARAMETERS = (
-    "multiply_adds",
-    "input_bytes",
-    "weight_bytes",
-    "output_bytes",
-    "kernel",
-    "stride",
-    "filters",
-    "group",
+    *("multiply_adds", "input_bytes", "weight_bytes", "output_bytes"),
+    *("kernel", "stride", "filters", "group"),
 )
 #: The paper's workload features; memory in use says what clients have stored, not what they do.
 LOAD = ("active_clients", "kernel_utilisation", "memory_utilisation", "temperature_c")
@@ -75,22 +69,18 @@ _TIMED = "timed"
 
 def layer_table(graph: LayerGraph) -> pd.DataFrame:
     """Return model, layer, kind and `HYPERPARAMETERS` of a graph's layers, n rows."""
-    works = [work_of(graph, index) for index in range(len(graph))]
-    return pd.DataFrame(
+    rows = [
         {
             "model": graph.model,
-            "layer": [layer.name for layer in graph.layers],
-            "kind": [layer.kind for layer in graph.layers],
-            "multiply_adds": [work.multiply_adds for work in works],
-            "input_bytes": [work.input_bytes for work in works],
-            "weight_bytes": [work.weight_bytes for work in works],
-            "output_bytes": [work.output_bytes for work in works],
-            "kernel": [_side(layer, "kernel") for layer in graph.layers],
-            "stride": [_side(layer, "stride") for layer in graph.layers],
-            "filters": [int(_side(layer, "num_output")) for layer in graph.layers],
-            "group": [work.group for work in works],
+            "layer": layer.name,
+            "kernel": _side(layer, "kernel"),
+            "stride": _side(layer, "stride"),
+            "filters": int(_side(layer, "num_output")),
+            **msgspec.structs.asdict(work_of(graph, index)),
         }
-    )
+        for index, layer in enumerate(graph.layers)
+    ]
+    return pd.DataFrame(rows)[["model", "layer", "kind", *HYPERPARAMETERS]]
 
 
 def load_features(stats: Sequence[ServerStats]) -> npt.NDArray[np.float64]:
@@ -114,11 +104,9 @@ class TimedQuery(NamedTuple):
 
 
 def profile_table(tables: Sequence[pd.DataFrame], queries: Sequence[TimedQuery]) -> pd.DataFrame:
-    """Return the profile that queries make, a row for each of their layers, with `COLUMNS`.
+    """Return the profile that timed queries make, a row for each of their layers, with `COLUMNS`.
 
-    Args:
-        tables: `layer_table` with `idle_s` of each model.
-        queries: whose layers were timed.
+    `tables` are each model's `layer_table` with `idle_s`.
     """
     starts = np.cumsum([0, *(len(table) for table in tables)])
     places = [np.arange(starts[query.model], starts[query.model + 1]) for query in queries]
@@ -150,14 +138,9 @@ def profile_modelled(
     clients happen to do alone: no noise is added. Queries are timed more than a sample period
     apart, so that the statistics speak of the other clients. The same seed gives the same profile.
 
-    Args:
-        tables: the models: their `layer_table` with `idle_s`, seconds of each layer alone. Every
-            client draws its own for each run, the timed one for each query.
-        clients: numbers of clients beside the timed one.
-        run_s: virtual seconds of a load period.
-        runs: load periods for each number of clients.
-        seed: of everything drawn.
-        parameters: of the accelerator.
+    `tables` are the models: their `layer_table` with `idle_s`, seconds of each layer alone. Every
+    client draws its own for each run, the timed one for each query. For each number of `clients`
+    beside the timed one there are `runs` load periods of `run_s` virtual seconds.
     """
     rng = np.random.default_rng(seed)
     idle_s = [table["idle_s"].tolist() for table in tables]
@@ -218,9 +201,8 @@ class _LoadedServer:
         for ticket in self._working:
             self._accelerator.cancel(self.now_s, ticket)
         for client in range(max(len(self._query_s), len(query_s))):
-            self._accelerator.hold(
-                str(client), held_bytes[client] if client < len(held_bytes) else 0
-            )
+            held = held_bytes[client] if client < len(held_bytes) else 0
+            self._accelerator.hold(str(client), held)
         self._working.clear()
         self._query_s, self._mean_gap_s = list(query_s), mean_gap_s
         self._asks = [(self.now_s + self._gap_s(), client) for client in range(len(query_s))]

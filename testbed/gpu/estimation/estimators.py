@@ -7,7 +7,9 @@ tell (`contention.LOAD`); those without are told the true number of clients inst
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -43,11 +45,9 @@ class LinearLogarithmic:
 
     Hyperparameters are NeuroSurgeon's (Kang et al., ASPLOS 2017, section 5.2): of a convolution the
     size of the input and (kernel / stride)^2 * filters, of fully connected and pooling layers the
-    sizes of input and output, of all others that of the input. Each number of clients has models of
-    its own, as there; others are estimated by those of the nearest number.
-
-    Args:
-        load: whether the server's statistics are features as well.
+    sizes of input and output, of all others that of the input. With `load`, the server's statistics
+    are features as well. Each number of clients has models of its own, as there; others are
+    estimated by those of the nearest number.
     """
 
     def __init__(self, *, load: bool) -> None:
@@ -87,36 +87,43 @@ class LinearLogarithmic:
         return np.column_stack(columns)
 
 
-class Forest:
-    """RF: a random forest (Breiman, 2001) for each layer type.
+class ByLayerType(ABC):
+    """A model for each layer type, on hyperparameters and, with `load`, the server's statistics."""
 
-    Args:
-        load: whether the server's statistics are features beside the hyperparameters.
-        seed: of the drawn samples.
-    """
-
-    def __init__(self, *, load: bool, seed: int = 0) -> None:
+    def __init__(self, *, load: bool) -> None:
         self._load = load
-        self._seed = seed
-        self.features: tuple[str, ...] = ()
-        self.forests: dict[str, RandomForestRegressor] = {}
+        self.features: list[str] = []
+        self.models: dict[str, Any] = {}
+
+    @abstractmethod
+    def new_model(self) -> Any:
+        """Return a regressor of seconds, as scikit-learn has them."""
 
     def fit(self, rows: pd.DataFrame) -> None:
-        """Learn a forest for each layer type."""
-        self.features = (*HYPERPARAMETERS, *(measured_load(rows) if self._load else ()))
+        """Learn a model for each layer type."""
+        self.features = [*HYPERPARAMETERS, *(measured_load(rows) if self._load else ())]
         for kind, group in rows.groupby("kind"):
-            forest = RandomForestRegressor(
-                n_estimators=50, min_samples_leaf=5, random_state=self._seed
-            )
-            self.forests[str(kind)] = forest.fit(group[[*self.features]], group["time_s"])
+            self.models[str(kind)] = self.new_model().fit(group[self.features], group["time_s"])
 
     def predict(self, rows: pd.DataFrame) -> FloatArray:
         """Return seconds, (rows,); KeyError for a type of layer that was not learnt."""
         times_s = np.empty(len(rows))
-        table = rows[[*self.features]]
+        table = rows[self.features]
         for kind, places in rows.groupby("kind").indices.items():
-            times_s[places] = self.forests[kind].predict(table.iloc[places])
+            times_s[places] = self.models[kind].predict(table.iloc[places])
         return times_s
+
+
+class Forest(ByLayerType):
+    """RF: random forests (Breiman, 2001)."""
+
+    def __init__(self, *, load: bool, seed: int = 0) -> None:
+        super().__init__(load=load)
+        self._seed = seed
+
+    def new_model(self) -> RandomForestRegressor:
+        """Return a forest that draws its samples with the seed."""
+        return RandomForestRegressor(n_estimators=50, min_samples_leaf=5, random_state=self._seed)
 
 
 def measured_load(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -132,10 +139,8 @@ class _LeastSquares:
         known = ~np.isnan(features).all(axis=0)
         self._means[known] = np.nanmean(features[:, known], axis=0)
         features = self._filled(features)
-        fits = [_solve(scale(features), times_s) for scale in _SCALES]
-        self._scale, (_, self._weights) = min(
-            zip(_SCALES, fits, strict=True), key=lambda fit: fit[1][0]
-        )
+        fits = [(scale, *_solve(scale(features), times_s)) for scale in _SCALES]
+        self._scale, _, self._weights = min(fits, key=lambda fit: fit[1])
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Return seconds, never below 0."""
@@ -159,12 +164,4 @@ def _with_ones(features: FloatArray) -> FloatArray:
     return np.column_stack([features, np.ones(len(features))])
 
 
-def _identity(features: FloatArray) -> FloatArray:
-    return features
-
-
-def _logarithm(features: FloatArray) -> FloatArray:
-    return np.log1p(features)
-
-
-_SCALES = (_identity, _logarithm)
+_SCALES: tuple[Callable[[FloatArray], FloatArray], ...] = (lambda features: features, np.log1p)

@@ -58,11 +58,9 @@ def evaluate(
 ) -> Evaluation:
     """Let all `ESTIMATORS` learn from a contention profile, and test them on what is held out.
 
-    Args:
-        profile: `contention.COLUMNS`, with at least 3 runs with each number of clients.
-        servers: for so many the time to estimate all layers of the largest model is measured.
-        seed: of what is drawn.
-        say: is told each step.
+    The profile has `contention.COLUMNS`, with at least 3 runs with each number of clients. The time
+    to estimate all layers of the largest model is measured for so many servers. `say` is told each
+    step.
     """
     training, testing = split_by_run(profile)
     say("learn from load periods")
@@ -90,11 +88,8 @@ def split_by_run(profile: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what to learn from, and what is held out: every third run with each number of clients.
 
     Runs count in the order of their mean gaps, so both have light and heavy loads; they never share
-    a query or a load period.
-
-    Raises:
-        ConfigurationError: what is held out has layer types at numbers of clients that nothing is
-            learnt of, since too little was timed.
+    a query or a load period. Raises ConfigurationError if what is held out has layer types at
+    numbers of clients that nothing is learnt of, since too little was timed.
     """
     runs = profile.drop_duplicates("run").sort_values(["clients", "mean_gap_s"])
     held_out = runs.loc[runs.groupby("clients").cumcount() % 3 == 1, "run"]
@@ -156,19 +151,11 @@ def errors(testing: pd.DataFrame, estimated_s: Mapping[str, FloatArray]) -> pd.D
             "all": layers,
             "query": queries,
         }.items():
-            groups = [*rows.groupby("clients"), (None, rows)]
-            found += [
-                (
-                    name,
-                    of,
-                    clients,
-                    group["error_s"].abs().mean(),
-                    group["error_s"].mean(),
-                    len(group),
-                )
-                for clients, group in groups
-                if len(group)
-            ]
+            for clients, group in (*rows.groupby("clients"), (None, rows)):
+                if len(group):
+                    error_s = group["error_s"]
+                    means = error_s.abs().mean(), error_s.mean()
+                    found.append((name, of, clients, *means, len(group)))
     columns = ["estimator", "of", "clients", "mae_s", "bias_s", "samples"]
     return pd.DataFrame(found, columns=columns).astype({"clients": "Int64"})
 
@@ -182,8 +169,8 @@ def importances(forest: Forest, testing: pd.DataFrame, seed: int = 0) -> pd.Data
     """
     rows = testing[testing["kind"] == CONVOLUTION]
     rows = rows.sample(min(len(rows), _MAX_PERMUTED), random_state=seed)
-    features = [*forest.features]
-    model = forest.forests[CONVOLUTION]
+    features = forest.features
+    model = forest.models[CONVOLUTION]
     permuted = permutation_importance(
         model,
         rows[features],
@@ -244,7 +231,5 @@ def _median_s(action: Callable[[], object], repeats: int = 15) -> float:
 
 
 def _works(rows: pd.DataFrame) -> list[LayerWork]:
-    return [
-        LayerWork(*row)
-        for row in rows[[*LayerWork.__struct_fields__]].itertuples(index=False, name=None)
-    ]
+    columns = rows[[*LayerWork.__struct_fields__]]
+    return [LayerWork(*row) for row in columns.itertuples(index=False, name=None)]

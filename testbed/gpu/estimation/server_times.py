@@ -32,12 +32,9 @@ QUERIES_S = (0.005, 0.015)
 class ServerTimes:
     """The execution-time estimator of a kind of edge server (section III.C.1).
 
-    A layer takes the device profile's time, times the slowdown at the server's load.
-
-    Args:
-        device: how long layers take on the idle server.
-        slowdown: fitted to a contention profile of such a server.
-        source: of that profile's statistics. Those of another source mean something else.
+    A layer takes the device profile's time on the idle server, times the slowdown at the server's
+    load, fitted to a contention profile of such a server. `source` is that of the profile's
+    statistics; those of another source mean something else.
     """
 
     def __init__(self, device: DeviceProfile, slowdown: Slowdown, source: str) -> None:
@@ -66,11 +63,9 @@ class ServerTimes:
     ) -> npt.NDArray[np.float64]:
         """Return the seconds that each layer takes at each server, (servers, n).
 
-        Where no client has work they are exactly the device profile's, and nowhere less.
-
-        Raises:
-            ConfigurationError: statistics of another source than the estimator learnt from, or a
-                layer that the device profile cannot tell.
+        Where no client has work they are exactly the device profile's, and nowhere less. Raises
+        ConfigurationError for statistics of another source than the estimator learnt from, or a
+        layer that the device profile cannot tell.
         """
         for each in stats:
             if each.clients and each.source != self._source:

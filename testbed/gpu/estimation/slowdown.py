@@ -19,9 +19,8 @@ class Slowdown:
     does (monotonic constraints). What the profile's source does not measure is left out. Layer
     types had no different slowdown in any profile so far, neither modelled nor of processors.
 
-    Args:
-        quantile: None for the mean of whole queries' times, which is what plans add up; a share
-            for that quantile of single layers', which are skewed: their medians sum to less.
+    `quantile` is None for the mean of whole queries' times, which is what plans add up; a share for
+    that quantile of single layers', which are skewed: their medians sum to less.
     """
 
     def __init__(self, quantile: float | None = None) -> None:

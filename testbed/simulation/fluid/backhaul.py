@@ -60,9 +60,8 @@ class _Flow:
 class Limited:
     """Migrations share the links of their paths.
 
-    Args:
-        path: returns the links from one server to another, as indices.
-        bytes_s: what each link carries of layers in a second.
+    `path` returns the links from one server to another, as indices; each carries so many `bytes_s`
+    of layers in a second.
     """
 
     def __init__(

@@ -16,10 +16,9 @@ from testbed.arrays import FloatArray
 def max_min(paths: Sequence[Sequence[int]], most: FloatArray, capacities: FloatArray) -> FloatArray:
     """Return the rate of each flow, (f,).
 
-    Args:
-        paths: the links of each of f flows, as indices; one without links has what it can use.
-        most: what each can use, (f,); infinity where that is any rate.
-        capacities: of each link, (l,), in the unit of the rates.
+    `paths` are the links of each of f flows, as indices, and `most` what each can use, (f,),
+    infinity where that is any rate; one without links has what it can use. `capacities` of the
+    links, (l,), are in the unit of the rates.
     """
     rates = np.zeros(len(paths))
     flow = np.repeat(np.arange(len(paths)), [len(path) for path in paths])

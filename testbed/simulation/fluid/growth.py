@@ -18,12 +18,7 @@ class WholeLayer(NamedTuple):
 
 
 class Growth:
-    """What is present, by time: it grows evenly between the points at which its rate changes.
-
-    Args:
-        time_s: when it begins.
-        present_bytes: then.
-    """
+    """What is present, by time: it grows evenly between the points at which its rate changes."""
 
     __slots__ = ("_bytes", "_times_s", "leapt_bytes")
 
@@ -99,13 +94,7 @@ class Growth:
 
 
 class Supply:
-    """What a server can send on in an interval: layers that it has whole, or gets whole.
-
-    Args:
-        stream: the client's model.
-        growth: of what the server has.
-        from_s, to_s: the interval.
-    """
+    """What a server can send on in an interval: layers that it has whole, or gets whole."""
 
     def __init__(self, stream: LayerStream, growth: Growth, from_s: float, to_s: float) -> None:
         self._stream = stream

@@ -15,19 +15,12 @@ from testbed.simulation.offloading import Offloading, TimedSegment
 
 
 class Execution(NamedTuple):
-    """How a query executes.
+    """How a query executes."""
 
-    Args:
-        steps: that it takes.
-        up_bytes: what it sends to the server.
-        latency_s: how long it takes if nothing else uses the link.
-        until_bytes: how much of the stream the server has when it may change, or all of it.
-    """
-
-    steps: tuple[TimedSegment, ...]
-    up_bytes: int
-    latency_s: float
-    until_bytes: int
+    steps: tuple[TimedSegment, ...]  # that it takes
+    up_bytes: int  # what it sends to the server
+    latency_s: float  # how long it takes if nothing else uses the link
+    until_bytes: int  # how much of the stream the server has when it may change, or all of it
 
 
 class LayerStream:
@@ -35,18 +28,8 @@ class LayerStream:
 
     There is one level before the first group of layers and one after each; within a level all
     queries execute in the same way, since the layers of a group are of use once all are there.
-
-    Args:
-        offloading: the model between a client and a server.
-        groups: the server's layers with weights in the order of upload.
-        goodput: share of the links' rates that layers and tensors get; headers take the rest.
-
-    Attributes:
-        layers: the layers in the order of upload.
-        layer_ends_bytes: where each of them ends in the stream.
-        size_bytes: of all of them.
-        starts_bytes: where each level begins.
-        up_bytes_s, down_bytes_s: what the link carries of layers and tensors in a second.
+    `groups` are the server's layers with weights in the order of upload, `goodput` the share of the
+    links' rates that layers and tensors get; headers take the rest.
     """
 
     def __init__(
@@ -54,12 +37,15 @@ class LayerStream:
     ) -> None:
         weight_bytes = offloading.graph.weight_bytes
         self.offloading = offloading
-        self.layers = tuple(layer for group in groups for layer in group)
+        self.layers = tuple(layer for group in groups for layer in group)  # in the order of upload
+        # Where each of them ends in the stream
         self.layer_ends_bytes = list(accumulate(int(weight_bytes[each]) for each in self.layers))
         self.size_bytes = self.layer_ends_bytes[-1] if self.layers else 0
         self._counts = list(accumulate(map(len, groups), initial=0))
+        # Where each level begins
         self.starts_bytes = [self.layer_ends_bytes[n - 1] if n else 0 for n in self._counts]
         self._executions: list[Execution | None] = [None] * len(self._counts)
+        # What the link carries of layers and tensors in a second
         self.up_bytes_s = offloading.costs.up_bps * goodput / 8
         self.down_bytes_s = offloading.costs.down_bps * goodput / 8
 
@@ -91,8 +77,7 @@ class LayerStream:
     def bytes_of(self, layers: Sequence[int]) -> int:
         """Return the length of the prefix that these layers are.
 
-        Raises:
-            ValueError: they are not the first ones in the order of upload.
+        Raises ValueError if they are not the first ones in the order of upload.
         """
         if tuple(layers) != self.layers[: len(layers)]:
             raise ValueError("the layers are no prefix of the order of upload")

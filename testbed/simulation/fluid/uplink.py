@@ -19,17 +19,9 @@ def after(missing: float, sent: float) -> float:
 class Uplink:
     """The uplink from a moment on: what is missing of the upload, beside queries.
 
-    Args:
-        stream: what is uploaded.
-        shared: whether upload and queries have half of the rate each while both are there.
-        now_s: the moment.
-        missing: bytes that are still to be uploaded.
-        leaves_s: when the client leaves, and uploads to another server.
-        missing_there: what that one lacks then.
-
-    Attributes:
-        now_s, missing: as time goes on.
-        growth: of what the server has, from the moment on, or the other one since the client left.
+    Upload and queries have half of the rate each while both are there, if `shared`. The client
+    leaves at `leaves_s`, and uploads to another server, what is `missing_there` then. `now_s` and
+    `missing` go on with time.
     """
 
     def __init__(
@@ -48,6 +40,7 @@ class Uplink:
         self._stream = stream
         self._shared = shared
         self._missing_there = missing_there
+        # Of what the server has from then on, or the other one since the client left
         self.growth = Growth(now_s, stream.size_bytes - missing)
 
     @property

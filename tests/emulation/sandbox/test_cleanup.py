@@ -18,11 +18,11 @@ import pytest
 
 from testbed.emulation.sandbox.cleanup import Folder, Process, clean, leftovers, observe_processes
 from testbed.emulation.sandbox.sandbox import SCRATCH_ROOT, SCRATCH_VARIABLE
+from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
 from tests.emulation.decoys import Decoys
 from tests.emulation.runs import wait_for
-from tests.emulation.sandboxed import REPOSITORY
 
 PYTHON = "/opt/project/.venv/bin/python"
 LAUNCHES = (

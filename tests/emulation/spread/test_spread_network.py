@@ -17,10 +17,11 @@ from testbed.emulation.spread.machines import Machine
 from testbed.emulation.spread.remote import SSH_VARIABLE, RemoteMachine
 from testbed.errors import EXIT_INTERRUPTED, EmulationError
 from testbed.namespaces import network_of
+from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from tests.emulation.machine_here import SERVER
 from tests.emulation.runs import wait_for
-from tests.emulation.sandboxed import REPOSITORY, run_in_sandbox
+from tests.emulation.sandboxed import run_in_sandbox
 
 pytestmark = [
     pytest.mark.emulation,

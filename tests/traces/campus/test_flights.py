@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traces.campus.flights import flights_m, pauses_s
+from tests.traces.campus.flights import flights_m, pauses_s
 from traces.trace import Trace
 
 

@@ -14,9 +14,9 @@ from testbed.arrays import FloatArray
 from testbed.errors import ConfigurationError
 from testbed.mobility.predictor import windows
 from testbed.mobility.regression import LinearSvr
+from tests.traces.campus.flights import flights_m, pauses_s
 from topologies.hexgrid import HexGrid
 from topologies.placement import place_access_points, visited_cells
-from traces.campus.flights import flights_m, pauses_s
 from traces.campus.places import fractal_waypoints
 from traces.campus.receiver import wander_m
 from traces.campus.route import least_action_order

@@ -17,10 +17,8 @@ _PLUGINS = Path(".local", "lib", "wireshark", "plugins")
 def install_dissector() -> Path:
     """Copy the dissector to the user's plugins, those of who called sudo; return where it is.
 
-    An earlier version of it is replaced. To have it no longer, remove the file.
-
-    Raises:
-        ConfigurationError: it cannot be written there, or another plugin has its name.
+    An earlier version of it is replaced. To have it no longer, remove the file. Raise
+    ConfigurationError if it cannot be written there, or another plugin has its name.
     """
     user = os.environ.get("SUDO_USER") if os.geteuid() == 0 else None
     account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
