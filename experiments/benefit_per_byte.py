@@ -129,7 +129,7 @@ def measure(context: Context) -> Iterator[Row]:
             best = tune(settings, offloading, tuned)
             known = {"split": number, "model": model}
             for row in shares(settings, offloading, tested, FAMILIES):
-                yield known | row | {"goal": None}
+                yield known | row | {"goal": None, "met": None}
                 if row["choice"] == BENEFIT.label:
                     for goal, value in best.items():
                         if row["parameter"] == value:

@@ -1,8 +1,8 @@
 """The movement of a run, computed once: who walks where, and who is handed over when.
 
 All traces are aligned at their own t = 0. A run looks at them through a window and steps through it
-at the traces' interval. At each step a client is where its trace's last sample says: positions are
-held, not interpolated.
+at the traces' interval. At each step a client is where its trace's last sample says; samples in
+between are made before, if at all (`traces.between_samples`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,10 @@ _GRACE_INTERVALS = 0.5
 
 
 def time_to_live_s(ttl_intervals: int, interval_s: float) -> float:
-    """Return how long an offer holds layers, in seconds from the report that it answers."""
+    """Return how long an offer holds layers, in seconds from the report that it answers.
+
+    By default 165 s: `migration.ttl_intervals` is 5 (section IV.B.3), `traces.interval_s` 30 s.
+    """
     return (ttl_intervals + _GRACE_INTERVALS) * interval_s
 
 

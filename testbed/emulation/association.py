@@ -1,8 +1,8 @@
 """Which access point each client's radio is associated with, and which it goes to next.
 
-`nearest`: the schedule's. `least_time`: at each handover of the schedule, and where its access
-point has come out of range, a client lets the master choose among those that it sees, over the link
-that it still has (section III.C.2).
+`nearest`: the schedule's (`traces.nearest.attach`). `least_time`: at each handover of the schedule,
+and where its access point has come out of range, a client lets the master choose
+(`Coordinator.choose`) among those that it sees, over the link that it still has (section III.C.2).
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ class Migration(Section, frozen=True, kw_only=True):
     radius_m: Annotated[
         Distance, Meta(description="servers this near to the predicted position get layers")
     ] = 50.0
-    ttl_intervals: Annotated[int, Meta(ge=1, description="how long offered layers are held")] = 5
+    ttl_intervals: Annotated[
+        int, Meta(ge=1, description="intervals, and half a one, that offered layers are held")
+    ] = 5
     fraction_mb: Annotated[
         Positive | None,
         Meta(description="migrate at most so many MB of a model at crowded servers"),

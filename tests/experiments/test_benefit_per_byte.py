@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from testbed.movement import load_people
 from testbed.settings.experiment import Experiment, Traces
-from tests.experiments.scripts import printed
+from tests.experiments.scripts import EXPERIMENTS, printed
 
 
 def hours_of(people: int, folder: Path) -> Path:
@@ -43,3 +46,22 @@ def test_the_frontier_has_every_policy_and_judges_the_goals(tmp_path: Path) -> N
         ("99% for 50%", True),
     ]
     assert (tmp_path / "out" / "figures" / "frontier.png").stat().st_size > 10_000
+
+
+def test_goals_that_no_setting_meets_in_training_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    study = importlib.import_module("benefit_per_byte")
+    row = {"choice": "benefit", "parameter": 0.01} | dict.fromkeys(study.FIGURES, 0.5)
+    for name in ("walkers", "split_people"):
+        monkeypatch.setattr(study, name, lambda *_, **__: (None, None))
+    monkeypatch.setattr(study, "for_model", lambda *_: (None, None))
+    monkeypatch.setattr(study, "tune", lambda *_: {})
+    monkeypatch.setattr(study, "shares", lambda *_: [row])
+    someone = SimpleNamespace(people=["walker"])
+    movements = SimpleNamespace(people=lambda: None, split=lambda _: [(someone, someone)], splits=1)
+    context = SimpleNamespace(movements=movements, models=["resnet"], settings=None)
+    goals = study.summarise_goals(pd.DataFrame(study.measure(context)))
+    assert [(goal["chosen"], goal["met"], goal["least_benefit"]) for goal in goals] == [
+        (0, 0, []),
+        (0, 0, []),
+    ]

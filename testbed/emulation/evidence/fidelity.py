@@ -7,7 +7,7 @@ The verdict's limits (docs/architecture/fidelity.md), times in emulated seconds:
 | lateness of trace steps, and of emulated computations: 99th percentile | 15 ms | 75 ms |
 | delay in the run queue, each time a node wants a processor: 99th percentile | 15 ms | 75 ms |
 | until a client that moves has its link and its routes: 99th percentile | 1 s | 5 s |
-| rate of a client's link while it uploads, share of the ideal: median | 95 % | 85 % |
+| rate of a client's link while it uploads, share of the ideal: median | from 95 % | below 85 % |
 
 A capture that dropped packets, a full queue that should never be, an execution that gave another
 result when repeated, a query that fell back, or a delay that was asked for and is not emulated,
@@ -118,7 +118,7 @@ def _lateness(
     p99_s = float(np.percentile(late_s, 99)) if len(late_s) else 0.0
     return (p99_s > good_s) + (p99_s > invalid_s), (
         f"{what}: 99th percentile {p99_s * 1e3:.1f} ms late "
-        f"(good up to {good_s * 1e3:g} ms, invalid from {invalid_s * 1e3:g} ms)"
+        f"(good up to {good_s * 1e3:g} ms, invalid beyond {invalid_s * 1e3:g} ms)"
     )
 
 

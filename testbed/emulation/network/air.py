@@ -25,16 +25,10 @@ from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER
 from testbed.emulation.network import shaping
 from testbed.emulation.network.addresses import GATEWAY_MAC
 from testbed.emulation.network.hosts import Host, namespace_of
-from testbed.emulation.network.shaping import Shape
+from testbed.emulation.network.shaping import AGGREGATED_FRAMES, wireless_shape
 from testbed.emulation.network.veths import VethIntf
 from testbed.namespaces import inside_network, interface_index
 from testbed.settings.experiment import Wireless
-
-#: TCP hands so many frames down at once, as Wi-Fi aggregates them: an A-MPDU holds up to 64 kB and
-#: lasts up to 5.5 ms (IEEE 802.11-2016, 9.7 and 10.13); this is 3.5 ms at 35 Mbit/s. With segments
-#: of 64 kB a link would be bursty; frame by frame it costs several times the processor.
-AGGREGATED_FRAMES = 10
-
 
 #: Called with a client's address and hardware address to route to it; None stops routing to it.
 Route = Callable[[str, str | None], None]
@@ -115,13 +109,7 @@ class Air:
         """Give a node's radio its rates, from and to it."""
         ends = ((node, f"{node.name}-wlan0", up_bps), (self.node, f"r-{node.name}", down_bps))
         for where, interface, rate_bps in ends:
-            shape = Shape(
-                rate_bps / self._tdf,
-                self._settings.queue_bytes,
-                fair_to_queries=True,
-                segment_frames=AGGREGATED_FRAMES,
-                delay_s=delay_s * self._tdf,
-            )
+            shape = wireless_shape(self._settings, rate_bps, delay_s, self._tdf)
             with inside_network(namespace_of(where)):
                 shaping.apply({interface: shape})
 

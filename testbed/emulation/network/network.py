@@ -20,7 +20,7 @@ from controllers.paths import link_rate_bps
 from testbed.emulation.network import addresses, kernel_delay, shaping, veths
 from testbed.emulation.network.air import Air, netlink_of
 from testbed.emulation.network.hosts import Host, namespace_of
-from testbed.emulation.network.shaping import Shape
+from testbed.emulation.network.shaping import SEGMENT_FRAMES, Shape, backhaul_shape
 from testbed.emulation.network.switches import OpenVSwitches, Switch
 from testbed.emulation.network.veths import VethIntf, VethLink
 from testbed.emulation.sandbox import background
@@ -31,10 +31,6 @@ from testbed.values import MASTER
 from topologies.building import build_topo
 
 CONTROLLER_PORT = 6653
-
-#: Hosts hand so many frames at once to the backhaul: 0.13 ms at 1 Gbit/s. With segments of 64 kB
-#: twenty flows through one queue of 1 MB lose whole windows at a time, and share it unequally.
-SEGMENT_FRAMES = 11
 
 _SYSCTL = {
     "ipv6/conf/all/disable_ipv6": "1",  # router solicitations would be the only multicast
@@ -171,15 +167,8 @@ class EmulatedNetwork:
         ends = (interface.link.intf1.node.name, interface.link.intf2.node.name)
         wireless_bps = backhaul.wireless_links(self.access_points)
         rate_bps = link_rate_bps(ends, interface.params, backhaul.link_bps, wireless_bps)
-        tdf = self._settings.compute.tdf
-        return Shape(
-            rate_bps / tdf,
-            backhaul.queue_bytes,
-            gso=True,
-            migrations_yield=backhaul.migration_class == "lower",
-            segment_frames=SEGMENT_FRAMES,
-            delay_s=self.delay.of_backhaul_s(interface.params) * tdf,
-        )
+        delay_s = self.delay.of_backhaul_s(interface.params)
+        return backhaul_shape(backhaul, rate_bps, delay_s, self._settings.compute.tdf)
 
     def _set_up_host(self, host: Node) -> None:
         with inside_network(namespace_of(host)):

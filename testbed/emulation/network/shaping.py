@@ -17,7 +17,15 @@ from dataclasses import dataclass
 
 from testbed.emulation.network.qdiscs import set_qdiscs
 from testbed.protocol.messages import PORTS
+from testbed.settings.experiment import Backhaul, Wireless
 
+#: TCP hands so many frames down at once, as Wi-Fi aggregates them: an A-MPDU holds up to 64 kB and
+#: lasts up to 5.5 ms (IEEE 802.11-2016, 9.7 and 10.13); this is 3.5 ms at 35 Mbit/s. With segments
+#: of 64 kB a link would be bursty; frame by frame it costs several times the processor.
+AGGREGATED_FRAMES = 10
+#: Hosts hand so many frames at once to the backhaul: 0.13 ms at 1 Gbit/s. With segments of 64 kB
+#: twenty flows through one queue of 1 MB lose whole windows at a time, and share it unequally.
+SEGMENT_FRAMES = 11
 FRAME_BYTES = 1514
 _MIN_BURST_BYTES = 15_000  # ten frames, as Mininet's TCIntf
 _YIELDING_SHARE = 0.01  # a class that had none would be starved, and its connections with it
@@ -35,6 +43,29 @@ class Shape:
     gso: bool = False  # whether frames arrive as segments of up to 64 kB
     segment_frames: int = 1  # that come at once, at most
     delay_s: float = 0.0  # of propagation; wall seconds, as the rate is of wall time
+
+
+def wireless_shape(settings: Wireless, rate_bps: float, delay_s: float, tdf: float) -> Shape:
+    """Return the shape of a direction of a wireless link; rate and delay are of emulated time."""
+    return Shape(
+        rate_bps / tdf,
+        settings.queue_bytes,
+        fair_to_queries=True,
+        segment_frames=AGGREGATED_FRAMES,
+        delay_s=delay_s * tdf,
+    )
+
+
+def backhaul_shape(settings: Backhaul, rate_bps: float, delay_s: float, tdf: float) -> Shape:
+    """Return the shape of a direction of a backhaul link; rate and delay are of emulated time."""
+    return Shape(
+        rate_bps / tdf,
+        settings.queue_bytes,
+        gso=True,
+        migrations_yield=settings.migration_class == "lower",
+        segment_frames=SEGMENT_FRAMES,
+        delay_s=delay_s * tdf,
+    )
 
 
 def tc_commands(interface: str, shape: Shape) -> list[str]:

@@ -33,9 +33,9 @@ from pyroute2 import IPRoute
 
 from testbed.emulation.evidence.monitor import Monitor
 from testbed.emulation.network.addresses import GATEWAY_MAC
-from testbed.emulation.network.air import AGGREGATED_FRAMES, route_by_radio
-from testbed.emulation.network.network import SEGMENT_FRAMES, give_address, set_sysctl, shaping
-from testbed.emulation.network.shaping import Shape
+from testbed.emulation.network.air import route_by_radio
+from testbed.emulation.network.network import give_address, set_sysctl, shaping
+from testbed.emulation.network.shaping import AGGREGATED_FRAMES, SEGMENT_FRAMES
 from testbed.emulation.processes import NurseryProcess
 from testbed.emulation.sandbox import sandbox
 from testbed.emulation.spread import wire
@@ -62,7 +62,7 @@ class RemoteAccessPoint:
         index = interface_index(self.network, radio)
         with inside_network(self.network):
             set_sysctl()
-            shaping.apply({backhaul: Shape(part.rate_bps, part.queue_bytes, gso=True)})
+            shaping.apply({backhaul: part.uplink})
             netlink = IPRoute()
         self.route = partial(route_by_radio, netlink, index)
         netlink.link("set", ifname="lo", state="up")

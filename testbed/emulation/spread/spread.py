@@ -201,15 +201,13 @@ class SpreadNetwork(EmulatedNetwork):
         if not isinstance(host, Host):  # a topology's own kind has set its address already
             netlink.flush_addr(index=interface_index(network, backhaul.name))
         self.air.add_access_point(host, netlink, partial(machine.route, host.name))
-        shape = self._shape(backhaul)
         part = HostPart(
             name=host.name,
             address=host.IP(),
             mac=host.MAC(),
             backhaul=self._plug_in(machine, host, backhaul.name, 0),
             radio=self._plug_in(machine, host, f"{host.name}-wlan0", 1),
-            rate_bps=shape.rate_bps,
-            queue_bytes=shape.queue_bytes,
+            uplink=self._shape(backhaul),
         )
         self._parts.setdefault(machine, []).append(part)
 

@@ -16,6 +16,7 @@ from nodes.setup import ComputeMode, NodeSetup, Role
 from testbed import frames
 from testbed.clock import RunClock
 from testbed.emulation.evidence.monitor import Readings
+from testbed.emulation.network.shaping import Shape
 from testbed.emulation.spread.tunnels import Tunnel
 
 MAX_FRAME_BYTES = 1 << 24
@@ -49,8 +50,7 @@ class HostPart(msgspec.Struct, frozen=True):
     mac: str
     backhaul: Tunnel
     radio: Tunnel
-    rate_bps: float
-    queue_bytes: int
+    uplink: Shape
 
 
 class MakeHosts(WireMessage, frozen=True):

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from testbed.emulation.network.shaping import Shape, tc_commands
+from testbed.emulation.network.shaping import Shape, backhaul_shape, tc_commands, wireless_shape
 from testbed.protocol.messages import PORTS
+from testbed.settings.experiment import Backhaul, Wireless
 from testbed.settings.units import TCP_GOODPUT_SHARE
 
 UP = Shape(35e6, 65_536, fair_to_queries=True)
@@ -87,3 +88,14 @@ def test_a_delay_holds_packets_and_leaves_room_for_those_on_the_way() -> None:
     (queue,) = [line for line in lines if "netem" in line]
     assert "netem delay 5000us limit 98" in queue  # (625 kB on the way + 1 MB) / 11 frames
     assert not any("bfifo" in line for line in lines)
+
+
+def test_a_links_shape_has_its_settings_in_wall_time():
+    settings = Backhaul(queue_bytes=70_000, migration_class="lower")
+    shape = backhaul_shape(settings, 1e9, delay_s=0.005, tdf=2.0)
+    assert (shape.rate_bps, shape.queue_bytes, shape.delay_s) == (5e8, 70_000, 0.01)
+    assert shape.migrations_yield and not shape.fair_to_queries
+    assert not backhaul_shape(Backhaul(), 1e9, 0.0, 1.0).migrations_yield
+    shape = wireless_shape(Wireless(queue_bytes=5000), 35e6, delay_s=0.001, tdf=10.0)
+    assert (shape.rate_bps, shape.queue_bytes, shape.delay_s) == (3.5e6, 5000, 0.01)
+    assert shape.fair_to_queries and not shape.migrations_yield
