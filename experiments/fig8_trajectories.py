@@ -14,7 +14,7 @@ import pandas as pd
 from testbed.analysis.figures.mobility_figures import draw_trajectories
 from testbed.settings.experiment import Experiment
 from testbed.studies.findings import Findings, Row
-from testbed.studies.study import PREDICTIONS, Context, Study, main
+from testbed.studies.study import MOVEMENT, Context, Study, main
 
 
 def measure(context: Context) -> Iterator[Row]:
@@ -44,7 +44,7 @@ def conclude(context: Context, counts: pd.DataFrame) -> Findings:
     return Findings([row], [text], [figure])
 
 
-STUDY = Study(Experiment(name="fig8_trajectories"), measure, conclude, reads=PREDICTIONS)
+STUDY = Study(Experiment(name="fig8_trajectories"), measure, conclude, reads=MOVEMENT)
 
 if __name__ == "__main__":
     main(STUDY)

@@ -26,8 +26,9 @@ from testbed.decision.policies import build_predictor
 from testbed.errors import ConfigurationError
 from testbed.mobility.accuracy import try_out
 from testbed.mobility.predictors import PREDICTORS, find_predictor
+from testbed.plugins import own_settings
 from testbed.settings.experiment import Experiment, changed
-from testbed.settings.options import Parser, given_settings
+from testbed.settings.options import Parser, with_options
 from testbed.studies import paper
 from testbed.studies.findings import Column, Findings, Row, Table, means, plain, say, spread_of
 from testbed.studies.study import PREDICTIONS, Context, Study, main
@@ -50,11 +51,15 @@ def names_of(given: argparse.Namespace) -> list[str]:
 
 def check(given: argparse.Namespace) -> None:
     """Refuse predictors that there are not, and settings that none of them has."""
-    known = {field for name in names_of(given) for field in own_fields(name)}
-    for path in given_settings(given):
-        kind, _, setting = path.partition(".")
-        if kind == "predictor" and setting not in known:
-            raise ConfigurationError(f"{path}: none of {given.predictors} has such a setting")
+    own = with_options(EXPERIMENT, given).predictor
+    fields = {name: own_fields(name) for name in names_of(given)}
+    for setting in own.keys() - {field for known in fields.values() for field in known}:
+        raise ConfigurationError(
+            f"predictor.{setting}: none of {given.predictors} has such a setting"
+        )
+    for name, known in fields.items():
+        values = {setting: own[setting] for setting in own if setting in known}
+        own_settings("predictor", name, find_predictor(name).Settings, values)
 
 
 def own_fields(name: str) -> tuple[str, ...]:
@@ -125,7 +130,9 @@ def of_paper(figure: str, scale: float) -> Column:
 
 
 EXPERIMENT = Experiment(name="table3_predictors")
-STUDY = Study(EXPERIMENT, measure, conclude, reads=PREDICTIONS, options=options, check=check)
+STUDY = Study(
+    EXPERIMENT, measure, conclude, reads=(*PREDICTIONS, "predictor."), options=options, check=check
+)
 
 if __name__ == "__main__":
     main(STUDY)

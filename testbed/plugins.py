@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import fields
 
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.settings.section import Section, refused_place
 
 Base = TypeVar("Base")
+Made = TypeVar("Made")
 Own = TypeVar("Own", bound=Section)
 
 
@@ -23,8 +25,8 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
 
     Modules are also looked for in the folder where the command is called.
 
-    Raises ConfigurationError: no such module or class, it is no subclass of `base`, or it is
-    abstract.
+    Raises ConfigurationError: no such module or class, it is no subclass of `base`, it is abstract,
+    or the settings that it declares as its own cannot be.
     """
     module, separator, attribute = name.partition(":")
     if not separator or not all(part.isidentifier() for part in module.split(".")):
@@ -41,7 +43,29 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
         )
     if inspect.isabstract(found):
         raise ConfigurationError(f"{kind} {name!r} is abstract: it lacks methods of its own")
+    if declares := getattr(base, "Settings", None):
+        _check_settings(f"{kind} {name!r}", getattr(found, "Settings", None), declares)
     return found
+
+
+def _check_settings(whose: str, found: object, base: type[Section]) -> None:
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigurationError(
+            f"{whose}: its Settings must be a subclass of {base.__module__}.{base.__qualname__}"
+        )
+    if required := [each.name for each in fields(found) if each.required]:
+        raise ConfigurationError(f"{whose}: Settings.{required[0]} needs a default")
+
+
+def instance(kind: str, name: str, make: Callable[[], Made]) -> Made:
+    """Return what `make` returns; ConfigurationError for whatever a user's constructor raises."""
+    try:
+        return make()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        text = f"cannot be made: {type(error).__name__}: {error}"
+        raise ConfigurationError(f"{kind} {name!r} {text}") from error
 
 
 def own_settings(kind: str, name: str, section: type[Own], values: Mapping[str, Any]) -> Own:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from testbed import launch
 from testbed.emulation.fitness import examination
 from testbed.emulation.fitness.examination import Finding
 from testbed.repository import REPOSITORY
+from testbed.simulation.log import Log
+from testbed.simulation.simulated_run import SimulatedRun
 from tests.command_line import EXPERIMENT, StartedError, run, status_and_error
 
 
@@ -49,6 +53,26 @@ def test_ctrl_c_while_checking_ends_with_130(
 
     monkeypatch.setattr(launch, "check", interrupt)
     assert status_and_error(capsys) == (130, "interrupted\n")
+
+
+def test_an_interrupted_simulation_says_how_far_it_came(
+    capsys: pytest.CaptureFixture[str],
+    traces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = SimulatedRun.run
+
+    def interrupted(simulated: SimulatedRun, goes_on: Callable[[float], bool]) -> list[Log]:
+        signal.raise_signal(signal.SIGINT)
+        return whole(simulated, goes_on)
+
+    monkeypatch.setattr(SimulatedRun, "run", interrupted)
+    arguments = ("--engine", "simulate", "--traces", str(traces), "--clients", "2")
+    out = ("--duration", "5min", "--out", str(tmp_path / "run"))
+    status, error = status_and_error(capsys, *arguments, *out)
+    assert status == 130
+    assert "interrupted at 30 of 300 s; keeping what was done until then" in error
 
 
 def test_a_run_starts_with_its_settings_and_movement_in_its_folder(

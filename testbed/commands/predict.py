@@ -11,10 +11,14 @@ from typing import Any
 from testbed.errors import EXIT_COMPLETE
 from testbed.output import add_json, print_json
 from testbed.settings.experiment import Experiment
-from testbed.settings.options import TRACES, add_options, with_options
+from testbed.settings.options import TRACES, add_options, check_read, with_options
 from testbed.terminal import print_table
 
 DEFAULTS = Experiment(name="predict")
+_READS = (
+    *("traces.", "seed", "migration.policy", "migration.predictor", "predictor."),
+    "migration.trajectory_length",
+)
 HELP = "measure a mobility predictor on traces"
 
 
@@ -26,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Train on most of the people, predict each step of the others, and print how good it was."""
+    check_read(given, _READS, "testbed predict")
     figures = measure(with_options(DEFAULTS, given))
     if given.json:
         print_json(figures)

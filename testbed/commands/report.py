@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Rebuild, and print the run's summary."""
     if not (given.run / "schedule.json").is_file():
-        raise ConfigurationError(f"{given.run}: is no folder of a run")
+        raise ConfigurationError(f"{given.run}: is no folder of a run: it has no schedule.json")
     folder = RunFolder(given.run)
     if _goes_on(folder):
         raise ConfigurationError(f"{given.run}: the run goes on; it writes its report at its end")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.errors import EXIT_COMPLETE
 from testbed.output import add_json, print_json
 from testbed.settings.experiment import Experiment
-from testbed.settings.options import TRACES, add_options, with_options
+from testbed.settings.options import TRACES, add_options, check_read, with_options
 from testbed.terminal import number, print_table
 
 if TYPE_CHECKING:  # they take a while to import
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print what the traces hold, as recorded and in the window of an experiment."""
+    check_read(given, ("traces.", "seed"), "testbed traces describe")
     content = describe(with_options(DEFAULTS, given))
     if given.json:
         print_json(content)

@@ -16,9 +16,8 @@ from msgspec.structs import replace
 
 from testbed.decision.benefit import Benefit
 from testbed.decision.policy import CLOUD, KEEP_MEANING, Policy, PolicySettings, Situation, within
-from testbed.errors import ConfigurationError
 from testbed.mobility.predictors import find_predictor
-from testbed.plugins import load_class, own_settings
+from testbed.plugins import instance, load_class, own_settings
 from testbed.settings.experiment import Experiment
 from testbed.settings.offloads import Migration
 from testbed.values import Offer
@@ -199,7 +198,7 @@ def find_policy(name: str) -> type[Policy]:
     """
     if name in POLICIES:
         return POLICIES[name]
-    return load_class("policy", name, Policy, POLICIES)
+    return load_class("policy", name, Policy, POLICIES)  # type: ignore[type-abstract]
 
 
 def build_policy(settings: Experiment) -> Policy:
@@ -210,7 +209,8 @@ def build_policy(settings: Experiment) -> Policy:
     name = settings.migration.policy
     policy = find_policy(name)
     own = own_settings("policy", name, policy.Settings, settings.policy)
-    return policy(settings.migration, own) if own.__struct_fields__ else policy(settings.migration)
+    arguments = (settings.migration, *((own,) if own.__struct_fields__ else ()))
+    return instance("policy", name, lambda: policy(*arguments))
 
 
 def build_predictor(settings: Experiment) -> Predictor:
@@ -221,10 +221,8 @@ def build_predictor(settings: Experiment) -> Predictor:
     name = predictor_name(settings.migration)
     predictor, n = find_predictor(name), settings.migration.trajectory_length
     own = own_settings("predictor", name, predictor.Settings, settings.predictor)
-    try:
-        return predictor(n, own) if own.__struct_fields__ else predictor(n)
-    except TypeError as error:
-        raise ConfigurationError(f"predictor {name!r}: cannot be made: {error}") from error
+    arguments = (n, *((own,) if own.__struct_fields__ else ()))
+    return instance("predictor", name, lambda: predictor(*arguments))
 
 
 def predictor_name(settings: Migration) -> str:

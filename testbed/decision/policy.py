@@ -6,6 +6,7 @@ each report of a client's position.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,7 +83,7 @@ class PolicySettings(Section, frozen=True, kw_only=True):
     """Base of the settings that a policy declares as its own, `--set policy.NAME=VALUE`."""
 
 
-class Policy:
+class Policy(ABC):
     """The strategy: override `offers`.
 
     `settings` of migration are those that all policies have, `own` those that the class declares as
@@ -139,6 +140,6 @@ class Policy:
         """
         return ()
 
+    @abstractmethod
     def offers(self, situation: Situation) -> list[Offer]:
         """Return the layers to be held, by which servers, sent from the current or another one."""
-        raise NotImplementedError

@@ -49,21 +49,26 @@ class PositionPredictor(Predictor):
 
     def candidates(self, recent: FloatArray) -> Candidates:
         """Return the servers nearest to the predicted positions."""
-        servers, distance_m = self._nearest(self.predict(recent))
+        servers, distance_m = self._nearest(self._predicted(recent))
         return Candidates(servers, _declining(distance_m, self._scale_m)[..., np.newaxis])
 
     def _nearest(self, positions_m: FloatArray) -> tuple[IntArray, FloatArray]:
         if self._servers is None:
             raise RuntimeError("fit the predictor before asking it for candidates")
-        if positions_m.shape[1:] != (2,) or not np.isfinite(positions_m).all():
-            raise ConfigurationError(
-                f"{type(self).__name__}.predict must return finite positions of shape (b, 2); it"
-                f" returned {positions_m.shape}"
-            )
         return self._servers.nearest(positions_m, _CANDIDATES)
 
+    def _predicted(self, recent: FloatArray) -> FloatArray:
+        """Return `predict`; ConfigurationError unless these are b positions."""
+        positions_m, shape = self.predict(recent), (len(recent), 2)
+        whose = f"{type(self).__name__}.predict must return finite positions of shape {shape}"
+        if positions_m.shape != shape:
+            raise ConfigurationError(f"{whose}; it returned {positions_m.shape}")
+        if wrong := int((~np.isfinite(positions_m)).any(axis=1).sum()):
+            raise ConfigurationError(f"{whose}; {wrong} of those that it returned are not finite")
+        return positions_m
+
     def _calibrate(self, recent: FloatArray, following: FloatArray) -> None:
-        servers, distance_m = self._nearest(self.predict(recent))
+        servers, distance_m = self._nearest(self._predicted(recent))
         visited, _ = self._nearest(following)
         chosen = servers == visited[:, :1]  # (b, k)
         known = chosen.any(axis=1)

@@ -85,6 +85,11 @@ def _moved(values: dict[str, Any]) -> dict[str, Any]:
     for name in migration.keys() & _MOVED.keys():
         default, policies = _MOVED[name]
         if policy in policies or (":" in str(policy) and migration[name] != default):
+            if own.get(name, migration[name]) != migration[name]:
+                raise ConfigurationError(
+                    f"migration.{name}: is policy.{name} now, which has another value here; leave"
+                    " one out"
+                )
             own[name] = migration[name]
     return {**values, "migration": kept, "policy": own}
 

@@ -118,10 +118,11 @@ def add_settings(
     common = {path for path, _ in OPTIONS.values()}
 
     def further() -> Iterator[str]:
-        yield from (_EPILOG, "", "further settings, for --set:")
-        for path, field in settings():
-            if path not in common and path.startswith(begins):
-                yield f"  {path}\n      {meaning(field)} ({described_setting(path, field, values)})"
+        yield _EPILOG
+        if others := [s for s in settings() if s[0] not in common and s[0].startswith(begins)]:
+            yield "\nfurther settings, for --set:"
+        for path, field in others:
+            yield f"  {path}\n      {meaning(field)} ({described_setting(path, field, values)})"
         for kind, name, section in _own_sections(parser):
             if not f"{kind}.".startswith(begins):
                 continue

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
+from testbed.decision.policies import build_predictor
 from testbed.errors import ConfigurationError
 from testbed.exits import exit_with
 from testbed.launch import new_folder
@@ -24,10 +25,11 @@ from testbed.studies import paper
 from testbed.studies.findings import Findings, Row, gather
 from testbed.studies.movements import Movements, load
 
-#: What a study of predictions depends on, and one of policies on whole traces.
-PREDICTIONS = ("traces.", "seed", "migration.trajectory_length", "predictor.")
+#: What a study of movement depends on, one of predictions, and one of policies on whole traces.
+MOVEMENT = ("traces.", "seed")
+PREDICTIONS = (*MOVEMENT, "migration.trajectory_length")
 WHOLE_TRACES = (
-    *PREDICTIONS,
+    *(*PREDICTIONS, "predictor."),
     *("wireless.up_bps", "wireless.down_bps", "model.input_shape", "model.query_gap_s"),
     *("model.client_device", "model.server_device", "migration.ttl_intervals"),
     *("migration.retain_uploads", "migration.predictor", "server.cloud_round_trip_s"),
@@ -105,6 +107,8 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
     movements = study.load(experiment, given)
     if (instead := study.instead(experiment, given, movements)) is not None:
         return instead
+    if "migration.predictor" in study.reads:
+        build_predictor(movements.settings)  # refused before a folder is made
     folder = new_folder(movements.settings, given.out, splits=movements.splits)
     context = Context(given, movements, models, folder)
     found, status = gather(study.measure(context))

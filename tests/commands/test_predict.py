@@ -31,6 +31,14 @@ def test_predict_measures_every_kind_of_predictor(
     assert figures["top1"] <= figures["top2"] <= 1
 
 
+@pytest.mark.parametrize("setting", ["policy.nope=3", "model.name=resnet", "replay.clients=3"])
+def test_settings_that_predictions_do_not_depend_on_are_refused(testbed: Any, setting: str) -> None:
+    for command in (("predict",), ("traces", "describe")):
+        refused = testbed(*command, "--set", setting)
+        assert refused.status == 2
+        assert "does not depend on it" in refused.err
+
+
 def test_predict_takes_a_predictor_of_ones_own(testbed: Any, traces: Path) -> None:
     arguments = ("predict", "--traces", str(traces), "--test-people", "4", "--json")
     own = testbed(*arguments, "--predictor", "testbed.mobility.positions:ConstantVelocity").json

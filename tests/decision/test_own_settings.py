@@ -9,7 +9,9 @@ import pytest
 from msgspec import Meta
 
 from testbed.decision.policies import PerDnn, PolicySettings, Situation, build_policy, resolved
+from testbed.decision.policy import Policy
 from testbed.errors import ConfigurationError
+from testbed.mobility.regression import LinearSvr
 from testbed.settings.experiment import Experiment, changed
 from tests.decision.situations import situation
 
@@ -24,6 +26,30 @@ class Nearest(PerDnn):
 
     def destinations(self, situation: Situation) -> Sequence[str]:
         return super().destinations(situation)[: self.own.most]
+
+
+class Required(PerDnn):
+    class Settings(PolicySettings, frozen=True, kw_only=True):
+        most: int
+
+
+class Plain(PerDnn):
+    class Settings:  # type: ignore[assignment]
+        most = 1
+
+
+class Failing(PerDnn):
+    def __init__(self, *arguments: object) -> None:
+        raise KeyError("home")
+
+
+class Silent(Policy):
+    pass
+
+
+class FailingPredictor(LinearSvr):
+    def __init__(self, n: int) -> None:
+        raise OSError("no disk")
 
 
 NEAREST = {"migration.policy": f"{__name__}:Nearest", "migration.radius_m": 50.0}
@@ -63,6 +89,21 @@ def test_own_settings_that_cannot_be_are_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         resolved(changed(PLAIN, NEAREST | changes))
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "message"),
+    [
+        ("migration.policy", "Required", r"Settings\.most needs a default"),
+        ("migration.policy", "Plain", r"must be a subclass of testbed\.decision\.policy\.Policy"),
+        ("migration.policy", "Failing", r"Failing' cannot be made: KeyError: 'home'"),
+        ("migration.policy", "Silent", "is abstract"),
+        ("migration.predictor", "FailingPredictor", "cannot be made: OSError: no disk"),
+    ],
+)
+def test_classes_that_cannot_be_used_are_refused(setting: str, name: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        resolved(changed(PLAIN, {setting: f"{__name__}:{name}"}))
 
 
 def test_layers_are_kept_at_least_as_readily_as_they_are_offered() -> None:

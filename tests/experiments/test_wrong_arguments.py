@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.experiments.scripts import ended
+from tests.experiments.scripts import FEW, ended
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,12 @@ from tests.experiments.scripts import ended
         (("fig10_fractional", "--fractions", "10,much"), "megabytes above 0"),
         (("fig10_fractional", "--fractions", "0"), "megabytes above 0"),
         (("kaist_inception", "--engine", "simulate", "--duration", "-5"), "replay.duration_s"),
+        (("fig8_trajectories", "--set", "predictor.units=3"), "does not depend on it"),
+        (("table3_predictors", "--set", "predictor.units=0"), "Expected int >= 1"),
+        (
+            ("fig9_hit_ratio", *FEW, "--set", "predictor.units=3"),
+            "'svr' has no settings of its own",
+        ),
         (
             ("kaist_inception", "--engine", "simulate", "--set", "wireless.association=least_time"),
             "only an emulation can",

@@ -98,3 +98,15 @@ class Unsure(Stay):
 def test_positions_that_are_none_are_refused_with_the_predictors_name() -> None:
     with pytest.raises(ConfigurationError, match=r"Unsure\.predict must return finite positions"):
         Unsure().fit([np.zeros((9, 2))], np.zeros((1, 2)))
+    with pytest.raises(ConfigurationError, match="4 of those that it returned are not finite"):
+        Unsure().fit([np.zeros((9, 2))], np.zeros((1, 2)))
+
+
+class Few(Stay):
+    def predict(self, recent: np.ndarray) -> np.ndarray:
+        return recent[1:, -1]
+
+
+def test_as_many_positions_are_wanted_as_people() -> None:
+    with pytest.raises(ConfigurationError, match=r"shape \(4, 2\); it returned \(3, 2\)"):
+        Few().fit([np.zeros((9, 2))], np.zeros((1, 2)))

@@ -151,5 +151,12 @@ def test_a_config_of_before_policies_had_settings_of_their_own_is_read(
     assert (read.policy, read.migration.policy) == (expected, policy)
 
 
+def test_a_setting_under_both_its_names_has_one_value() -> None:
+    values = {"name": "x", "migration": {"policy": "visits", "offer_probability": 0.3}}
+    assert from_dict(values | {"policy": {"offer_probability": 0.3}}).policy
+    with pytest.raises(ConfigurationError, match=r"is policy\.offer_probability now"):
+        from_dict(values | {"policy": {"offer_probability": 0.2}})
+
+
 def test_the_paths_of_before_still_lead_to_the_settings() -> None:
     assert changed("migration.least_benefit", 0.02).policy == {"least_benefit": 0.02}

@@ -101,8 +101,9 @@ def _factory(name: str) -> Callable[[], Any]:
         sys.path.append(str(Path.cwd()))  # a user's model file lies where the command is called
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(f"model {name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's module does when it is loaded
+        text = f"cannot be imported: {type(error).__name__}: {error}"
+        raise ModelError(f"model {name!r} {text}") from error
     if not callable(factory):
         raise ModelError(f"model {name!r} is not callable: {factory!r}")
     result: Callable[[], Any] = factory

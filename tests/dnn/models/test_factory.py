@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -71,11 +73,16 @@ def test_a_factory_may_leave_the_examples_to_the_input_shape() -> None:
         ("inceptoin", "did you mean 'inception'"),
         ("no.such.package:model", "cannot be imported"),
         (SAMPLES + "missing", "cannot be imported"),
+        ("unparsed:model", "cannot be imported: SyntaxError"),
         (SAMPLES + "no_module", "must return an nn.Module"),
         (SAMPLES + "lazy", r"'0\.weight' has no shape yet"),
     ],
 )
-def test_a_model_that_cannot_be_built_says_why(name: str, message: str) -> None:
+def test_a_model_that_cannot_be_built_says_why(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unparsed.py").write_text("(")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=message):
         build_model(name)
 
