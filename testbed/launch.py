@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from testbed.checks import check, check_rates, check_servers
 from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError
 from testbed.exits import exit_with
-from testbed.output import add_json, print_json
+from testbed.output import add_json
 from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, to_dict
@@ -66,13 +66,14 @@ def run(
     if experiment.engine == "simulate":
         from rich.console import Console
 
+        from testbed.analysis.summary import print_summary
         from testbed.simulation.engine import execute
 
         folder = _begin(experiment, out, movement)
         links = _links(experiment, movement)
         status = execute(experiment, movement, folder, links, Console(stderr=True))
-        if as_json and folder.has_json("summary"):
-            print_json({"rows": [folder.read_json("summary")]})
+        if as_json:
+            print_summary(folder)
         return status
     check_rates(experiment)
     if not machine_fit():

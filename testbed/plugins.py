@@ -20,10 +20,18 @@ Made = TypeVar("Made")
 Own = TypeVar("Own", bound=Section)
 
 
-def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> type[Base]:
-    """Return the subclass of `base` that "package.module:Class" names.
+def users_attribute(module: str, attribute: str) -> Any:
+    """Return what a module has, which may lie in the folder where the command is called.
 
-    Modules are also looked for in the folder where the command is called.
+    It may raise anything, SystemExit included: a user's module is run.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> type[Base]:
+    """Return the subclass of `base` that "package.module:Class" names (see `users_attribute`).
 
     Raises ConfigurationError: no such module or class, it is no subclass of `base`, it is abstract,
     or the settings that it declares as its own cannot be.
@@ -31,10 +39,8 @@ def load_class(kind: str, name: str, base: type[Base], known: Iterable[str]) -> 
     module, separator, attribute = name.partition(":")
     if not separator or not all(part.isidentifier() for part in module.split(".")):
         raise ConfigurationError(unknown_name(kind, name, known))
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = users_attribute(module, attribute)
     except (Exception, SystemExit) as error:  # whatever a user's module does when it is loaded
         raise ConfigurationError(f"{kind} {name!r}: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):

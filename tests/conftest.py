@@ -14,6 +14,7 @@ import pytest
 from testbed.emulation.fitness import examination
 from testbed.emulation.sandbox import sandbox
 from tests.command_line import StartedError
+from tests.walkers import write_walkers
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -50,9 +51,4 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def traces(tmp_path: Path) -> Path:
     """Forty people who walk along x from cell to cell."""
-    folder = tmp_path / "traces"
-    folder.mkdir()
-    for person in range(40):
-        lines = [f"{30 * step} {-900 + 20 * step} {10 * person}" for step in range(60)]
-        (folder / f"walker_{person:02d}.txt").write_text("\n".join(lines) + "\n")
-    return folder
+    return write_walkers(tmp_path / "traces", 40)

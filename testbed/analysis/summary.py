@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis.traffic.crowding import peaks, share_under
+from testbed.output import print_json
+from testbed.runs.folder import RunFolder
 from testbed.settings.units import format_size
 
 
@@ -28,6 +30,12 @@ def summarise(
         "mean_prediction_error_m": _number(tables["predictions"]["error_m"].mean()),
         "fidelity": fidelity,
     }
+
+
+def print_summary(folder: RunFolder) -> None:
+    """Print a run's summary as JSON, if it came so far."""
+    if folder.has_json("summary"):
+        print_json({"rows": [folder.read_json("summary")]})
 
 
 def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> list[str]:

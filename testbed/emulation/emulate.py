@@ -10,14 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from testbed.analysis.summary import lines
+from testbed.analysis.summary import lines, print_summary
 from testbed.emulation.beside import compare_with_simulator
 from testbed.emulation.closing import conclude, give_to_user
 from testbed.emulation.emulated_run import EmulatedRun
 from testbed.emulation.outcome import describe, manifest_of
 from testbed.emulation.sandbox.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
-from testbed.output import print_json
 from testbed.runs.folder import RunFolder
 from testbed.runs.manifest import now
 from testbed.settings.experiment import Experiment, from_dict
@@ -37,8 +36,8 @@ def emulate(run_folder: str, *options: str) -> int:
     folder.write_json("manifest", described)
     try:
         status = _run(settings, described, folder, console, "--cli" in options)
-        if "--json" in options and folder.has_json("summary"):
-            print_json({"rows": [folder.read_json("summary")]})
+        if "--json" in options:
+            print_summary(folder)
         return status
     except (OSError, TestbedError) as error:  # in writing what comes after the run
         _tell_failure(console, f"{error}; recorded: {folder.path}")

@@ -113,17 +113,15 @@ def _carrier(settings: Experiment, links: Links) -> Carrier:
 
 @contextmanager
 def _watched(console: Console, duration_s: float) -> Iterator[Callable[[float], bool]]:
-    reached_s = 0.0
     with _progress(console) as progress, _interruptible() as interrupted:
         task = progress.add_task("simulating", total=duration_s)
 
         def goes_on(time_s: float) -> bool:
-            nonlocal reached_s
-            reached_s = time_s
             progress.update(task, completed=time_s)
             return not interrupted.is_set()
 
         yield goes_on
+    reached_s = progress.tasks[task].completed
     if interrupted.is_set() and reached_s < duration_s:
         text = f"interrupted at {reached_s:g} of {duration_s:g} s; keeping what was done until then"
         console.print(text, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import pytest
 
 from testbed import cli
 from tests.sweep.studies import place, sweep
+from tests.walkers import write_walkers
 
 __all__ = ["place", "sweep"]
 
@@ -39,9 +40,4 @@ def testbed(capsys: pytest.CaptureFixture[str]) -> Any:
 @pytest.fixture
 def traces(tmp_path: Path) -> Path:
     """Ten people who walk 20 m a step along x."""
-    folder = tmp_path / "walkers"
-    folder.mkdir()
-    for person in range(10):
-        lines = [f"{30 * step} {-900 + 20 * step} {10 * person}" for step in range(60)]
-        (folder / f"walker_{person}.txt").write_text("\n".join(lines) + "\n")
-    return folder
+    return write_walkers(tmp_path / "walkers", 10)

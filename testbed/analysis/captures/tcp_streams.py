@@ -52,8 +52,8 @@ class Streams:
         # A bare acknowledgement has the number of what is sent next, and may be captured before it.
         end = np.where(matters, position + segments.payload_bytes, -_FAR)
         before = self._highest_before(segments.stream[first], end, first, length)
+        columns = (segments.stream, position, end, before)
         for row in np.flatnonzero((position != before) & matters).tolist():
-            columns = (segments.stream, position, end, before)
             repeated[row] = self._place(*(int(column[row]) for column in columns))
         last = first + length - 1
         streams = segments.stream[first]

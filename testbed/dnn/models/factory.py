@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from testbed.dnn.models.inception import Inception
 from testbed.dnn.models.mobilenet import MobileNet
 from testbed.dnn.models.resnet import ResNet
 from testbed.errors import ModelError, unknown_name
+from testbed.plugins import users_attribute
 
 DEFAULT_INPUT_SHAPE = (1, 3, 224, 224)
 
@@ -97,10 +95,8 @@ def _factory(name: str) -> Callable[[], Any]:
     module_name, colon, attribute = name.partition(":")
     if not (colon and module_name and attribute):
         raise ModelError(f"{unknown_name('model', name, NETWORKS)}, or package.module:factory")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a user's model file lies where the command is called
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        factory = users_attribute(module_name, attribute)
     except (Exception, SystemExit) as error:  # whatever a user's module does when it is loaded
         text = f"cannot be imported: {type(error).__name__}: {error}"
         raise ModelError(f"model {name!r} {text}") from error
