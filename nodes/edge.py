@@ -56,9 +56,7 @@ class EdgeServer:
         self._records = setup.record_writer(name)
         self._migrations = Migrations(name, self._held, self._store, control, self._records)
         inputs = settings.model.distinct_inputs
-        self._answering = Answering(
-            name, computer, self._gpu, control, inputs, self._has_layer, self._spawn
-        )
+        self._answering = Answering(computer, self._gpu, inputs, self._has_layer)
 
     async def run(self) -> None:
         """Serve until the experiment says stop."""
@@ -81,7 +79,6 @@ class EdgeServer:
             elif isinstance(message, Preload):
                 self._preload()
                 self._control.tell(Ready())
-        self._computer.repetitions.give_up()
         for server in servers:
             server.close()
         for task in self._tasks:
@@ -199,7 +196,8 @@ class EdgeServer:
                 await listener.send(messages.Stored(ref.digest))
 
     def _load(self, client: str, ref: messages.LayerRef) -> None:
-        self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
+        weights = self._store(client).read(ref.digest)
+        self._computer.load(client, ref.layer, ref.digest, weights)
         self._gpu.hold(client, self._computer.held_bytes(client))
 
     async def _discard_expired(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from testbed.analysis.executions import computed_share
 from testbed.analysis.traffic.crowding import peaks, share_under
 from testbed.output import print_json
 from testbed.runs.folder import RunFolder
@@ -52,6 +53,8 @@ def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> l
         f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers on the "
         f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, "
         f"{down_mbps:.0f} Mbit/s down over an interval",
+        f"{summary['computed_share']:.0%} of the queries were computed in PyTorch, every layer, "
+        "from the tensors and weights that came over the sockets",
         "; ".join([f"fidelity: {summary['fidelity']}", *reasons]),
         f"files: {folder}  (start with report.html)",
     ]
@@ -85,6 +88,7 @@ def _queries(queries: pd.DataFrame) -> dict[str, Any]:
     return {
         "queries": len(queries),
         "cold_start_queries": int(queries["cold_start"].sum()),
+        "computed_share": computed_share(queries),
         "failed_queries": int((queries["outcome"] == "fallback").sum()),
         "median_latency_s": _number(queries["latency_s"].median()),
         "p95_latency_s": _number(queries["latency_s"].quantile(0.95)),

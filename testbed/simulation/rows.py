@@ -173,6 +173,7 @@ def _queries(names: Sequence[str], client: str, answers: Sequence[AnswerGroup]) 
         "compute": COMPUTE,
         "late_s": 0.0,
         "verified": None,
+        "computed": None,
     }
     return pd.DataFrame(columns)[[column.name for column in TABLES["queries"]]]
 
