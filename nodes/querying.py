@@ -132,10 +132,10 @@ class Querying:
             "compute": self._computer.mode,
             "late_s": execution.late_s,
         }
-        whole = self._computer.mode != "profile" and outcome != "fallback"
-        computed = whole if self._computer.mode == "real" else None  # the analysis knows it
+        mode = self._computer.mode
+        computed = None if mode == "memo" else mode == "real"  # what is replayed: see the pool
         self._records.append("queries", **row, verified=None, computed=computed)
-        if whole and self._random.random() < self._settings.compute.verify_share:
+        if mode != "profile" and self._random.random() < self._settings.compute.verify_share:
             self._check_answer(execution)
 
     def _begin(self, number: int) -> _Execution:

@@ -95,11 +95,12 @@ class Executions:
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
         wait_s = None if work.due_s is None else max(0.0, work.due_s - time.monotonic())
         try:
-            done = await asyncio.wait_for(waiting, wait_s)
-        except TimeoutError:
-            return None
+            await asyncio.wait({waiting}, timeout=wait_s)
         finally:
-            self._waiting.pop(number, None)
+            self._waiting.pop(number)
+        if not waiting.done():
+            return None
+        done = waiting.result()
         if done.failure is not None:
             raise ProtocolError(done.failure)
         return None if done.file is None else take_outputs(self._folder / done.file)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
+from nodes.computing.apart import close_sockets
 from nodes.computing.memo import Memo
 from nodes.control import Compared, Finish, NodeSide, Ready, Start, Stop, Stopped
 from nodes.executions.backlog import Backlog
@@ -62,8 +63,9 @@ class _Process:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if not self.pid:
-            ours.close()
-            worker.serve(theirs.detach())
+            channel = theirs.detach()
+            close_sockets(but={channel})
+            worker.serve(channel)
         theirs.close()
         ours.setblocking(False)
         self.channel = ours
@@ -239,15 +241,17 @@ class ExecutionPool:
         self._publish()
         for process in self._processes:
             process.schedule(os.SCHED_OTHER)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                while any(process.waiting or process.busy for process in self._processes):
-                    self._emptied.clear()
-                    await self._emptied.wait()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._all_done(), limit_s)
         for process in self._processes:
             for item in process.waiting:
                 discard(self._folder / item.work.file)
             process.waiting.clear()
+
+    async def _all_done(self) -> None:
+        while any(process.waiting or process.busy for process in self._processes):
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def _cost(self, work: Work) -> float:
         """Multiply-adds of some work; each layer counts at least one."""

@@ -9,7 +9,7 @@ def with_executions(queries: pd.DataFrame, executions: pd.DataFrame) -> pd.DataF
     """Return the queries of a run in which answers were replayed, with `computed` and `verified`.
 
     A query is computed if every layer that a node executed for it was executed in PyTorch from what
-    the node had, and gave what it had handed out. One that fell back is not.
+    the node had, and gave what it had handed out.
     """
     pieces = executions[~executions["whole"]]
     layers = pieces["last_layer"] - pieces["first_layer"] + 1
@@ -26,16 +26,16 @@ def with_executions(queries: pd.DataFrame, executions: pd.DataFrame) -> pd.DataF
         )
         .groupby(["client", "query"])
         .agg({"at_client": "sum", "at_server": "sum", "equal": "all"})
-        .reindex(pd.MultiIndex.from_frame(queries[["client", "query"]]))
+        .reindex(each := pd.MultiIndex.from_frame(queries[["client", "query"]]))
+        .fillna({"at_client": -1, "at_server": -1, "equal": False})  # where none was executed
     )
     computed = (
-        (found["at_client"].to_numpy() >= queries["executed_layers_client"].to_numpy())
-        & (found["at_server"].to_numpy() >= queries["executed_layers_server"].to_numpy())
-        & (found["equal"].to_numpy() == True)  # noqa: E712  not a number where none was executed
-        & (queries["outcome"] != "fallback").to_numpy()
+        (found["at_client"].to_numpy(int) >= queries["executed_layers_client"].to_numpy())
+        & (found["at_server"].to_numpy(int) >= queries["executed_layers_server"].to_numpy())
+        & found["equal"].to_numpy(bool)
     )
     whole = executions[executions["whole"]].groupby(["client", "query"])["equal"].all()
-    verified = whole.reindex(pd.MultiIndex.from_frame(queries[["client", "query"]]))
+    verified = whole.reindex(each)
     replayed = queries["compute"] == "memo"
     return queries.assign(
         computed=queries["computed"].where(~replayed, computed).astype("boolean"),
