@@ -28,7 +28,7 @@ from testbed.simulation.simulated_run import SimulatedRun, goodput
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {
-    "verdict": "good",
+    "verdict": "not applicable",
     "reasons": ["simulated: virtual time waits for everything"],
 }
 
