@@ -92,6 +92,7 @@ FIG9_OPTIMIZABLE = {"mobilenet": 3_500, "inception": 40_000, "resnet": 64_000}
 
 # Section IV.B.4: the most crowded server's rates with Inception
 PEAKS_MBPS = {"kaist": (616, 205), "geolife": (667, 359)}
+SERVERS_UNDER_100_MBPS = (0.60, 0.70)  # share of all, of both data sets
 CLIENTS_AT_PEAK = {"kaist": 13, "geolife": 18}  # whose layers that server sent at its peak
 
 
