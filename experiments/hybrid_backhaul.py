@@ -51,7 +51,10 @@ def main() -> int:
     everywhere = replace(settings, backhaul=replace(settings.backhaul, wireless_bps=None))
     for variant in (everywhere, *others(settings, ()).values()):
         check(variant, given.out)
-    movement_of(everywhere)  # refused before a folder is made
+    movement = movement_of(everywhere)  # refused before a folder is made
+    everywhere, settings = (
+        replace(each, traces=movement.settings.traces) for each in (everywhere, settings)
+    )
     if settings.engine == "emulate" and not machine_fit():
         return EXIT_MACHINE_UNFIT
     folder = new_folder(settings, given.out)

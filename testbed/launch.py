@@ -63,6 +63,9 @@ def run(
         raise ConfigurationError("compute.machines: only an emulation is spread over machines")
     experiment = check(experiment, out)
     movement = movement_of(experiment)
+    experiment = movement.settings
+    if movement.made:
+        sys.stderr.write(f"{movement.made}\n")
     if experiment.engine == "simulate":
         from rich.console import Console
 
@@ -101,6 +104,7 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     from testbed.simulation.engine import simulate as simulate_into
 
     movement = movement_of(experiment, people)
+    experiment = movement.settings
     folder = _begin(experiment, out, movement)
     goes_on = nullcontext(lambda time_s: True)
     simulate_into(

@@ -72,6 +72,7 @@ def simulate(
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {
         "traces": schedule.source,
+        "interpolated_positions": schedule.interpolated,
         "compute": COMPUTE,
         "accelerator": "idle: servers have their devices' times whatever their load",
         "backhaul": settings.simulation.backhaul,

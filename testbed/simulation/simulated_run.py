@@ -57,7 +57,7 @@ class SimulatedRun:
                 [(layer,) for run in offloading.runs() for layer in run],
                 goodput=goodput(settings),
             ),
-            interval_s=settings.traces.interval_s,
+            interval_s=settings.traces.step_s,
             duration_s=duration_s,
             gap_s=settings.model.query_gap_s,
             sharing=settings.simulation.sharing,
