@@ -97,7 +97,7 @@ def _migrations(
 ) -> Iterator[Mapping[str, object]]:
     stream = world.stream
     for order in log.orders:
-        arrived_bytes = order.have_bytes + order.sent_bytes
+        arrived_bytes = order.arrived_bytes
         yield {
             "client": client,
             "source": names[order.source],
