@@ -22,6 +22,7 @@ from testbed.clock import RunClock
 from testbed.decision.coordinator import Coordinator
 from testbed.decision.policies import build_policy, build_predictor
 from testbed.dnn.devices.device_profile import device_profile
+from testbed.dnn.partitioning.planners import planner_of
 from testbed.errors import ProtocolError
 from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
@@ -174,6 +175,7 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.interval_s,
         gap_s=settings.model.query_gap_s,
+        planner=planner_of(settings.model),
     )
 
 

@@ -127,14 +127,18 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
 def _check_model(model: Model) -> None:
-    from testbed.dnn.models.published import MODELS
+    from testbed.dnn.models.published import MODELS, published_graph
+    from testbed.dnn.partitioning.planners import layer_index, planner_of
 
+    planner_of(model)
     name = model.name
     if any(size < 1 for size in model.input_shape):
         raise ConfigurationError(
             f"model.input_shape: {model.input_shape} must have sizes of at least 1"
         )
     if name in MODELS:
+        if model.static_cut is not None:
+            layer_index(published_graph(name), model.static_cut)
         return
     if ":" not in name:
         raise ConfigurationError(
@@ -144,7 +148,9 @@ def _check_model(model: Model) -> None:
     from testbed.dnn.models.factory import build_model
 
     module, examples = build_model(name, 0, model.input_shape)  # weights: verified
-    capture(module, examples, name)
+    captured = capture(module, examples, name)
+    if model.static_cut is not None:
+        layer_index(captured.graph, model.static_cut)
 
 
 def check_servers(experiment: Experiment, known: set[str]) -> None:

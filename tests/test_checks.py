@@ -33,6 +33,12 @@ from tests.command_line import parsed, status_and_error
         (["--model", "builtins:dict"], "nn.Module"),
         (["--input-shape", "1x3xwide"], "model.input_shape"),
         (["--input-shape", "1x0x224"], "model.input_shape"),
+        (["--set", "model.planner=shortest"], "model.planner: expected all_client"),
+        (["--set", "model.planner=static"], "model.static_cut: the planner static needs"),
+        (
+            ["--set", "model.planner=static", "--set", "model.static_cut=conv_x"],
+            "inception has no layer 'conv_x'",
+        ),
         (["--policy", "perdn"], "did you mean 'perdnn'"),
         (["--policy", "math:pi"], "no subclass"),
         (["--controller", "short_path"], "did you mean 'shortest_path'"),

@@ -25,6 +25,16 @@ class Model(Section, frozen=True, kw_only=True):
     server_device: Annotated[str, Meta(description="profile that times the edge servers")] = (
         "titan-xp"
     )
+    planner: Annotated[
+        Literal["minimum_cut", "path", "single_cut", "all_server", "all_client", "static"],
+        Meta(
+            description="where layers run: least latency of all, IONN's shortest path,"
+            " NeuroSurgeon's one cut, all on one side, or a cut that is fixed"
+        ),
+    ] = "minimum_cut"
+    static_cut: Annotated[
+        str | None, Meta(description="planner static: the last layer that clients execute")
+    ] = None
     query_gap_s: Annotated[NotNegative, Meta(description="from an answer to the next query")] = 0.5
     distinct_inputs: Annotated[
         int, Meta(ge=1, le=16, description="inputs a client cycles through")

@@ -68,6 +68,7 @@ class World:
             offloading.runs(),
             gap_s=self.gap_s,
             within_s=self.interval_s,
+            planner=offloading.planner,
         )
 
     def cold_start(self, server: str) -> ColdStart:
