@@ -19,7 +19,7 @@ import numpy.typing as npt
 from testbed.arrays import FloatArray
 from testbed.decision.holdings import Holdings
 from testbed.decision.policy import Policy, Situation
-from testbed.decision.time_to_live import time_to_live_s
+from testbed.decision.time_to_live import kept_after_leaving_s, time_to_live_s
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
 from testbed.dnn.partitioning.partition import Costs, Plan, Planner
@@ -156,9 +156,8 @@ class Coordinator:
     ) -> None:
         """Learn a client's DNN profile and the positions it had so far, oldest first."""
         positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
-        holdings = Holdings(
-            self._rates_bps[0] / 8, retain_uploads=self._policy.settings.retain_uploads
-        )
+        kept_s = kept_after_leaving_s(self._policy.settings, self._interval_s)
+        holdings = Holdings(self._rates_bps[0] / 8, kept_s)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
 
     def choose(

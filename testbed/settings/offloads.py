@@ -86,6 +86,10 @@ class Migration(Section, frozen=True, kw_only=True):
     retain_uploads: Annotated[
         bool, Meta(description="servers keep layers of clients that left")
     ] = False
+    keep_after_leaving: Annotated[
+        bool,
+        Meta(description="servers keep layers of clients that left for the TTL, like an offer"),
+    ] = False
     predictor: Annotated[
         str | None,
         Meta(
@@ -95,3 +99,10 @@ class Migration(Section, frozen=True, kw_only=True):
         ),
     ] = None
     trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
+
+    def __post_init__(self) -> None:
+        if self.retain_uploads and self.keep_after_leaving:
+            raise ValueError(
+                "keep_after_leaving holds layers for the TTL, retain_uploads for good; set one of"
+                " them to false"
+            )

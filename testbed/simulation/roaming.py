@@ -52,7 +52,7 @@ class Roaming:
         self._copies: dict[int, _Copy] = {}
         self._reports = details or world.policy.migrates
         self._may_sleep = world.policy.memoryless and not details
-        self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
+        self._holdings = Holdings(world.up_bytes_s, world.kept_s)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
         #: The step from which on it is called; until then it stays, and would be offered the same.
         self.wakes = 0
@@ -185,7 +185,7 @@ class Roaming:
             session.advance(now_s)
             copy = self._copies[server]
             copy.present_bytes = session.present_bytes(now_s)
-            copy.leave(retain=self._world.retain_uploads)
+            copy.leave(now_s, self._world.kept_s)
             uplink = session.leave(now_s, missing_there)
             self._raise_s = session.raise_s
             self._record(session, server, now_s, copy.present_bytes)

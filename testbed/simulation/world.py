@@ -26,7 +26,7 @@ class World:
     duration_s: float  # of the run
     gap_s: float  # from an answer to the next query
     sharing: Sharing  # of the uplink
-    retain_uploads: bool  # whether servers keep the layers of clients that left
+    kept_s: float  # how long servers keep the layers of clients that left
 
     @cached_property
     def names(self) -> list[str]:

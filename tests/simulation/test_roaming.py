@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -49,10 +51,10 @@ class Lasting(PerDnn):
 
 
 @pytest.mark.parametrize("kind", [PerDnn, Lasting])
-@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("kept_s", [0.0, 5.0, inf])
 @pytest.mark.parametrize("seed", range(20))
 def test_who_sleeps_finds_what_who_reports_at_each_step_does(
-    seed: int, retain: bool, kind: type[PerDnn]
+    seed: int, kept_s: float, kind: type[PerDnn]
 ) -> None:
     """Stays of many lengths, so that what was offered lasts or not.
 
@@ -68,7 +70,7 @@ def test_who_sleeps_finds_what_who_reports_at_each_step_does(
         awake, asleep = (
             walk(
                 *(policy, attached),
-                retain=retain,
+                kept_s=kept_s,
                 carrier=carrier,
                 details=details,
                 gap_s=0.5 + 1e-4 * np.pi,
@@ -98,8 +100,16 @@ def test_without_migration_every_server_is_cold_and_hears_uploads_only() -> None
 
 
 def test_servers_may_retain_what_was_uploaded() -> None:
-    log = walk(Ionn(Migration()), [A, A, B, B, A], retain=True)
+    log = walk(Ionn(Migration()), [A, A, B, B, A], kept_s=inf)
     assert moves(log)[-1] == (4, A, 3.0 * MB, True)
+
+
+@pytest.mark.parametrize(("stays", "hit"), [(2, True), (3, False)])
+def test_servers_may_keep_what_is_there_for_a_time(stays: int, hit: bool) -> None:
+    """a has all layers after 3 s, and keeps them for 5 s once the client has left."""
+    log = walk(Ionn(Migration()), [A, A, *[B] * stays, A], kept_s=5.0)
+    assert moves(log)[-1][2:] == (3.0 * MB if hit else 0.0, hit)
+    assert not log.sent
 
 
 def test_what_is_everywhere_from_the_start_is_never_uploaded() -> None:
