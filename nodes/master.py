@@ -162,15 +162,15 @@ class Master:
 def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
-    predictor = build_predictor(settings)
+    predictor, policy = build_predictor(settings), build_policy(settings)
     servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
-    training = RunFolder(Path(setup.run_folder)).training
-    with np.load(training, allow_pickle=False) as traces:
-        predictor.fit([traces[name] for name in traces.files], servers_m)
+    paths_m = RunFolder(Path(setup.run_folder)).read_training()
+    predictor.fit(paths_m, servers_m)
+    policy.learn(setup.access_points, paths_m)
     return Coordinator(
         access_points=setup.access_points,
         predictor=predictor,
-        policy=build_policy(settings),
+        policy=policy,
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.interval_s,

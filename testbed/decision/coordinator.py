@@ -190,9 +190,9 @@ class Coordinator:
         """
         client = self._clients[fix.client]
         client.trajectory.append((fix.x_m, fix.y_m))
-        if client.access_point is None:
+        if client.access_point is None or client.server is None:
             return None
-        client.holdings.at(client.access_point, fix.time_s)
+        client.holdings.at(client.server, fix.time_s)
         if len(client.trajectory) < self._predictor.n:
             return None
         recent = np.array([client.trajectory])  # (1, m, 2)

@@ -15,9 +15,10 @@ import msgspec
 from testbed.decision.holdings import Holdings
 from testbed.settings.offloads import Migration
 from testbed.settings.section import Section
-from testbed.values import Offer, Prediction
+from testbed.values import AccessPoint, Offer, Prediction
 
 if TYPE_CHECKING:  # this module is read for --help too, which shall not wait for NumPy
+    from testbed.arrays import FloatArray
     from testbed.dnn.partitioning.cold_start import ColdStart
 
 #: Where clients of the policy `cloud` execute: a server that is at no access point.
@@ -48,6 +49,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     holdings: Holdings
     #: server -> queries in the interval after a visit there, by how much of the plan is there.
     cold_start: Callable[[str], ColdStart]
+
+    @property
+    def serving(self) -> str:
+        """The server that executes for the client: mostly `current`."""
+        return self.holdings.current or self.current
 
     def holds(self, server: str) -> bool:
         """Whether a server has the client's layers already: it is attached there, or an offer."""
@@ -91,7 +97,7 @@ class Policy(ABC):
     """
 
     Settings: ClassVar[type[PolicySettings]] = PolicySettings
-    #: Whether every server holds every client's layers from the start.
+    #: Whether servers hold every client's layers from the start: those that `preloads` says.
     preloaded: ClassVar[bool] = False
     #: Whether one server far away executes for everyone, instead of those at the access points.
     in_cloud: ClassVar[bool] = False
@@ -117,6 +123,15 @@ class Policy(ABC):
         The simulator looks them up for many at once then.
         """
         return None
+
+    def learn(  # noqa: B027  most policies need nothing of this
+        self, access_points: Sequence[AccessPoint], paths_m: Sequence[FloatArray]
+    ) -> None:
+        """Take, before a run, where its servers are and where those went who train, (m, 2) each."""
+
+    def preloads(self, server: str) -> bool:
+        """Whether a server holds every client's layers from the start; where `preloaded` is set."""
+        return self.preloaded
 
     def serving(self, access_point: str, before: str | None) -> str:
         """Return the server that executes for a client which is now at an access point.

@@ -66,8 +66,8 @@ class Migration(Section, frozen=True, kw_only=True):
     policy: Annotated[
         str,
         Meta(
-            description="who gets layers: ionn, perdnn, visits, benefit, pull, routing, cloud,"
-            " optimal or package.module:Class"
+            description="who gets layers: ionn, perdnn, visits, benefit, pull, routing, follow_me,"
+            " popular, cloud, optimal or package.module:Class"
         ),
     ] = "perdnn"
     radius_m: Annotated[

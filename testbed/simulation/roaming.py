@@ -62,6 +62,7 @@ class Roaming:
         self._moved: Moved | None = None  # in this step
         self._raised = 0  # queries, since then
         self._routed = Routed()  # in this step
+        self._before_bytes = 0.0  # that the client had uploaded when the step began
 
     def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
@@ -73,6 +74,8 @@ class Roaming:
         place = self.client.attached[step - self.enters]
         if place != self._place:
             self._hand_over(place, step, now_s)
+        if self._server != place:
+            self._before_bytes = self._uploaded_bytes(now_s)
         self.wakes = step + 1
         if not self._reports:
             if self._server == place:
@@ -107,14 +110,13 @@ class Roaming:
         routes = self._server != self._place
         if self._moved is None and not routes:
             return
-        before_bytes = self._present_bytes(self._world.step_s(step)) if routes else 0.0
         self._advance(self._world.step_s(step + 1))
         if self._moved is not None:
             self._moved.queries = self._raised
             self.log.handovers.append(self._moved)
             self._moved = None
         if routes:
-            uploaded_bytes = self._present_bytes(self._world.step_s(step + 1)) - before_bytes
+            uploaded_bytes = self._uploaded_bytes(self._world.step_s(step + 1)) - self._before_bytes
             self.log.routed.append(
                 self._routed.during(step, self._place, self._server, uploaded_bytes)
             )
@@ -139,7 +141,7 @@ class Roaming:
         world = self._world
         server = world.serving(place, self._server)
         held = self._copies.get(server)
-        chosen = world.policy.preloaded or (held is not None and held.offered_until_s > now_s)
+        chosen = world.preloads(server) or (held is not None and held.offered_until_s > now_s)
         if server != self._server:
             present_bytes = self._attach(server, now_s)
         else:
@@ -149,13 +151,13 @@ class Roaming:
         self._moved = Moved(step, self._place, place, present_bytes, hit, chosen)
         self._raised = 0
         self._place = place
-        self._holdings.at(world.names[place], now_s)
+        self._holdings.at(world.names[server], now_s)
 
     def _attach(self, server: int, now_s: float) -> float:
         """Begin to upload to a server and to have it execute; return what it has."""
         world, copy = self._world, self._copy(server, now_s)
-        preloaded = world.policy.preloaded
-        present_bytes = float(world.stream.size_bytes) if preloaded else copy.present_bytes
+        has_all = world.preloads(server)
+        present_bytes = float(world.stream.size_bytes) if has_all else copy.present_bytes
         uplink = self._leave(now_s, world.stream.size_bytes - present_bytes)
         self._copies[server] = copy  # not what has expired just now
         copy.attached = True
@@ -222,6 +224,11 @@ class Roaming:
         assert self._session is not None
         return self._session.present_bytes(now_s)
 
+    def _uploaded_bytes(self, now_s: float) -> float:
+        """Return what the server has that did not come from other servers meanwhile."""
+        assert self._session is not None
+        return self._session.present_bytes(now_s) - self._session.growth.leapt_bytes
+
     def _report(
         self, step: int, now_s: float, expected: Expected, row: int
     ) -> tuple[list[Order], dict[int, Offer]]:
@@ -243,7 +250,7 @@ class Roaming:
         if self.log.details:
             offered = " ".join(offer.destination for offer in offers.values())
             self.log.offers.append((step, (x_m, y_m), offered))
-        fetched = offers.get(self._place)
+        fetched = offers.get(self._server)
         if fetched is not None and fetched.source != fetched.destination:
             # What comes meanwhile is sent on in the next interval
             self._advance(now_s)

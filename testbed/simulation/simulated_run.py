@@ -48,6 +48,7 @@ class SimulatedRun:
         foresight: Foresight | None = None,
     ) -> None:
         policy = build_policy(settings)
+        policy.learn(access_points, training)
         if policy.in_cloud:
             offloading = offloading.at_distance(settings.server.cloud_round_trip_s)
         self.world = World(

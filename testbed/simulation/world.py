@@ -84,6 +84,10 @@ class World:
         """Whether clients may use another server than their access point's."""
         return type(self.policy).serving is not Policy.serving
 
+    def preloads(self, server: int) -> bool:
+        """Whether a server has everyone's layers from the start."""
+        return self.policy.preloads(self.names[server])
+
     def serving(self, place: int, before: int) -> int:
         """Return who executes for a client at an access point; `before` did, -1 for nobody.
 

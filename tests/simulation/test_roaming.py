@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from testbed.decision.following import FollowMe
 from testbed.decision.policies import Ionn, Optimal, PerDnn, Situation
+from testbed.decision.popularity import Popular
 from testbed.settings.experiment import Migration
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Unlimited
 from testbed.simulation.log import Log, Moved
 from testbed.values import Offer
-from tests.simulation.walking import MB, STEP_S, A, B, C, moves, perdnn, walk
+from tests.mobility.walks import on_line
+from tests.simulation.walking import MB, PLACES, STEP_S, A, B, C, moves, perdnn, walk
 
 
 def test_layers_follow_as_they_are_uploaded_and_all_are_there_in_time() -> None:
@@ -145,3 +148,41 @@ def test_a_query_that_is_not_answered_before_the_end_does_not_count() -> None:
     assert walk(Ionn(Migration()), [A, B]).queries == 1
     log = walk(Ionn(Migration()), [A, B], duration_s=2.5)
     assert (log.queries, log.cold_start_queries, log.answers) == (0, 0, [])
+
+
+def follow_me(threshold_m: float) -> FollowMe:
+    policy = FollowMe(Migration(), FollowMe.Settings(threshold_m=threshold_m))
+    policy.learn(PLACES, [])
+    return policy
+
+
+def test_a_service_that_follows_is_routed_to_first_and_then_fetched() -> None:
+    """At b queries and the rest of the upload go to a; c, 200 m from a, fetches the layers."""
+    log = walk(follow_me(150.0), [A, B, B, C, C])
+    assert [each[1:] for each in moves(log)] == [
+        (A, 0.0, False),
+        (B, 2.0 * MB, False),
+        (C, 0.0, False),
+    ]
+    assert log.sent == [(3, A, C, 3.0 * MB)]
+    assert {each.queries and group.server for group in log.answers for each in [group]} == {A, C}
+    assert [(each.access_point, each.server) for each in log.routed] == [(B, A)] * 2
+    assert [each.uploaded_bytes for each in log.routed] == pytest.approx([1.0 * MB, 0.0])
+    assert all(each.up_bytes > 0 for each in log.routed)
+
+
+def test_what_is_fetched_while_queries_are_routed_is_no_upload() -> None:
+    """c has some 2.2 MB when the client goes on to b; then the rest comes from both sides."""
+    narrow = Limited(lambda source, destination: (source,), [1.4 * MB] * 3)
+    log = walk(follow_me(150.0), [A, A, A, C, B, B], carrier=narrow)
+    assert [(each.access_point, each.server) for each in log.routed] == [(B, C)] * 2
+    uploaded = [each.uploaded_bytes for each in log.routed]
+    assert uploaded == pytest.approx([0.53 * MB, 0.0], abs=0.04 * MB)
+
+
+def test_popular_servers_have_everything_and_others_nothing() -> None:
+    policy = Popular(Migration(), Popular.Settings(servers=1))
+    policy.learn(PLACES, [on_line(100.0, 100.0)])
+    log = walk(policy, [A, B, A, B])
+    assert [hit for *_, hit in moves(log)] == [False, True, False, True]
+    assert not log.sent
