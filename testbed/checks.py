@@ -31,6 +31,7 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
     from traces.loading import check_exists
 
     _check_engine(experiment)
+    _check_policy(experiment)
     if experiment.simulation.beside:
         try:
             _check_engine(replace(experiment, engine="simulate"))
@@ -92,6 +93,18 @@ def _check_engine(experiment: Experiment) -> None:
         raise ConfigurationError(
             "backhaul.controller: the simulator knows the paths of shortest_path alone; set"
             " simulation.backhaul=unlimited, or emulate"
+        )
+
+
+def _check_policy(experiment: Experiment) -> None:
+    from testbed.decision.policies import find_policy
+
+    name = experiment.migration.policy
+    if experiment.engine == "emulate" and find_policy(name).from_images:
+        raise ConfigurationError(
+            f"migration.policy: {name} is simulated only, since an emulation's servers exchange"
+            " layers and no images; set engine=simulate, or take pull, which moves layers after the"
+            " client"
         )
 
 

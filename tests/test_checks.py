@@ -39,6 +39,18 @@ from tests.command_line import parsed, status_and_error
             ["--set", "model.planner=static", "--set", "model.static_cut=conv_x"],
             "inception has no layer 'conv_x'",
         ),
+        (["--policy", "download"], "migration.policy: download is simulated only"),
+        (["--policy", "handoff"], "set engine=simulate"),
+        (
+            ["--policy", "handoff", "--engine", "simulate", "--set", "policy.image_mb=-1"],
+            "image_mb",
+        ),
+        (
+            ["--policy", "download", "--engine", "simulate", "--set", "policy.cloud_bps=0"],
+            "cloud_bps",
+        ),
+        (["--policy", "follow_me", "--set", "policy.threshold_m=-5"], "threshold_m"),
+        (["--policy", "popular", "--set", "policy.servers=0"], "servers"),
         (["--policy", "perdn"], "did you mean 'perdnn'"),
         (["--policy", "math:pi"], "no subclass"),
         (["--controller", "short_path"], "did you mean 'shortest_path'"),

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from testbed.decision.benefit import Benefit
 from testbed.decision.following import FollowMe, Pull
+from testbed.decision.images import Download, Handoff
 from testbed.decision.policy import CLOUD, KEEP_MEANING, Policy, PolicySettings, Situation, within
 from testbed.decision.popularity import Popular
 from testbed.mobility.predictors import find_predictor
@@ -173,6 +174,8 @@ POLICIES: Mapping[str, type[Policy]] = {
     "routing": Routing,
     "follow_me": FollowMe,
     "popular": Popular,
+    "download": Download,
+    "handoff": Handoff,
     "cloud": Cloud,
     "optimal": Optimal,
 }

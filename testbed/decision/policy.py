@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -85,6 +85,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return self.offer(server, (), source=server)
 
 
+class Image(NamedTuple):
+    """What a server needs whole before it executes anything for a client."""
+
+    source: str  # the server that has it, or `CLOUD`
+    size_bytes: float
+    most_bps: float  # it is sent at most so fast
+
+
 class PolicySettings(Section, frozen=True, kw_only=True):
     """Base of the settings that a policy declares as its own, `--set policy.NAME=VALUE`."""
 
@@ -101,6 +109,8 @@ class Policy(ABC):
     preloaded: ClassVar[bool] = False
     #: Whether one server far away executes for everyone, instead of those at the access points.
     in_cloud: ClassVar[bool] = False
+    #: Whether servers start from an `image`; clients then upload nothing.
+    from_images: ClassVar[bool] = False
     #: Whether it makes offers at all.
     migrates: ClassVar[bool] = True
     #: Whether offers follow from the current server and the predicted position alone; not
@@ -132,6 +142,14 @@ class Policy(ABC):
     def preloads(self, server: str) -> bool:
         """Whether a server holds every client's layers from the start; where `preloaded` is set."""
         return self.preloaded
+
+    def image(self, model_bytes: float, holder: str | None) -> Image | None:
+        """Return what a server that a client comes to has to get whole; where `from_images` is set.
+
+        `model_bytes` are the weights of all layers; `holder` is the server that had an image of
+        this client's whole last, None where there was none.
+        """
+        return None
 
     def serving(self, access_point: str, before: str | None) -> str:
         """Return the server that executes for a client which is now at an access point.

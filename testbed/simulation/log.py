@@ -72,6 +72,21 @@ class Orders(Protocol):
         """An order has been carried out, as far as it could be."""
 
 
+class Stock(NamedTuple):
+    """What a source has from the interval's start on, and in no layers."""
+
+    size_bytes: float
+    from_s: float
+
+    def steps(self) -> list[tuple[float, float]]:
+        """Return that all is there at first."""
+        return [(self.from_s, self.size_bytes)]
+
+    def since_s(self, count: float) -> float:
+        """Return since when so many bytes are there."""
+        return self.from_s
+
+
 @dataclass(slots=True)
 class Order:
     """A migration for one interval: a part of the stream goes from one server to another.
@@ -85,13 +100,19 @@ class Order:
     step: int
     have_bytes: float  # what the destination has of the stream at first
     want_bytes: float  # what it shall have
-    supply: Supply  # what the source has in whole layers
+    supply: Supply | Stock  # what the source has in whole layers
+    most_bytes_s: float = inf  # it is sent at most so fast
+    #: It brings an image, and no part of the stream: bytes are the image's, of use once all are.
+    image: bool = False
     sent_bytes: float = 0.0
     until_s: float = inf  # when the last byte arrived, or the interval's end
     progress: Growth | None = None  # of what the destination has
 
     def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[WholeLayer]:
         """Return when each layer that came whole was at the destination."""
+        if self.image:
+            whole = self.have_bytes + self.sent_bytes >= self.want_bytes - 1e-3
+            return [WholeLayer(self.until_s, layer_ends_bytes[-1])] if whole else []
         assert self.progress is not None
         return self.progress.whole_layers(layer_ends_bytes, self.until_s)
 

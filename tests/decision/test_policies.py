@@ -109,7 +109,7 @@ def test_a_server_holds_where_the_client_is_and_until_an_offers_time_to_live_is_
 
 
 def test_ionn_and_the_bound_migrate_nothing_and_only_the_bound_is_preloaded() -> None:
-    for name in ("ionn", "routing", "popular", "cloud", "optimal"):
+    for name in ("ionn", "routing", "popular", "download", "handoff", "cloud", "optimal"):
         assert find_policy(name)(Migration()).offers(situation()) == []
     everywhere = {name for name, each in POLICIES.items() if each(Migration()).preloads("here")}
     assert everywhere == {"optimal", "cloud"}
