@@ -19,6 +19,7 @@ import simpy
 
 from benchmarks.simpy_world import MOVE, RAISE, Due, PeerWorld, Store
 from testbed.decision.coordinator import Predicts
+from testbed.decision.time_to_live import kept_after_leaving_s
 from testbed.dnn.partitioning.crossings import local_rest
 from testbed.settings.experiment import Experiment
 from testbed.simulation.foresight import ClientPath
@@ -160,7 +161,9 @@ class Walker:
         if self._upload.is_alive:
             self._upload.interrupt()
         store = self._stores[self._server]
-        store.leave(retain=self._world.settings.migration.retain_uploads)
+        settings = self._world.settings
+        kept_s = kept_after_leaving_s(settings.migration, settings.traces.step_s)
+        store.leave(self._env.now, kept_s)
 
     def _store(self, server: int) -> Store:
         """Return what a server has of this client; nothing once that has expired."""

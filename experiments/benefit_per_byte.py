@@ -13,7 +13,14 @@ Each policy is a curve over the setting that trades queries for bytes:
                       Mbit/s from and to each server; what is there is held
     benefit, not held the same, but layers live only as long as they are offered
     oracle            benefit, where the next five intervals are known
-    IONN, pull, routing, cloud, optimal    have no such setting
+    circles, kept     circles, where servers keep layers of clients that left for the time to live
+    follow me         a service that moves once another server is nearer by a threshold in metres
+    popular           so many servers, most visited in training, hold everyone's layers
+    one cut           circles, with plans of one cut (NeuroSurgeon)
+    IONN, pull, routing, cloud, optimal, download, handoff, all client    have no such setting
+
+Bytes are those of servers' uplinks, or of downlinks, where those get more, from the cloud; peaks
+are those of uplinks. What is placed before the run (popular, optimal) has no bytes.
 
 The goals are shares of what PerDNN with r = 100 m has: 98 % of its queries for a third of its bytes
 and of its peak uplink, and 99 % for half of both. Which setting meets a goal is decided on people
@@ -30,6 +37,7 @@ import _venv  # noqa: F401  continues under the project's interpreter; must come
 import pandas as pd
 
 from testbed.analysis.figures.simulation_figures import draw_frontier
+from testbed.dnn.partitioning.planners import find_planner
 from testbed.settings.experiment import Experiment
 from testbed.simulation.offloading import Offloading
 from testbed.studies.findings import (
@@ -57,6 +65,7 @@ from testbed.studies.yardsticks import Oracle
 from traces.prepare import split_people
 
 RADIUS, LEAST_BENEFIT = "migration.radius_m", "policy.least_benefit"
+KEPT, PLANNER = "migration.keep_after_leaving", "model.planner"
 NOT_HELD = {"policy.keep_probability": 1.0}
 LEAST_BENEFITS = (0.004, 0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.022, 0.03)
 
@@ -81,7 +90,12 @@ FAMILIES = (
     BENEFIT,
     Family("benefit, not held", NOT_HELD, LEAST_BENEFIT, (0.004, 0.01, 0.022), "benefit"),
     Family("oracle", {}, LEAST_BENEFIT, (0.0, 0.06, 0.1, 0.2), f"{Oracle.__module__}:Oracle"),
-    *map(Family, ("pull", "routing", "cloud", "optimal")),
+    Family("circles, kept", {KEPT: True}, RADIUS, (25.0, 50.0, 100.0), "perdnn"),
+    Family("follow me", {}, "policy.threshold_m", (100.0, 200.0, 400.0), "follow_me"),
+    Family("popular", {}, "policy.servers", (10, 20, 40, 80)),
+    Family("one cut", {PLANNER: "single_cut"}, RADIUS, (50.0, 100.0), "perdnn"),
+    Family("all client", {PLANNER: "all_client"}, policy="ionn"),
+    *map(Family, ("pull", "routing", "cloud", "optimal", "download", "handoff")),
 )
 REFERENCE = (CIRCLES.label, 100.0)
 
@@ -154,7 +168,7 @@ def shares(
     Oracle.tell(who.clients, who.people.access_points)
     rows: list[Row] = [
         {"choice": family.label, "parameter": value}
-        | _figures(simulate(chosen(settings, changes), offloading, who), who)
+        | _figures(simulate(chosen(settings, changes), _planned(changes, offloading), who), who)
         for family in families
         for value, changes in _settings(family)
     ]
@@ -173,6 +187,14 @@ def _settings(family: Family) -> Iterator[tuple[float | None, dict[str, object]]
     for value in family.values or (None,):
         varied = {} if family.varied is None else {family.varied: value}
         yield value, {"migration.policy": family.policy or family.label, **family.fixed, **varied}
+
+
+def _planned(changes: Mapping[str, object], offloading: Offloading) -> Offloading:
+    """Return the model as a family's planner divides it, where it has one of its own."""
+    name = changes.get(PLANNER)
+    if name is None:
+        return offloading
+    return Offloading(offloading.graph, offloading.costs, planner=find_planner(str(name)))
 
 
 def _figures(totals: Totals, who: Walkers) -> Row:

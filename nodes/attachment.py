@@ -15,7 +15,7 @@ from nodes.transport.connection import Connection
 from nodes.transport.layer_transfer import LayerSender
 from testbed.clock import RunClock
 from testbed.dnn.partitioning.crossings import Crossing, crossings
-from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_order import available_layers
 from testbed.errors import ProtocolError
 from testbed.protocol.messages import PORTS, Answer, LayerRef, PlanReply, Query, Wanted
@@ -43,6 +43,7 @@ class Attachment:
         self.wanted_bytes = sum(ref.size_bytes for ref in self._wanted)
         wireless = setup.experiment.wireless
         self._costs = model.costs(plan.server_s, wireless.up_bps, wireless.down_bps)
+        self._planner = planner_of(setup.experiment.model)
         self._on_server = np.array(plan.on_server)
         self._present: set[int] = set()
         self._steps: tuple[Crossing, ...] | None = None
@@ -76,11 +77,12 @@ class Attachment:
         return self._sender is not None and self._sender.complete
 
     def steps(self) -> tuple[Crossing, ...]:
-        """Return the best way to execute a query with the layers that the server has now."""
+        """Return how the planner executes a query with the layers that the server has now."""
         if self._steps is None:
             graph = self._model.graph
             available = available_layers(graph, self._present, self._on_server)
-            self._steps = crossings(graph, best_plan(graph, self._costs, available).segments())
+            plan = self._planner(graph, self._costs, available)
+            self._steps = crossings(graph, plan.segments())
         return self._steps
 
     async def query(self, query: Query, body: bytes) -> tuple[Answer, dict[int, memoryview]]:

@@ -25,7 +25,7 @@ from nodes.transport.connection import Connection, serve
 from nodes.transport.layer_transfer import LayerReceiver, is_whole
 from testbed.clock import RunClock
 from testbed.decision.policy import CLOUD
-from testbed.decision.time_to_live import HeldLayers
+from testbed.decision.time_to_live import HeldLayers, kept_after_leaving_s
 from testbed.errors import ProtocolError
 from testbed.protocol import messages
 
@@ -42,7 +42,8 @@ class EdgeServer:
         self._computer = computer
         self._clock = RunClock(math.inf)  # before the run, emulated time is minus infinity
         settings = setup.experiment
-        self._held: HeldLayers[str] = HeldLayers(retain_uploads=settings.migration.retain_uploads)
+        kept_s = kept_after_leaving_s(settings.migration, settings.traces.step_s)
+        self._held: HeldLayers[str] = HeldLayers(kept_s)
         self._expiry_changed = asyncio.Event()
         self._receiver = LayerReceiver(self._held, self._is_named, self._layer_stored)
         self._store = cache(partial(setup.layer_store, name))  # of a client
@@ -129,7 +130,7 @@ class EdgeServer:
         finally:
             self._attached[client] -= 1
             if not self._attached[client]:
-                self._held.leave(client)
+                self._held.leave(client, self._clock.now_s())
                 self._answering.forget(client)
                 self._expiry_changed.set()
 

@@ -22,6 +22,7 @@ from testbed.clock import RunClock
 from testbed.decision.coordinator import Coordinator
 from testbed.decision.policies import build_policy, build_predictor
 from testbed.dnn.devices.device_profile import device_profile
+from testbed.dnn.partitioning.planners import planner_of
 from testbed.errors import ProtocolError
 from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
@@ -161,19 +162,20 @@ class Master:
 def build_coordinator(setup: NodeSetup) -> Coordinator:
     """Fit the predictor to the training traces and return the coordinator of a run."""
     settings = setup.experiment
-    predictor = build_predictor(settings)
+    predictor, policy = build_predictor(settings), build_policy(settings)
     servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
-    training = RunFolder(Path(setup.run_folder)).training
-    with np.load(training, allow_pickle=False) as traces:
-        predictor.fit([traces[name] for name in traces.files], servers_m)
+    paths_m = RunFolder(Path(setup.run_folder)).read_training()
+    predictor.fit(paths_m, servers_m)
+    policy.learn(setup.access_points, paths_m)
     return Coordinator(
         access_points=setup.access_points,
         predictor=predictor,
-        policy=build_policy(settings),
+        policy=policy,
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.step_s,
         gap_s=settings.model.query_gap_s,
+        planner=planner_of(settings.model),
     )
 
 

@@ -50,7 +50,7 @@ from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import build_model
 from testbed.dnn.partitioning.partition import Costs
-from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_stages import handed_on, upload_stages
 from testbed.errors import EmulationError, TestbedError
 from testbed.namespaces import enter_network
@@ -107,14 +107,15 @@ class Nursery:
 
     def _met(self) -> frozenset[int]:
         """Return the layers whose outputs nearly all queries of an upload, and after it, need."""
-        graph = self._captured.graph
-        passed = (upload_stages(graph, self._costs(slowdown)) for slowdown in _SLOWDOWNS)
+        graph, planner = self._captured.graph, planner_of(self._setup.experiment.model)
+        passed = (upload_stages(graph, self._costs(slowdown), planner) for slowdown in _SLOWDOWNS)
         return handed_on(graph, chain.from_iterable(passed), _MET_SHARE)
 
     def _warm_up(self) -> None:
         """Do once what every node does first: its pages are then shared, not each node's own."""
         graph = self._captured.graph
-        best_plan(graph, self._costs(), np.ones(len(graph), dtype=bool))
+        planner = planner_of(self._setup.experiment.model)
+        planner(graph, self._costs(), np.ones(len(graph), dtype=bool))
         _ = graph.live_bytes  # computed once
         nothing = bytes(graph.bytes_of(INPUT))
         same_tensors(graph, INPUT, nothing, nothing)

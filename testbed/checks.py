@@ -31,6 +31,7 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
     from traces.loading import check_exists
 
     _check_engine(experiment)
+    _check_policy(experiment)
     if experiment.simulation.beside:
         try:
             _check_engine(replace(experiment, engine="simulate"))
@@ -95,6 +96,18 @@ def _check_engine(experiment: Experiment) -> None:
         )
 
 
+def _check_policy(experiment: Experiment) -> None:
+    from testbed.decision.policies import find_policy
+
+    name = experiment.migration.policy
+    if experiment.engine == "emulate" and find_policy(name).from_images:
+        raise ConfigurationError(
+            f"migration.policy: {name} is simulated only, since an emulation's servers exchange"
+            " layers and no images; set engine=simulate, or take pull, which moves layers after the"
+            " client"
+        )
+
+
 def check_rates(experiment: Experiment) -> None:
     """Raise ConfigurationError for a rate that cannot be shaped.
 
@@ -128,8 +141,10 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
 def _check_model(model: Model) -> None:
     from testbed.dnn.camera import photographs
-    from testbed.dnn.models.published import MODELS
+    from testbed.dnn.models.published import MODELS, published_graph
+    from testbed.dnn.partitioning.planners import layer_index, planner_of
 
+    planner_of(model)
     if model.frames is not None:
         photographs(model.frames)
     name = model.name
@@ -138,6 +153,8 @@ def _check_model(model: Model) -> None:
             f"model.input_shape: {model.input_shape} must have sizes of at least 1"
         )
     if name in MODELS:
+        if model.static_cut is not None:
+            layer_index(published_graph(name), model.static_cut)
         return
     if ":" not in name:
         raise ConfigurationError(
@@ -147,7 +164,9 @@ def _check_model(model: Model) -> None:
     from testbed.dnn.models.factory import build_model
 
     module, examples = build_model(name, 0, model.input_shape)  # weights: verified
-    capture(module, examples, name)
+    captured = capture(module, examples, name)
+    if model.static_cut is not None:
+        layer_index(captured.graph, model.static_cut)
 
 
 def check_servers(experiment: Experiment, known: set[str]) -> None:

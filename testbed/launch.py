@@ -15,6 +15,7 @@ from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, to_dict
 from testbed.settings.options import Parser, add_cli, add_settings, with_options
+from testbed.values import MASTER
 
 if TYPE_CHECKING:
     from testbed.movement import Movement, People
@@ -140,7 +141,8 @@ def _links(experiment: Experiment, movement: Movement) -> Links:
     def links() -> tuple[Paths, list[float]]:
         backhaul = experiment.backhaul
         layout = layout_of(backhaul.topology, names)
-        paths = Paths(layout, names, backhaul.link_bps, backhaul.wireless_links(names))
+        hosts = [*names, MASTER]  # beside which the cloud is
+        paths = Paths(layout, hosts, backhaul.link_bps, backhaul.wireless_links(names))
         return paths, paths.rates_bps
 
     return links

@@ -43,6 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--down", default="50Mbps", metavar="RATE", help=rate % "to")
     parser.add_argument("--up", default="35Mbps", metavar="RATE", help=rate % "from")
     parser.add_argument(
+        "--planner",
+        default="minimum_cut",
+        metavar="PLANNER",
+        help="minimum_cut, path, single_cut, all_server, all_client or static (default:"
+        " %(default)s)",
+    )
+    parser.add_argument(
+        "--static-cut", metavar="LAYER", help="planner static: the last layer at the client"
+    )
+    parser.add_argument(
         "--input-shape",
         default="1x3x224x224",
         metavar="NxCxHxW",
@@ -53,11 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the plan."""
+    from testbed.dnn.partitioning.planners import find_planner
     from testbed.dnn.partitioning.planning import plan_for_model, plan_from_graph_json
 
+    planner = find_planner(given.planner, given.static_cut)
     down_bps, up_bps = parse_rate(given.down), parse_rate(given.up)
     if given.graph is not None:
-        plan = plan_from_graph_json(_read(given.graph), down_bps, up_bps)
+        plan = plan_from_graph_json(_read(given.graph), down_bps, up_bps, planner)
     else:
         plan = plan_for_model(
             given.model,
@@ -66,6 +78,7 @@ def run(given: argparse.Namespace) -> int:
             down_bps=down_bps,
             up_bps=up_bps,
             input_shape=parse_shape(given.input_shape),
+            planner=planner,
         )
     if given.json:
         print_json(plan)

@@ -19,11 +19,11 @@ import numpy.typing as npt
 from testbed.arrays import FloatArray
 from testbed.decision.holdings import Holdings
 from testbed.decision.policy import Policy, Situation
-from testbed.decision.time_to_live import time_to_live_s
+from testbed.decision.time_to_live import kept_after_leaving_s, time_to_live_s
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
-from testbed.dnn.partitioning.partition import Costs, Plan
-from testbed.dnn.partitioning.partitioner import best_plans
+from testbed.dnn.partitioning.partition import Costs, Plan, Planner
+from testbed.dnn.partitioning.partitioner import best_plan, plans_of
 from testbed.dnn.partitioning.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
 from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
@@ -69,6 +69,7 @@ class CurrentPlan:
     graph: LayerGraph
     costs: Costs
     plan: Plan
+    planner: Planner = best_plan  # that made it
     _cold_starts: dict[tuple[float, float], ColdStart] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -86,7 +87,13 @@ class CurrentPlan:
         asked = gap_s, within_s
         if asked not in self._cold_starts:
             self._cold_starts[asked] = cold_start(
-                self.graph, self.costs, self.plan.mask, self.groups, gap_s=gap_s, within_s=within_s
+                self.graph,
+                self.costs,
+                self.plan.mask,
+                self.groups,
+                gap_s=gap_s,
+                within_s=within_s,
+                planner=self.planner,
             )
         return self._cold_starts[asked]
 
@@ -117,7 +124,7 @@ class Coordinator:
     fitted in this order. `server_times` estimates the time of each layer of a graph at servers of
     these loads, (servers, n) seconds; `rates_bps` are of the wireless link, (up, down);
     `interval_s` lies between reports, and between prediction and predicted time, `gap_s` between
-    the answer to a query and the client's next.
+    the answer to a query and the client's next. `planner` makes all plans.
     """
 
     def __init__(
@@ -130,6 +137,7 @@ class Coordinator:
         rates_bps: tuple[float, float],
         interval_s: float,
         gap_s: float,
+        planner: Planner = best_plan,
     ) -> None:
         self._access_points = tuple(access_points)
         self._predictor = predictor
@@ -138,6 +146,7 @@ class Coordinator:
         self._rates_bps = rates_bps
         self._interval_s = interval_s
         self._gap_s = gap_s
+        self._planner = planner
         self._ttl_s = time_to_live_s(policy.settings.ttl_intervals, interval_s)
         self._clients: dict[str, _Client] = {}
         self._loads: dict[str, ServerStats] = {}
@@ -147,9 +156,8 @@ class Coordinator:
     ) -> None:
         """Learn a client's DNN profile and the positions it had so far, oldest first."""
         positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
-        holdings = Holdings(
-            self._rates_bps[0] / 8, retain_uploads=self._policy.settings.retain_uploads
-        )
+        kept_s = kept_after_leaving_s(self._policy.settings, self._interval_s)
+        holdings = Holdings(self._rates_bps[0] / 8, kept_s)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
 
     def choose(
@@ -182,9 +190,9 @@ class Coordinator:
         """
         client = self._clients[fix.client]
         client.trajectory.append((fix.x_m, fix.y_m))
-        if client.access_point is None:
+        if client.access_point is None or client.server is None:
             return None
-        client.holdings.at(client.access_point, fix.time_s)
+        client.holdings.at(client.server, fix.time_s)
         if len(client.trajectory) < self._predictor.n:
             return None
         recent = np.array([client.trajectory])  # (1, m, 2)
@@ -265,9 +273,10 @@ class Coordinator:
     ) -> dict[bytes, CurrentPlan]:
         rates_bps = self._rates_bps
         times_s = np.array([*server_s.values()])
-        plans = best_plans(client.graph, client.client_s, times_s, *rates_bps)
+        planner, graph, client_s = self._planner, client.graph, client.client_s
+        plans = plans_of(planner, graph, client_s, times_s, *rates_bps)
         return {
-            key: CurrentPlan(client.graph, Costs(client.client_s, its_s, *rates_bps), plan)
+            key: CurrentPlan(graph, Costs(client_s, its_s, *rates_bps), plan, planner)
             for (key, its_s), plan in zip(server_s.items(), plans, strict=True)
         }
 

@@ -12,16 +12,16 @@ from math import inf
 class Holdings:
     """A client's layers by server, as bytes in the order of upload.
 
-    The client uploads at most `up_bytes_s` in a second; `retain_uploads` says whether servers keep
-    the layers of clients that left. `current` is the server that the client is at, None before it
+    The client uploads at most `up_bytes_s` in a second; servers keep the layers of clients that
+    left for another `kept_s`. `current` is the server that the client is at, None before it
     is at any, and `previous` the one before, if any.
     """
 
-    def __init__(self, up_bytes_s: float, *, retain_uploads: bool = False) -> None:
+    def __init__(self, up_bytes_s: float, kept_s: float = 0.0) -> None:
         self.current: str | None = None
         self.previous: str | None = None
         self._up_bytes_s = up_bytes_s
-        self._retain_uploads = retain_uploads
+        self._kept_s = kept_s
         self._since_s = -inf  # at the current server
         self._bytes: dict[str, float] = {}  # when last heard of; at the current one, when it came
         self._until_s: dict[str, float] = {}  # the time to live of the last offer
@@ -32,8 +32,9 @@ class Holdings:
             return
         if self.current is not None:
             self._bytes[self.current] = self.bytes_at(self.current, time_s)
-            if self._retain_uploads:
-                self._until_s[self.current] = inf
+            if self._kept_s:
+                before_s = self._until_s.get(self.current, -inf)
+                self._until_s[self.current] = max(before_s, time_s + self._kept_s)
         self._bytes[server] = self.bytes_at(server, time_s)
         self.previous, self.current = self.current, server
         self._since_s = time_s

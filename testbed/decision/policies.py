@@ -15,7 +15,10 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from testbed.decision.benefit import Benefit
+from testbed.decision.following import FollowMe, Pull
+from testbed.decision.images import Download, Handoff
 from testbed.decision.policy import CLOUD, KEEP_MEANING, Policy, PolicySettings, Situation, within
+from testbed.decision.popularity import Popular
 from testbed.mobility.predictors import find_predictor
 from testbed.plugins import instance, load_class, own_settings
 from testbed.settings.experiment import Experiment
@@ -65,23 +68,6 @@ class Routing(Ionn):
     def serving(self, access_point: str, before: str | None) -> str:
         """Return the server before, or at first the access point's own."""
         return before or access_point
-
-
-class Pull(Policy):
-    """Nothing is predicted: who arrives has its layers fetched from the server before.
-
-    That one keeps them for the time to live, since it learns only then that they are wanted.
-    """
-
-    predictor = "stay"
-
-    def offers(self, situation: Situation) -> list[Offer]:
-        """Return that the current server keeps what it has, and the one before sends that on."""
-        current, previous = situation.current, situation.holdings.previous
-        offers = [situation.hold(current)]
-        if previous is not None and situation.holds(previous):
-            offers = [situation.offer(current, situation.plan(current), previous)]
-        return offers
 
 
 class PerDnn(Policy):
@@ -186,6 +172,10 @@ POLICIES: Mapping[str, type[Policy]] = {
     "benefit": Benefit,
     "pull": Pull,
     "routing": Routing,
+    "follow_me": FollowMe,
+    "popular": Popular,
+    "download": Download,
+    "handoff": Handoff,
     "cloud": Cloud,
     "optimal": Optimal,
 }

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
 from testbed.decision.holdings import Holdings
 from testbed.settings.offloads import Migration
 from testbed.settings.section import Section
-from testbed.values import Offer, Prediction
+from testbed.values import AccessPoint, Offer, Prediction
 
 if TYPE_CHECKING:  # this module is read for --help too, which shall not wait for NumPy
+    from testbed.arrays import FloatArray
     from testbed.dnn.partitioning.cold_start import ColdStart
 
 #: Where clients of the policy `cloud` execute: a server that is at no access point.
@@ -49,6 +50,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     #: server -> queries in the interval after a visit there, by how much of the plan is there.
     cold_start: Callable[[str], ColdStart]
 
+    @property
+    def serving(self) -> str:
+        """The server that executes for the client: mostly `current`."""
+        return self.holdings.current or self.current
+
     def holds(self, server: str) -> bool:
         """Whether a server has the client's layers already: it is attached there, or an offer."""
         return self.holdings.holds(server, self.prediction.time_s)
@@ -79,6 +85,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return self.offer(server, (), source=server)
 
 
+class Image(NamedTuple):
+    """What a server needs whole before it executes anything for a client."""
+
+    source: str  # the server that has it, or `CLOUD`
+    size_bytes: float
+    most_bps: float  # it is sent at most so fast
+
+
 class PolicySettings(Section, frozen=True, kw_only=True):
     """Base of the settings that a policy declares as its own, `--set policy.NAME=VALUE`."""
 
@@ -91,10 +105,12 @@ class Policy(ABC):
     """
 
     Settings: ClassVar[type[PolicySettings]] = PolicySettings
-    #: Whether every server holds every client's layers from the start.
+    #: Whether servers hold every client's layers from the start: those that `preloads` says.
     preloaded: ClassVar[bool] = False
     #: Whether one server far away executes for everyone, instead of those at the access points.
     in_cloud: ClassVar[bool] = False
+    #: Whether servers start from an `image`; clients then upload nothing.
+    from_images: ClassVar[bool] = False
     #: Whether it makes offers at all.
     migrates: ClassVar[bool] = True
     #: Whether offers follow from the current server and the predicted position alone; not
@@ -115,6 +131,23 @@ class Policy(ABC):
         """How far around predicted positions it looks for access points, if it always is as far.
 
         The simulator looks them up for many at once then.
+        """
+        return None
+
+    def learn(  # noqa: B027  most policies need nothing of this
+        self, access_points: Sequence[AccessPoint], paths_m: Sequence[FloatArray]
+    ) -> None:
+        """Take, before a run, where its servers are and where those went who train, (m, 2) each."""
+
+    def preloads(self, server: str) -> bool:
+        """Whether a server holds every client's layers from the start; where `preloaded` is set."""
+        return self.preloaded
+
+    def image(self, model_bytes: float, holder: str | None) -> Image | None:
+        """Return what a server that a client comes to has to get whole; where `from_images` is set.
+
+        `model_bytes` are the weights of all layers; `holder` is the server that had an image of
+        this client's whole last, None where there was none.
         """
         return None
 

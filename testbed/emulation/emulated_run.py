@@ -24,7 +24,7 @@ from nodes import control
 from nodes.requests import ModelMeasure
 from nodes.setup import ComputeMode
 from testbed.clock import RunClock
-from testbed.decision.policies import find_policy
+from testbed.decision.policies import build_policy
 from testbed.emulation.briefing import brief, distant_servers
 from testbed.emulation.console import open_console
 from testbed.emulation.display import Progress
@@ -208,8 +208,11 @@ class EmulatedRun:
         await models.built()
         self.outcome.ready("models")
         await nodes.start("client", {c: network.namespace(c) for c in network.clients})
-        if find_policy(self._settings.migration.policy).preloaded:
-            await nodes.ready_again(nodes.names("edge"), control.Preload())
+        policy = build_policy(self._settings)
+        if policy.preloaded:
+            policy.learn(self._schedule.access_points, self._folder.read_training())
+            holding = [name for name in nodes.names("edge") if policy.preloads(name)]
+            await nodes.ready_again(holding, control.Preload())
 
     async def _replay(self) -> None:
         tdf = self._settings.compute.tdf

@@ -122,6 +122,13 @@ class RunFolder:
         with written_whole(self.training) as file, file.open("wb") as content:
             np.savez(content, *positions_m)
 
+    def read_training(self) -> list[npt.NDArray[np.float64]]:
+        """Return the arrays of training.npz."""
+        import numpy as np
+
+        with np.load(self.training, allow_pickle=False) as traces:
+            return [traces[name] for name in traces.files]
+
     def read_schedule(self) -> Schedule:
         """Return schedule.json; ConfigurationError if it is not there or no schedule."""
         try:

@@ -25,6 +25,16 @@ class Model(Section, frozen=True, kw_only=True):
     server_device: Annotated[str, Meta(description="profile that times the edge servers")] = (
         "titan-xp"
     )
+    planner: Annotated[
+        Literal["minimum_cut", "path", "single_cut", "all_server", "all_client", "static"],
+        Meta(
+            description="where layers run: least latency of all, IONN's shortest path,"
+            " NeuroSurgeon's one cut, all on one side, or a cut that is fixed"
+        ),
+    ] = "minimum_cut"
+    static_cut: Annotated[
+        str | None, Meta(description="planner static: the last layer that clients execute")
+    ] = None
     query_gap_s: Annotated[NotNegative, Meta(description="from an answer to the next query")] = 0.5
     distinct_inputs: Annotated[
         int, Meta(ge=1, le=1000, description="inputs that a client cycles through")
@@ -63,8 +73,8 @@ class Migration(Section, frozen=True, kw_only=True):
     policy: Annotated[
         str,
         Meta(
-            description="who gets layers: ionn, perdnn, visits, benefit, pull, routing, cloud,"
-            " optimal or package.module:Class"
+            description="who gets layers: ionn, perdnn, visits, benefit, pull, routing, follow_me,"
+            " popular, cloud, optimal or package.module:Class"
         ),
     ] = "perdnn"
     radius_m: Annotated[
@@ -83,6 +93,10 @@ class Migration(Section, frozen=True, kw_only=True):
     retain_uploads: Annotated[
         bool, Meta(description="servers keep layers of clients that left")
     ] = False
+    keep_after_leaving: Annotated[
+        bool,
+        Meta(description="servers keep layers of clients that left for the TTL, like an offer"),
+    ] = False
     predictor: Annotated[
         str | None,
         Meta(
@@ -92,3 +106,10 @@ class Migration(Section, frozen=True, kw_only=True):
         ),
     ] = None
     trajectory_length: Annotated[int, Meta(ge=1, le=100, description="positions it reads, n")] = 5
+
+    def __post_init__(self) -> None:
+        if self.retain_uploads and self.keep_after_leaving:
+            raise ValueError(
+                "keep_after_leaving holds layers for the TTL, retain_uploads for good; set one of"
+                " them to false"
+            )

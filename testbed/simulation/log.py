@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 from testbed.simulation.fluid.growth import Arrival, Growth, Supply
 from testbed.simulation.session import Queries
 
+_NOTHING = 1e-3  # bytes that rounding leaves
+
 
 @dataclass(slots=True)
 class Moved:
@@ -72,6 +74,21 @@ class Orders(Protocol):
         """An order has been carried out, as far as it could be."""
 
 
+class Stock(NamedTuple):
+    """What a source has from the interval's start on, and in no layers."""
+
+    size_bytes: float
+    from_s: float
+
+    def steps(self) -> list[tuple[float, float]]:
+        """Return that all is there at first."""
+        return [(self.from_s, self.size_bytes)]
+
+    def since_s(self, count: float) -> float:
+        """Return since when so many bytes are there."""
+        return self.from_s
+
+
 @dataclass(slots=True)
 class Order:
     """A migration for one interval: a part of the stream goes from one server to another.
@@ -85,7 +102,10 @@ class Order:
     step: int
     have_bytes: float  # what the destination has of the stream at first
     want_bytes: float  # what it shall have
-    supply: Supply  # what the source has in whole layers
+    supply: Supply | Stock  # what the source has in whole layers
+    most_bytes_s: float = inf  # it is sent at most so fast
+    #: It brings an image, and no part of the stream: bytes are the image's, of use once all are.
+    image: bool = False
     sent_bytes: float = 0.0  # never less than nothing, nor more than the destination lacks
     until_s: float = inf  # when the last byte arrived, or the interval's end
     progress: Growth | None = None  # of what the destination has
@@ -101,6 +121,9 @@ class Order:
         The last one is what came of the layer after them, where the interval cut that short: it
         is resumed from there.
         """
+        if self.image:
+            there = self.arrived_bytes >= self.want_bytes - _NOTHING
+            return [Arrival(self.until_s, layer_ends_bytes[-1])] if there else []
         assert self.progress is not None
         whole = self.progress.whole_layers(layer_ends_bytes, self.until_s)
         if self.arrived_bytes > max(self.have_bytes, whole[-1].end_bytes if whole else 0.0):

@@ -127,7 +127,7 @@ def _walk(
             holdings.offer(each.destination, step, each.until_s)
         if names[step + 1] != names[step]:
             handovers += 1
-            hits += policy.preloaded or holdings.holds(names[step + 1], step + 1)
+            hits += policy.preloads(names[step + 1]) or holdings.holds(names[step + 1], step + 1)
     return Offering(len(foreseen.predicted_m), handovers, hits, transfers, renewals)
 
 

@@ -10,8 +10,9 @@ from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.models.published import MODELS, published_graph
 from testbed.dnn.partitioning.crossings import Crossing, crossings
-from testbed.dnn.partitioning.partition import Costs, Segment
+from testbed.dnn.partitioning.partition import Costs, Planner, Segment
 from testbed.dnn.partitioning.partitioner import best_plan
+from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_order import available_layers, weighted_runs
 from testbed.settings.experiment import Experiment, Model
 
@@ -47,18 +48,25 @@ class Offloading:
     back, beyond the link, each time it executes something.
     """
 
-    def __init__(self, graph: LayerGraph, costs: Costs, round_trip_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        graph: LayerGraph,
+        costs: Costs,
+        round_trip_s: float = 0.0,
+        planner: Planner = best_plan,
+    ) -> None:
         self.graph = graph
         self.costs = costs
         self.round_trip_s = round_trip_s
-        self.plan = best_plan(graph, costs)
+        self.planner = planner
+        self.plan = planner(graph, costs, None)
         self._on_server = self.plan.mask
         self._known: dict[frozenset[int], tuple[TimedSegment, ...]] = {}
         self._steps: dict[bytes, tuple[TimedSegment, ...]] = {}  # by what executes at the server
 
     def at_distance(self, round_trip_s: float) -> Offloading:
         """Return the same with a server so far away; the plan does not consider that."""
-        return Offloading(self.graph, self.costs, round_trip_s)
+        return Offloading(self.graph, self.costs, round_trip_s, self.planner)
 
     @cached_property
     def _runs(self) -> list[tuple[int, ...]]:
@@ -69,11 +77,11 @@ class Offloading:
         return self._runs
 
     def steps(self, present: Collection[int]) -> tuple[TimedSegment, ...]:
-        """Return the fastest way to execute a query where the server has these layers' weights."""
+        """Return how the planner executes a query where the server has these layers' weights."""
         key = frozenset(present)
         if key not in self._known:
             available = available_layers(self.graph, key, self._on_server)
-            plan = best_plan(self.graph, self.costs, available)
+            plan = self.planner(self.graph, self.costs, available)
             cut = plan.mask.tobytes()
             if cut not in self._steps:
                 self._steps[cut] = self.steps_of(plan.segments())
@@ -113,7 +121,7 @@ def offloading_of(settings: Experiment, rate: float = 1.0) -> Offloading:
         up_bps=wireless.up_bps * rate,
         down_bps=wireless.down_bps * rate,
     )
-    return Offloading(graph, costs)
+    return Offloading(graph, costs, planner=planner_of(settings.model))
 
 
 def layer_graph(model: Model) -> LayerGraph:

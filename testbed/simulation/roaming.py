@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from testbed.decision.holdings import Holdings
-from testbed.decision.policy import Situation
 from testbed.decision.time_to_live import Hold
 from testbed.simulation.fluid.growth import Growth, Supply
 from testbed.simulation.fluid.uplink import Uplink
 from testbed.simulation.foresight import ClientPath, Expected
+from testbed.simulation.image_fetch import ImageFetch
 from testbed.simulation.log import AnswerGroup, Log, Moved, Order, Routed, Uploaded
 from testbed.simulation.session import Session
 from testbed.simulation.world import World
-from testbed.values import Offer, Prediction
+from testbed.values import Offer
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Roaming:
         self._copies: dict[int, _Copy] = {}
         self._reports = details or world.policy.migrates
         self._may_sleep = world.policy.memoryless and not details
-        self._holdings = Holdings(world.up_bytes_s, retain_uploads=world.retain_uploads)
+        self._holdings = Holdings(world.up_bytes_s, world.kept_s)
         self._supplied: tuple[int, Supply] | None = None  # in a step, by the current server
         #: The step from which on it is called; until then it stays, and would be offered the same.
         self.wakes = 0
@@ -61,7 +60,10 @@ class Roaming:
         self._reported_s = 0.0
         self._moved: Moved | None = None  # in this step
         self._raised = 0  # queries, since then
+        self._fetch: ImageFetch | None = None  # of the server that executes
+        self._holder = -1  # the server that had an image whole last
         self._routed = Routed()  # in this step
+        self._before_bytes = 0.0  # that the client had uploaded when the step began
 
     def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
@@ -73,16 +75,20 @@ class Roaming:
         place = self.client.attached[step - self.enters]
         if place != self._place:
             self._hand_over(place, step, now_s)
+        if self._server != place:
+            self._before_bytes = self._uploaded_bytes(now_s)
         self.wakes = step + 1
+        fetch = [] if self._fetch is None else [self._fetch.order(self, step, now_s)]
         if not self._reports:
-            if self._server == place:
+            if self._server == place and not fetch:
                 self.wakes = self.client.moves_after(step)
-            return ()
+            return fetch
         row = expected.row(self._number, step)
         if row is None:
-            return ()
+            return fetch
         sleeps = expected.lasts[row] - 1 if self._may_sleep else 0
         orders, offers = self._report(step, now_s, expected, row)
+        orders += fetch
         if sleeps and not orders and self._server == place:
             self.wakes += sleeps
             self._standing = [(self._copies[to], offer.until_s) for to, offer in offers.items()]
@@ -93,6 +99,8 @@ class Roaming:
         """An order has been carried out, as far as it could be."""
         if order.sent_bytes:
             self.log.sent.append((order.step, order.source, order.destination, order.sent_bytes))
+            if order.image and self._fetch is not None and self._fetch.take(order):
+                self._fetch, self._holder = None, order.destination
             if order.destination == self._server:
                 assert self._session is not None
                 self._session.receive(order.arrivals(self._world.stream.layer_ends_bytes))
@@ -106,14 +114,13 @@ class Roaming:
         routes = self._server != self._place
         if self._moved is None and not routes:
             return
-        before_bytes = self._present_bytes(self._world.step_s(step)) if routes else 0.0
         self._advance(self._world.step_s(step + 1))
         if self._moved is not None:
             self._moved.queries = self._raised
             self.log.handovers.append(self._moved)
             self._moved = None
         if routes:
-            uploaded_bytes = self._present_bytes(self._world.step_s(step + 1)) - before_bytes
+            uploaded_bytes = self._uploaded_bytes(self._world.step_s(step + 1)) - self._before_bytes
             self.log.routed.append(
                 self._routed.during(step, self._place, self._server, uploaded_bytes)
             )
@@ -138,7 +145,7 @@ class Roaming:
         world = self._world
         server = world.serving(place, self._server)
         held = self._copies.get(server)
-        chosen = world.policy.preloaded or (held is not None and held.offered_until_s > now_s)
+        chosen = world.preloads(server) or (held is not None and held.offered_until_s > now_s)
         if server != self._server:
             present_bytes = self._attach(server, now_s)
         else:
@@ -148,13 +155,14 @@ class Roaming:
         self._moved = Moved(step, self._place, place, present_bytes, hit, chosen)
         self._raised = 0
         self._place = place
-        self._holdings.at(world.names[place], now_s)
+        self._holdings.at(world.names[server], now_s)
 
     def _attach(self, server: int, now_s: float) -> float:
         """Begin to upload to a server and to have it execute; return what it has."""
         world, copy = self._world, self._copy(server, now_s)
-        preloaded = world.policy.preloaded
-        present_bytes = float(world.stream.size_bytes) if preloaded else copy.present_bytes
+        image = world.image(self._holder)
+        has_all = world.preloads(server) or (image and image.source == world.names[server])
+        present_bytes = float(world.stream.size_bytes) if has_all else copy.present_bytes
         uplink = self._leave(now_s, world.stream.size_bytes - present_bytes)
         self._copies[server] = copy  # not what has expired just now
         copy.attached = True
@@ -167,10 +175,13 @@ class Roaming:
             gap_s=world.gap_s,
             sharing=world.sharing,
             uplink=uplink,
+            uploads=image is None,
             keeps=self.log.details or world.routes,
         )
         self._server, self._attached_s, self._attached_bytes = server, now_s, present_bytes
-        self._supplied = None
+        self._supplied = self._fetch = None
+        if image is not None and present_bytes < world.stream.size_bytes:
+            self._fetch = ImageFetch(image, world.number_of[image.source], server)
         return present_bytes
 
     def _leave(self, now_s: float, missing_there: float) -> Uplink | None:
@@ -184,7 +195,7 @@ class Roaming:
             session.advance(now_s)
             copy = self._copies[server]
             copy.present_bytes = session.present_bytes(now_s)
-            copy.leave(retain=self._world.retain_uploads)
+            copy.leave(now_s, self._world.kept_s)
             uplink = session.leave(now_s, missing_there)
             self._raise_s = session.raise_s
             self._record(session, server, now_s, copy.present_bytes)
@@ -221,28 +232,22 @@ class Roaming:
         assert self._session is not None
         return self._session.present_bytes(now_s)
 
+    def _uploaded_bytes(self, now_s: float) -> float:
+        """Return what the server has that did not come from other servers meanwhile."""
+        assert self._session is not None
+        return self._session.present_bytes(now_s) - self._session.growth.leapt_bytes
+
     def _report(
         self, step: int, now_s: float, expected: Expected, row: int
     ) -> tuple[list[Order], dict[int, Offer]]:
         """Return what is to be sent, and the offers by the numbers of their destinations."""
-        world, (x_m, y_m) = self._world, expected.surroundings.places_m[row]
-        situation = Situation(
-            current=world.names[self._place],
-            prediction=Prediction(self.client.name, now_s, x_m, y_m),
-            around=partial(expected.surroundings.around, row),
-            plan=world.plan,
-            layer_bytes=world.layer_bytes,
-            ends_s=now_s + world.interval_s,
-            until_s=now_s + world.time_to_live_s,
-            visits=partial(expected.visits, row),
-            holdings=self._holdings,
-            cold_start=world.cold_start,
-        )
+        world, name, place = self._world, self.client.name, self._place
+        situation = world.situation(name, place, now_s, self._holdings, expected, row)
         offers = world.offers(situation)
         if self.log.details:
             offered = " ".join(offer.destination for offer in offers.values())
-            self.log.offers.append((step, (x_m, y_m), offered))
-        fetched = offers.get(self._place)
+            self.log.offers.append((step, expected.surroundings.places_m[row], offered))
+        fetched = offers.get(self._server)
         if fetched is not None and fetched.source != fetched.destination:
             # What comes meanwhile is sent on in the next interval
             self._advance(now_s)

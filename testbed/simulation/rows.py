@@ -98,6 +98,9 @@ def _migrations(
     stream = world.stream
     for order in log.orders:
         arrived_bytes = order.arrived_bytes
+        layers = stream.whole_layers(arrived_bytes) - stream.whole_layers(order.have_bytes)
+        if order.image:  # all at once, with the last byte
+            layers = len(stream.layers) if order.arrivals(stream.layer_ends_bytes) else 0
         yield {
             "client": client,
             "source": names[order.source],
@@ -105,7 +108,7 @@ def _migrations(
             "cause": "migration",
             "started_s": world.step_s(order.step),
             "ended_s": order.until_s,
-            "layers": stream.whole_layers(arrived_bytes) - stream.whole_layers(order.have_bytes),
+            "layers": layers,
             "bytes": int(order.sent_bytes),
             **_NO_SOCKETS,
             "wire_bytes": int(order.sent_bytes / goodput),

@@ -40,7 +40,8 @@ class Session:
 
     The server has `present_bytes` of the stream then. The next query is raised at `raise_s`, not
     before, and each later one `gap_s` after an answer; `uplink` is as the query leaves it that was
-    raised at the server before, where one was. `keeps` says whether all queries are kept.
+    raised at the server before, where one was. `uploads` says whether the client sends what is
+    missing, `keeps` whether all queries are kept.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class Session:
         gap_s: float = 0.5,
         sharing: Sharing = "separate",
         uplink: Uplink | None = None,
+        uploads: bool = True,
         keeps: bool = True,
     ) -> None:
         self._stream = stream
+        self._uploads = uploads
         self._gap_s = gap_s
         self._shared = sharing == "shared"
         self._keeps = keeps
@@ -146,21 +149,23 @@ class Session:
         """
         if not self._keeps:
             self.queries.clear()
-        if not self._missing:
-            self._raise_served(until_s)
+        if not (self._missing and self._uploads):
+            self._raise_alike(until_s)
         elif self._shared:
             self._raise_beside(until_s)
         else:
             self._raise_apart(until_s)
 
-    def _raise_served(self, until_s: float) -> None:
-        """Raise the queries before a time: the server has everything."""
-        steps, _, latency_s, _ = self._stream.execution(self._stream.size_bytes)
+    def _raise_alike(self, until_s: float) -> None:
+        """Raise the queries before a time: the server has everything, or nothing is uploaded."""
+        missing, cold = self._missing, self._missing > 0
+        steps, _, latency_s, _ = self._stream.execution(self._stream.size_bytes - missing)
         period_s = latency_s + self._gap_s
         number = ceil((until_s - self.raise_s) / period_s)
-        self.queries.append(Queries(self.raise_s, number, period_s, latency_s, steps, False))
+        self.queries.append(Queries(self.raise_s, number, period_s, latency_s, steps, cold))
         self.raised += number
-        self._last_s, self._last_missing = self.raise_s + (number - 1) * period_s, 0.0
+        self.cold_starts += number * cold
+        self._last_s, self._last_missing = self.raise_s + (number - 1) * period_s, missing
         self.raise_s = self._last_s + period_s
 
     def _raise_apart(self, until_s: float) -> None:
@@ -225,6 +230,7 @@ class Session:
             missing=self._last_missing,
             leaves_s=leaves_s,
             missing_there=missing_there,
+            uploads=self._uploads,
         )
 
     def _take(self, steps: Sequence[TimedSegment], uplink: Uplink) -> tuple[TimedSegment, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from testbed.arrays import FloatArray
 from testbed.decision.policies import build_policy, build_predictor
+from testbed.decision.time_to_live import kept_after_leaving_s
 from testbed.settings.experiment import Experiment
 from testbed.settings.units import TCP_GOODPUT_SHARE
 from testbed.simulation.fluid.carrier import Carrier
@@ -47,6 +48,7 @@ class SimulatedRun:
         foresight: Foresight | None = None,
     ) -> None:
         policy = build_policy(settings)
+        policy.learn(access_points, training)
         if policy.in_cloud:
             offloading = offloading.at_distance(settings.server.cloud_round_trip_s)
         self.world = World(
@@ -61,7 +63,7 @@ class SimulatedRun:
             duration_s=duration_s,
             gap_s=settings.model.query_gap_s,
             sharing=settings.simulation.sharing,
-            retain_uploads=settings.migration.retain_uploads,
+            kept_s=kept_after_leaving_s(settings.migration, settings.traces.step_s),
         )
         self._foresight = foresight or foresight_of(settings, access_points, clients, training)
         self._carrier = carrier

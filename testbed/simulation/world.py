@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
-from testbed.decision.policy import CLOUD, Policy, Situation
+from testbed.decision.holdings import Holdings
+from testbed.decision.policy import CLOUD, Image, Policy, Situation
 from testbed.decision.time_to_live import time_to_live_s
 from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
 from testbed.errors import ConfigurationError
 from testbed.simulation.exact_attachment import Sharing
 from testbed.simulation.fluid.layer_stream import LayerStream
-from testbed.values import AccessPoint, Offer
+from testbed.simulation.foresight import Expected
+from testbed.values import AccessPoint, Offer, Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class World:
     duration_s: float  # of the run
     gap_s: float  # from an answer to the next query
     sharing: Sharing  # of the uplink
-    retain_uploads: bool  # whether servers keep the layers of clients that left
+    kept_s: float  # how long servers keep the layers of clients that left
 
     @cached_property
     def names(self) -> list[str]:
@@ -68,6 +70,7 @@ class World:
             offloading.runs(),
             gap_s=self.gap_s,
             within_s=self.interval_s,
+            planner=offloading.planner,
         )
 
     def cold_start(self, server: str) -> ColdStart:
@@ -82,6 +85,15 @@ class World:
     def routes(self) -> bool:
         """Whether clients may use another server than their access point's."""
         return type(self.policy).serving is not Policy.serving
+
+    def image(self, holder: int) -> Image | None:
+        """Return what a server has to get whole first; `holder` had it last, -1 for nobody."""
+        holds = self.names[holder] if holder >= 0 else None
+        return self.policy.image(float(sum(self.layer_bytes)), holds)
+
+    def preloads(self, server: int) -> bool:
+        """Whether a server has everyone's layers from the start."""
+        return self.policy.preloads(self.names[server])
 
     def serving(self, place: int, before: int) -> int:
         """Return who executes for a client at an access point; `before` did, -1 for nobody.
@@ -115,6 +127,30 @@ class World:
             raise ConfigurationError(
                 f"{type(self.policy).__name__}: {error}; the simulator has no other offers"
             ) from error
+
+    def situation(
+        self,
+        client: str,
+        place: int,
+        now_s: float,
+        holdings: Holdings,
+        expected: Expected,
+        row: int,
+    ) -> Situation:
+        """Return what the master knows of a client at an access point, by what is expected."""
+        x_m, y_m = expected.surroundings.places_m[row]
+        return Situation(
+            current=self.names[place],
+            prediction=Prediction(client, now_s, x_m, y_m),
+            around=partial(expected.surroundings.around, row),
+            plan=self.plan,
+            layer_bytes=self.layer_bytes,
+            ends_s=now_s + self.interval_s,
+            until_s=now_s + self.time_to_live_s,
+            visits=partial(expected.visits, row),
+            holdings=holdings,
+            cold_start=self.cold_start,
+        )
 
     def offers(self, situation: Situation) -> dict[int, Offer]:
         """Return what the policy offers, by the number of the destination.

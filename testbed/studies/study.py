@@ -31,8 +31,9 @@ PREDICTIONS = (*MOVEMENT, "migration.trajectory_length")
 WHOLE_TRACES = (
     *(*PREDICTIONS, "predictor."),
     *("wireless.up_bps", "wireless.down_bps", "model.input_shape", "model.query_gap_s"),
-    *("model.client_device", "model.server_device", "migration.ttl_intervals"),
-    *("migration.retain_uploads", "migration.predictor", "server.cloud_round_trip_s"),
+    *("model.client_device", "model.server_device", "model.planner", "model.static_cut"),
+    *("migration.ttl_intervals", "migration.retain_uploads", "migration.keep_after_leaving"),
+    *("migration.predictor", "server.cloud_round_trip_s"),
 )
 
 

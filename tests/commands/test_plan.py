@@ -44,9 +44,29 @@ def test_plan_of_a_model(testbed: Any) -> None:
     assert plan["upload_bytes"] > 10e6
 
 
+def test_plan_of_another_planner(testbed: Any, tmp_path: Path) -> None:
+    file = tmp_path / "graph.json"
+    file.write_text(json.dumps(DIAMOND))
+    arguments = ("plan", "--graph", str(file), "--down", "8Mbit/s", "--up", "8Mbit/s", "--json")
+    local = testbed(*arguments, "--planner", "all_client").json
+    assert local["upload"] == []
+    assert local["latency_s"] == local["local_latency_s"] == pytest.approx(4.0)
+    cut = testbed(*arguments, "--planner", "static", "--static-cut", "b").json
+    assert cut["location"] == {"a": "client", "b": "client", "c": "server", "d": "server"}
+    # a's and b's outputs up, the answer down, a millisecond each
+    assert cut["latency_s"] == pytest.approx(2.023)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--model", "mobilenet", "--planner", "minimal_cut"], "did you mean 'minimum_cut'"),
+        (["--model", "mobilenet", "--planner", "static"], "--static-cut: the planner static needs"),
+        (["--model", "mobilenet", "--static-cut", "conv1"], "is for the planner static"),
+        (
+            ["--model", "mobilenet", "--planner", "static", "--static-cut", "conv_1"],
+            "mobilenet has no layer 'conv_1'; did you mean",
+        ),
         (["--model", "mobilnet"], "did you mean 'mobilenet'"),
         (["--model", "mobilenet", "--client", "phone"], "phone"),
         (["--model", "mobilenet", "--down", "fast"], "'fast' is not a rate"),

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import testbed.decision.coordinator
+import testbed.dnn.partitioning.partitioner
 from testbed.arrays import FloatArray
 from testbed.decision.coordinator import Coordinator
 from testbed.decision.policies import Ionn
@@ -144,7 +144,7 @@ def test_the_plans_of_all_servers_that_are_asked_for_are_made_together(
         made.append(len(server_s))
         return best_plans(graph, client_s, server_s, *rates)
 
-    monkeypatch.setattr(testbed.decision.coordinator, "best_plans", counting)
+    monkeypatch.setattr(testbed.dnn.partitioning.partitioner, "best_plans", counting)
     coordinator = build(n=1)
     coordinator.register("walker", GRAPH, CLIENT_S, ())
     loads = {"ap0": busy(2), "ap1": busy(3), "ap2": busy(2)}

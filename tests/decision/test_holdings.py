@@ -30,11 +30,19 @@ def test_what_is_left_is_dropped_unless_an_offer_holds_it() -> None:
 
 
 def test_servers_may_retain_what_was_uploaded() -> None:
-    holdings = Holdings(100.0, retain_uploads=True)
+    holdings = Holdings(100.0, inf)
     holdings.at("a", 0.0)
     holdings.at("b", 10.0)
     assert holdings.holds("a", inf) is False
     assert holdings.bytes_at("a", 1e9) == 1000
+
+
+def test_servers_may_keep_what_is_there_for_a_time() -> None:
+    holdings = Holdings(100.0, 50.0)
+    holdings.at("a", 0.0)
+    holdings.at("b", 10.0)
+    assert holdings.bytes_at("a", 59.0) == 1000
+    assert not holdings.holds("a", 60.0)
 
 
 def test_an_offer_brings_bytes_and_a_smaller_one_takes_none_away() -> None:

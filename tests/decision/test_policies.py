@@ -20,7 +20,7 @@ from testbed.mobility.regression import LinearSvr
 from testbed.mobility.visits import VisitPredictor
 from testbed.settings.experiment import Migration, from_dict
 from testbed.values import Offer
-from tests.decision.situations import situation
+from tests.decision.situations import ON_A_LINE, situation
 
 
 def test_servers_around_are_within_the_radius_nearest_first() -> None:
@@ -109,16 +109,18 @@ def test_a_server_holds_where_the_client_is_and_until_an_offers_time_to_live_is_
 
 
 def test_ionn_and_the_bound_migrate_nothing_and_only_the_bound_is_preloaded() -> None:
-    for name in ("ionn", "routing", "cloud", "optimal"):
+    for name in ("ionn", "routing", "popular", "download", "handoff", "cloud", "optimal"):
         assert find_policy(name)(Migration()).offers(situation()) == []
-    assert {name for name, policy in POLICIES.items() if policy.preloaded} == {"optimal", "cloud"}
+    everywhere = {name for name, each in POLICIES.items() if each(Migration()).preloads("here")}
+    assert everywhere == {"optimal", "cloud"}
 
 
 def test_routing_stays_with_the_first_server_and_others_go_to_the_access_points_own() -> None:
-    served = {
-        name: policy(Migration()).serving("near", "here") for name, policy in POLICIES.items()
-    }
-    assert served.pop("routing") == "here"
+    policies = {name: policy(Migration()) for name, policy in POLICIES.items()}
+    for policy in policies.values():
+        policy.learn(ON_A_LINE, [])
+    served = {name: policy.serving("near", "here") for name, policy in policies.items()}
+    assert served.pop("routing") == served.pop("follow_me") == "here"
     assert served.pop("cloud") == "cloud"
     assert set(served.values()) == {"near"}
     assert find_policy("routing")(Migration()).serving("near", None) == "near"

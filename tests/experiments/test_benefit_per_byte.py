@@ -32,7 +32,7 @@ def test_the_frontier_has_every_policy_and_judges_the_goals(tmp_path: Path) -> N
     found = printed("benefit_per_byte", tmp_path / "out", *traces, "--models", "mobilenet")
     rows = {(row["choice"], row["parameter"]): row for row in found["rows"]}
     assert {choice for choice, parameter in rows if parameter is None} == {
-        *("IONN", "pull", "routing", "cloud", "optimal")
+        *("IONN", "pull", "routing", "cloud", "optimal", "download", "handoff", "all client")
     }
     reference, best = rows["circles", 100.0], rows["optimal", None]
     assert (reference["queries_share"], reference["bytes_share"]) == (1, 1)

@@ -72,6 +72,32 @@ def test_who_arrives_has_layers_fetched_from_the_server_before(tmp_path: Path) -
     assert fetched["bytes"].sum() > sent["bytes"].sum()
 
 
+@pytest.mark.usefixtures("slow_uploads")
+def test_a_service_that_follows_moves_with_its_layers(tmp_path: Path) -> None:
+    """The access points are 40 m apart: with 60 m ap0 serves at ap1, and ap2 fetches from it."""
+
+    async def run() -> World:
+        setup = make_setup(tmp_path, policy="follow_me")
+        setup = replace(setup, experiment=replace(setup.experiment, policy={"threshold_m": 60.0}))
+        async with world(setup, "profile") as nodes:
+            nodes.start()
+            await nodes.move("walker", "ap0")
+            nodes.position("walker", 0.0)
+            await uploaded(nodes, "ap0")
+            await nodes.start_edge("ap2")
+            assert (await nodes.move("walker", "ap1")).hit
+            nodes.position("walker", 25.0)
+            assert not nodes.holds("ap1")
+            await nodes.move("walker", "ap2")
+            nodes.position("walker", 50.0)
+            await uploaded(nodes, "ap2")
+        return nodes
+
+    transfers = asyncio.run(run()).tables()["transfers"].query("cause == 'migration'")
+    assert set(transfers["destination"]) == {"ap2"}
+    assert set(transfers["source"]) == {"ap0"} and transfers["complete"].all()
+
+
 def test_the_cloud_answers_everyone_after_its_round_trip(tmp_path: Path) -> None:
     async def run() -> World:
         setup = make_setup(tmp_path, policy="cloud", server=Server(cloud_round_trip_s=ROUND_TRIP_S))

@@ -72,7 +72,9 @@ def random_walk(seed: int) -> tuple[Log, Watched]:
     rng = np.random.default_rng(seed)
     attached = np.repeat(rng.integers(0, 3, 15), rng.integers(1, 6, 15)).tolist()
     carrier = carrier_of(rng)
-    return walk(Whims(rng), attached, carrier=carrier, retain=bool(rng.integers(2))), carrier
+    return walk(
+        Whims(rng), attached, carrier=carrier, kept_s=float(rng.choice([0.0, 3.5, np.inf]))
+    ), carrier
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from testbed.decision.following import FollowMe
 from testbed.decision.policies import Ionn, Optimal, PerDnn, Situation
+from testbed.decision.popularity import Popular
 from testbed.settings.experiment import Migration
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Unlimited
 from testbed.simulation.log import Log, Moved
 from testbed.values import Offer
-from tests.simulation.walking import MB, STEP_S, A, B, C, moves, perdnn, walk
+from tests.mobility.walks import on_line
+from tests.simulation.walking import MB, PLACES, STEP_S, A, B, C, moves, perdnn, walk
 
 
 def test_layers_follow_as_they_are_uploaded_and_all_are_there_in_time() -> None:
@@ -49,10 +54,10 @@ class Lasting(PerDnn):
 
 
 @pytest.mark.parametrize("kind", [PerDnn, Lasting])
-@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("kept_s", [0.0, 5.0, inf])
 @pytest.mark.parametrize("seed", range(20))
 def test_who_sleeps_finds_what_who_reports_at_each_step_does(
-    seed: int, retain: bool, kind: type[PerDnn]
+    seed: int, kept_s: float, kind: type[PerDnn]
 ) -> None:
     """Stays of many lengths, so that what was offered lasts or not.
 
@@ -68,7 +73,7 @@ def test_who_sleeps_finds_what_who_reports_at_each_step_does(
         awake, asleep = (
             walk(
                 *(policy, attached),
-                retain=retain,
+                kept_s=kept_s,
                 carrier=carrier,
                 details=details,
                 gap_s=0.5 + 1e-4 * np.pi,
@@ -98,8 +103,16 @@ def test_without_migration_every_server_is_cold_and_hears_uploads_only() -> None
 
 
 def test_servers_may_retain_what_was_uploaded() -> None:
-    log = walk(Ionn(Migration()), [A, A, B, B, A], retain=True)
+    log = walk(Ionn(Migration()), [A, A, B, B, A], kept_s=inf)
     assert moves(log)[-1] == (4, A, 3.0 * MB, True)
+
+
+@pytest.mark.parametrize(("stays", "hit"), [(2, True), (3, False)])
+def test_servers_may_keep_what_is_there_for_a_time(stays: int, hit: bool) -> None:
+    """a has all layers after 3 s, and keeps them for 5 s once the client has left."""
+    log = walk(Ionn(Migration()), [A, A, *[B] * stays, A], kept_s=5.0)
+    assert moves(log)[-1][2:] == (3.0 * MB if hit else 0.0, hit)
+    assert not log.sent
 
 
 def test_what_is_everywhere_from_the_start_is_never_uploaded() -> None:
@@ -135,3 +148,41 @@ def test_a_query_that_is_not_answered_before_the_end_does_not_count() -> None:
     assert walk(Ionn(Migration()), [A, B]).queries == 1
     log = walk(Ionn(Migration()), [A, B], duration_s=2.5)
     assert (log.queries, log.cold_start_queries, log.answers) == (0, 0, [])
+
+
+def follow_me(threshold_m: float) -> FollowMe:
+    policy = FollowMe(Migration(), FollowMe.Settings(threshold_m=threshold_m))
+    policy.learn(PLACES, [])
+    return policy
+
+
+def test_a_service_that_follows_is_routed_to_first_and_then_fetched() -> None:
+    """At b queries and the rest of the upload go to a; c, 200 m from a, fetches the layers."""
+    log = walk(follow_me(150.0), [A, B, B, C, C])
+    assert [each[1:] for each in moves(log)] == [
+        (A, 0.0, False),
+        (B, 2.0 * MB, False),
+        (C, 0.0, False),
+    ]
+    assert log.sent == [(3, A, C, 3.0 * MB)]
+    assert {each.queries and group.server for group in log.answers for each in [group]} == {A, C}
+    assert [(each.access_point, each.server) for each in log.routed] == [(B, A)] * 2
+    assert [each.uploaded_bytes for each in log.routed] == pytest.approx([1.0 * MB, 0.0])
+    assert all(each.up_bytes > 0 for each in log.routed)
+
+
+def test_what_is_fetched_while_queries_are_routed_is_no_upload() -> None:
+    """c has some 2.8 MB when the client goes on to b; then the rest comes from both sides."""
+    narrow = Limited(lambda source, destination: (source,), [1.4 * MB] * 3)
+    log = walk(follow_me(150.0), [A, A, A, C, B, B], carrier=narrow)
+    assert [(each.access_point, each.server) for each in log.routed] == [(B, C)] * 2
+    uploaded = [each.uploaded_bytes for each in log.routed]
+    assert uploaded == pytest.approx([0.03 * MB, 0.0], abs=0.02 * MB)
+
+
+def test_popular_servers_have_everything_and_others_nothing() -> None:
+    policy = Popular(Migration(), Popular.Settings(servers=1))
+    policy.learn(PLACES, [on_line(100.0, 100.0)])
+    log = walk(policy, [A, B, A, B])
+    assert [hit for *_, hit in moves(log)] == [False, True, False, True]
+    assert not log.sent

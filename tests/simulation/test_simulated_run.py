@@ -145,7 +145,9 @@ def test_what_is_received_is_stored_or_has_expired(policy: str) -> None:
         assert (log.expired_bytes > 0) == (policy != "routing")
 
 
-@pytest.mark.parametrize("policy", ["pull", "routing", "cloud", "benefit", "visits"])
+@pytest.mark.parametrize(
+    "policy", ["pull", "routing", "follow_me", "popular", "cloud", "benefit", "visits"]
+)
 def test_all_policies_lie_between_nothing_and_everything(policy: str) -> None:
     """The cloud has everything and is far away; when a query comes at a step is chance."""
     least, most = (after_changes(made(bound)[1]) for bound in ("ionn", "optimal"))

@@ -52,7 +52,7 @@ def walk(
     policy: Policy,
     attached: Sequence[int],
     *,
-    retain: bool = False,
+    kept_s: float = 0.0,
     first: int = 0,
     duration_s: float | None = None,
     carrier: Carrier | None = None,
@@ -71,7 +71,7 @@ def walk(
         duration_s=duration_s or STEP_S * (first + len(attached)),
         gap_s=gap_s,
         sharing="separate",
-        retain_uploads=retain,
+        kept_s=kept_s,
     )
     client = ClientPath(
         "walker", first, on_line(*(100.0 * each for each in attached)), tuple(attached)

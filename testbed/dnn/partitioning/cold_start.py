@@ -15,7 +15,8 @@ import numpy as np
 
 from testbed.arrays import BoolArray, FloatArray
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partitioning.partition import Costs
+from testbed.dnn.partitioning.partition import Costs, Planner
+from testbed.dnn.partitioning.partitioner import best_plan
 from testbed.dnn.partitioning.upload_stages import stages
 
 
@@ -39,6 +40,7 @@ def cold_start(
     *,
     gap_s: float,
     within_s: float,
+    planner: Planner = best_plan,
 ) -> ColdStart:
     """Return the queries that a client executes within a time, uploading what is missing.
 
@@ -46,12 +48,13 @@ def cold_start(
     parts too: what is counted is time over the time of a query.
 
     `costs` are those of the client, an idle or a busy server, and the link; `on_server`, (n,), is
-    the plan, whose layers with weights arrive in `groups`. `gap_s` lies between an answer and the
+    the plan, whose layers with weights arrive in `groups`; `planner` made it, and plans for what is
+    there. `gap_s` lies between an answer and the
     next query; `within_s` counts from the client's arrival.
     """
     sent = [tuple(group) for group in groups]
     counts = tuple(accumulate(map(len, sent), initial=0))
-    passed = list(stages(graph, costs, on_server, sent))
+    passed = list(stages(graph, costs, on_server, sent, planner))
     ends_bytes = np.cumsum([0.0, *(stage.lasts_bytes for stage in passed[:-1])])
     latency_s = [stage.plan.latency_s for stage in passed]
     queries_s = 1 / (np.array(latency_s) + gap_s)  # in a second, while so much is there

@@ -7,6 +7,7 @@ its bits over the rate of that direction; the answer must end at the client.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from math import inf
@@ -77,6 +78,11 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple(sorted(runs, key=lambda segment: segment.first))
 
 
+#: Returns a plan for a graph and its costs, with server layers only where they are available, (n,);
+#: None: everywhere.
+Planner = Callable[[LayerGraph, Costs, BoolArray | None], Plan]
+
+
 def crossing_s(graph: LayerGraph, costs: Costs) -> tuple[list[float], list[float]]:
     """Seconds to carry all live tensors up, and down, at each boundary, (n + 1,) each."""
     bits = 8.0 * graph.live_bytes
@@ -97,7 +103,12 @@ def latency(graph: LayerGraph, costs: Costs, on_server: BoolArray) -> float:
     return float(execution_s) + 8.0 * (sent[False] / costs.up_bps + sent[True] / costs.down_bps)
 
 
-def shortest_path(graph: LayerGraph, costs: Costs, available: BoolArray | None = None) -> Plan:
+def shortest_path(
+    graph: LayerGraph,
+    costs: Costs,
+    available: BoolArray | None = None,
+    boundaries: BoolArray | None = None,
+) -> Plan:
     """Return the plan of Fig. 5's shortest path, with layers only where they are `available`.
 
     The layers are taken as a line in topological order, and changing sides at a boundary costs all
@@ -105,13 +116,14 @@ def shortest_path(graph: LayerGraph, costs: Costs, available: BoolArray | None =
     on other graphs it may count a tensor again that the other side already has, so the plan is the
     best of this upper bound and a better one may exist (`minimum_cut` finds it). `latency_s` is the
     plan's true latency under the cost model. `available`, (n,), says which layers the server has;
+    all by default. Sides change only at `boundaries`, (n + 1,), the first and last among them; at
     all by default.
     """
-    on_server = _cheapest_sides(graph, costs, available)
+    on_server = _cheapest_sides(graph, costs, available, boundaries)
     while (stranded := _without_shared_weights(graph, on_server)) is not None:
         available = np.ones(len(graph), dtype=bool) if available is None else available.copy()
         available[stranded] = False
-        on_server = _cheapest_sides(graph, costs, available)
+        on_server = _cheapest_sides(graph, costs, available, boundaries)
     return plan_of(graph, costs, on_server)
 
 
@@ -130,7 +142,9 @@ def upload_bytes(graph: LayerGraph, on_server: BoolArray) -> int:
     return int(graph.weight_bytes @ on_server)
 
 
-def _cheapest_sides(graph: LayerGraph, costs: Costs, available: BoolArray | None) -> BoolArray:
+def _cheapest_sides(
+    graph: LayerGraph, costs: Costs, available: BoolArray | None, boundaries: BoolArray | None
+) -> BoolArray:
     """Walk the boundaries with what the data costs more at the server than at the client.
 
     That difference never exceeds the way up, nor falls below minus the way down: at either end the
@@ -138,6 +152,9 @@ def _cheapest_sides(graph: LayerGraph, costs: Costs, available: BoolArray | None
     path on the other side before it).
     """
     first_s, most_s, least_s = _bounds_s(graph, costs)
+    if boundaries is not None:
+        most_s = np.where(boundaries[1:], most_s, inf).tolist()
+        least_s = np.where(boundaries[1:], least_s, -inf).tolist()
     gain_s = costs.server_s - costs.client_s
     if available is not None:
         gain_s[~available] = inf

@@ -2,7 +2,8 @@
 
 It is the minimum cut, which is optimal for every graph and takes about 0.1 ms for Inception. The
 paper's shortest path (`partition.shortest_path`) is optimal on chains only, and is kept as what the
-paper does and as the measure of efficiency in `upload_order`.
+paper does and as the measure of efficiency in `upload_order`. Other systems' planners are in
+`planners`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,27 @@ import numpy.typing as npt
 from testbed.arrays import BoolArray, FloatArray
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partitioning.minimum_cut import minimum_cut
-from testbed.dnn.partitioning.partition import Costs, Plan, plan_of
+from testbed.dnn.partitioning.partition import Costs, Plan, Planner, plan_of
 
 
 def best_plan(graph: LayerGraph, costs: Costs, available: BoolArray | None = None) -> Plan:
     """Return a plan of least latency; `available`, (n,), says which layers the server has."""
     return minimum_cut(graph, costs, available)
+
+
+def plans_of(
+    planner: Planner,
+    graph: LayerGraph,
+    client_s: FloatArray,
+    server_s: FloatArray,
+    up_bps: float,
+    down_bps: float,
+) -> list[Plan]:
+    """Return a planner's plan for each of many servers: `best_plans` where it is the best."""
+    if planner in (best_plan, minimum_cut):
+        return best_plans(graph, client_s, server_s, up_bps, down_bps)
+    costs = (Costs(client_s, times_s, up_bps, down_bps) for times_s in server_s)
+    return [planner(graph, each, None) for each in costs]
 
 
 def best_plans(

@@ -10,7 +10,7 @@ import numpy as np
 
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import INPUT, Layer, LayerGraph, TensorSpec
-from testbed.dnn.partitioning.partition import Costs
+from testbed.dnn.partitioning.partition import Costs, Planner
 from testbed.dnn.partitioning.partitioner import best_plan
 from testbed.dnn.partitioning.upload_order import upload_order
 from testbed.errors import ConfigurationError
@@ -37,7 +37,9 @@ class _Head(msgspec.Struct, frozen=True):
     input_bytes: _Bytes
 
 
-def plan_from_graph_json(content: Any, down_bps: float, up_bps: float) -> dict[str, Any]:
+def plan_from_graph_json(
+    content: Any, down_bps: float, up_bps: float, planner: Planner = best_plan
+) -> dict[str, Any]:
     """Return the plan for a layer graph given as parsed JSON (`testbed plan --graph`).
 
     `content` is {"layers": [...], "input_bytes": ..} with layers like `GraphLayer` in topological
@@ -62,7 +64,7 @@ def plan_from_graph_json(content: Any, down_bps: float, up_bps: float) -> dict[s
     )
     client_s = np.array([row.client_s for row in rows])
     server_s = np.array([row.server_s for row in rows])
-    return plan(graph, Costs(client_s, server_s, up_bps, down_bps))
+    return plan(graph, Costs(client_s, server_s, up_bps, down_bps), planner)
 
 
 def plan_for_model(
@@ -73,6 +75,7 @@ def plan_for_model(
     down_bps: float,
     up_bps: float,
     input_shape: Sequence[int] = (1, 3, 224, 224),
+    planner: Planner = best_plan,
 ) -> dict[str, Any]:
     """Return the plan for a model between two devices (`testbed plan --model`).
 
@@ -90,16 +93,16 @@ def plan_for_model(
     costs = Costs(client.layer_times(graph), server.layer_times(graph), up_bps, down_bps)
     sides = {"client": client, "server": server}
     estimated = {side: len(device.estimated(graph)) for side, device in sides.items()}
-    return plan(graph, costs) | {"estimated": estimated}
+    return plan(graph, costs, planner) | {"estimated": estimated}
 
 
-def plan(graph: LayerGraph, costs: Costs) -> dict[str, Any]:
-    """Return the best plan and its upload order by layer name, ready for JSON.
+def plan(graph: LayerGraph, costs: Costs, planner: Planner = best_plan) -> dict[str, Any]:
+    """Return a planner's plan and its upload order by layer name, ready for JSON.
 
     Keys: `location` (layer -> "client" or "server"), `latency_s`, `local_latency_s`, `upload` (runs
     of layers in order of sending) and `upload_bytes`.
     """
-    best = best_plan(graph, costs)
+    best = planner(graph, costs, None)
     names = [layer.name for layer in graph.layers]
     sides = ("server" if remote else "client" for remote in best.on_server)
     return {

@@ -13,20 +13,24 @@ from typing import NamedTuple
 
 from testbed.arrays import BoolArray
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partitioning.partition import Costs, Plan
+from testbed.dnn.partitioning.partition import Costs, Plan, Planner
 from testbed.dnn.partitioning.partitioner import best_plan
 from testbed.dnn.partitioning.upload_order import available_layers, weighted_runs
 
 
 class Stage(NamedTuple):
-    """The best plan with the layers present; it ends once so many more bytes have arrived."""
+    """The planner's plan with the layers present; it ends once so many more bytes have arrived."""
 
     plan: Plan
     lasts_bytes: float  # of the layers that come next; infinite when all are there
 
 
 def stages(
-    graph: LayerGraph, costs: Costs, on_server: BoolArray, groups: Sequence[Sequence[int]]
+    graph: LayerGraph,
+    costs: Costs,
+    on_server: BoolArray,
+    groups: Sequence[Sequence[int]],
+    planner: Planner = best_plan,
 ) -> Iterator[Stage]:
     """Yield the stages of an upload from nothing to everything, one more than there are groups.
 
@@ -35,7 +39,7 @@ def stages(
     """
     present: list[int] = []
     for arriving in (*groups, None):
-        plan = best_plan(graph, costs, available_layers(graph, present, on_server))
+        plan = planner(graph, costs, available_layers(graph, present, on_server))
         if arriving is None:
             yield Stage(plan, inf)
         else:
@@ -43,11 +47,11 @@ def stages(
             present += arriving
 
 
-def upload_stages(graph: LayerGraph, costs: Costs) -> Iterator[Stage]:
-    """Yield the stages of uploading the best plan's layers one by one, most efficient first."""
-    on_server = best_plan(graph, costs).mask
+def upload_stages(graph: LayerGraph, costs: Costs, planner: Planner = best_plan) -> Iterator[Stage]:
+    """Yield the stages of uploading a plan's layers one by one, most efficient first."""
+    on_server = planner(graph, costs, None).mask
     order = (layer for run in weighted_runs(graph, costs, on_server) for layer in run)
-    return stages(graph, costs, on_server, [(layer,) for layer in order])
+    return stages(graph, costs, on_server, [(layer,) for layer in order], planner)
 
 
 def handed_on(graph: LayerGraph, passed: Iterable[Stage], share: float) -> frozenset[int]:

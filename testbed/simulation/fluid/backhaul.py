@@ -84,7 +84,7 @@ class Limited:
         while now_s < to_s and (going := [flow for flow in flows if not flow.ended]):
             for flow in going:
                 flow.look(now_s)
-            most = np.array([0.0 if flow.waits else np.inf for flow in going])
+            most = np.array([0.0 if flow.waits else flow.order.most_bytes_s for flow in going])
             rates = max_min([flow.path for flow in going], most, self._bytes_s).tolist()
             # A span, and not its end: it may be too short to tell one moment from the next
             passes_s = min(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 from testbed.simulation.fluid.growth import Growth
@@ -17,7 +18,10 @@ class Carrier(Protocol):
 
 
 class Unlimited:
-    """The paper's backhaul: what a server has is at once where it shall be (section IV.B.4)."""
+    """The paper's backhaul: what a server has is at once where it shall be (section IV.B.4).
+
+    What has a highest rate of its own takes its time.
+    """
 
     def carry(self, orders: Sequence[Order], from_s: float, to_s: float) -> None:
         """Send what the sources have at the start, and what they get by the end as it comes."""
@@ -25,7 +29,12 @@ class Unlimited:
             enough = min(order.want_bytes, order.supply.size_bytes)
             order.until_s = from_s
             if enough > order.have_bytes:
+                since_s = order.supply.since_s(enough)
+                passes_s = (enough - order.have_bytes) / order.most_bytes_s
+                passes_s = max(0.0, min(passes_s, to_s - since_s))
                 order.sent_bytes = enough - order.have_bytes
-                order.until_s = order.supply.since_s(enough)
-                order.progress = Growth(order.until_s, order.have_bytes)
-                order.progress.to(order.until_s, enough)
+                if order.most_bytes_s < inf:
+                    order.sent_bytes = min(order.sent_bytes, order.most_bytes_s * passes_s)
+                order.until_s = since_s + passes_s
+                order.progress = Growth(since_s, order.have_bytes)
+                order.progress.to(order.until_s, order.have_bytes + order.sent_bytes)

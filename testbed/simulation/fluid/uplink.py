@@ -21,7 +21,7 @@ class Uplink:
 
     Upload and queries have half of the rate each while both are there, if `shared`. The client
     leaves at `leaves_s`, and uploads to another server, what is `missing_there` then. `now_s` and
-    `missing` go on with time.
+    `missing` go on with time. Where it never `uploads`, what is missing stays missing.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Uplink:
         missing: float,
         leaves_s: float = inf,
         missing_there: float = 0.0,
+        uploads: bool = True,
     ) -> None:
         self.now_s = now_s
         self.missing = missing
         self.leaves_s = leaves_s
         self._stream = stream
-        self._shared = shared
+        self._shared = shared and uploads
+        self._uploads = uploads
         self._missing_there = missing_there
         # Of what the server has from then on, or the other one since the client left
         self.growth = Growth(now_s, stream.size_bytes - missing)
@@ -73,7 +75,7 @@ class Uplink:
 
     def _upload(self, seconds: float, bytes_s: float) -> None:
         # By a span, and not by its end: it may be too short to tell one moment from the next
-        if self.missing and seconds > 0:
+        if self._uploads and self.missing and seconds > 0:
             done_s = self.now_s + min(seconds, self.missing / bytes_s)
             self.missing = after(self.missing, bytes_s * seconds)
             self.growth.to(done_s, self._stream.size_bytes - self.missing)
