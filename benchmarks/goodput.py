@@ -188,6 +188,7 @@ def setup_of(network: EmulatedNetwork, scratch: Path, model: str) -> NodeSetup:
         access_points=tuple(AccessPoint(name, 0.0, 0.0) for name in network.access_points),
         addresses={name: network.address(name) for name in (*network.access_points, MASTER)},
         clients=network.clients,
+        warm_start=None,
         trajectories=dict.fromkeys(network.clients, ()),
     )
 

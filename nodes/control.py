@@ -28,6 +28,10 @@ class Preload(Control, frozen=True):
     """Every server holds every client's layers from the start (the policy's bound); say `Ready`."""
 
 
+class WarmUp(Control, frozen=True):
+    """The server holds what the hours before the run left there, by the setup; say `Ready`."""
+
+
 class Start(Control, frozen=True):
     """The run begins: emulated time 0 is `origin_s` on the monotonic clock."""
 
@@ -121,7 +125,7 @@ class Stopped(Control, frozen=True):
     """The node has ended its work."""
 
 
-ToNode = Preload | Start | Position | Associated | InRange | Finish | Stop
+ToNode = Preload | WarmUp | Start | Position | Associated | InRange | Finish | Stop
 FromNode = Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
 
 _to_node = msgspec.json.Decoder(ToNode)

@@ -12,13 +12,13 @@ import contextlib
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from functools import cache, partial
 
 from nodes.answering import Answering
 from nodes.computing.compute import Computer
 from nodes.computing.emulated_gpu import EmulatedGpu
-from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped
+from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped, WarmUp
 from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
 from nodes.transport.connection import Connection, serve
@@ -79,6 +79,9 @@ class EdgeServer:
                 self._expiry_changed.set()
             elif isinstance(message, Preload):
                 self._preload()
+                self._control.tell(Ready())
+            elif isinstance(message, WarmUp):
+                self._warm_up()
                 self._control.tell(Ready())
         for server in servers:
             server.close()
@@ -240,13 +243,38 @@ class EdgeServer:
     def _preload(self) -> None:
         """Hold all layers of all clients, as the bound of section IV.B.3 does."""
         for client in self._setup.clients:
-            self._held.offer(client, math.inf)
-            store = self._store(client)
-            for ref in self._setup.weights(client):
+            self._begin_with(client, self._setup.weights(client), math.inf, math.inf)
+
+    def _warm_up(self) -> None:
+        """Hold what the hours before the run have left here."""
+        if (begins := self._setup.warm_start) is None:
+            return
+        for client, held in begins.at(self._name).items():
+            by_layer = {ref.layer: ref for ref in self._setup.weights(client)}
+            refs = [by_layer[layer] for layer in begins.layers]
+            until_s = math.inf if held.until_s is None else held.until_s
+            self._begin_with(client, refs, held.present_bytes, until_s)
+
+    def _begin_with(
+        self, client: str, refs: Iterable[messages.LayerRef], present_bytes: float, until_s: float
+    ) -> None:
+        """Hold the first so many bytes of a client's layers, one after the other."""
+        self._held.offer(client, until_s)
+        store = self._store(client)
+        for ref in refs:
+            count = int(min(ref.size_bytes, present_bytes))
+            present_bytes -= count
+            if count == ref.size_bytes:
                 store.link(ref.digest)
-                self._held.add(client, ref.digest, ref.size_bytes)
+            elif count:
+                whole = self._setup.layer_store(client, client).read(ref.digest)
+                store.write(ref.digest, 0, memoryview(whole)[:count])
+            else:
+                return
+            self._layers[client][ref.layer] = ref
+            self._held.add(client, ref.digest, count)
+            if count == ref.size_bytes:
                 self._load(client, ref)
-                self._layers[client][ref.layer] = ref
 
     # Shared
 

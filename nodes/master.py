@@ -78,6 +78,9 @@ class Master:
         self._weights[client.client] = {ref.layer: ref for ref in client.weights}
         trajectory = [Fix(client.client, *position) for position in client.trajectory]
         self._coordinator.register(client.client, client.graph, client.client_s, trajectory)
+        begins = self._setup.warm_start
+        if begins is not None and client.client in begins.clients:
+            self._coordinator.begin_with(client.client, begins.clients[client.client])
 
     async def _serve_client(self, client: str, connection: Connection) -> None:
         async for message in connection.incoming():

@@ -12,6 +12,7 @@ from testbed.protocol.messages import LayerRef
 from testbed.runs.records import RecordWriter
 from testbed.settings.experiment import Experiment
 from testbed.values import AccessPoint, Fix, client_seed
+from testbed.warm_start import WarmStart
 
 Role = Literal["client", "edge", "master", "pool"]
 ComputeMode = Literal["real", "memo", "profile"]
@@ -26,6 +27,7 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
     access_points: tuple[AccessPoint, ...]
     addresses: dict[str, str]  # access points and master
     clients: tuple[str, ...]
+    warm_start: WarmStart | None  # what servers hold when the run begins
     trajectories: dict[str, tuple[Fix, ...]]  # client -> positions before the run, oldest first
 
     @property

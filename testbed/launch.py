@@ -15,7 +15,8 @@ from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, to_dict
 from testbed.settings.options import Parser, add_cli, add_settings, with_options
-from testbed.values import MASTER
+from testbed.values import MASTER, Schedule
+from testbed.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from testbed.movement import Movement, People
@@ -73,9 +74,10 @@ def run(
         from testbed.analysis.summary import print_summary
         from testbed.simulation.engine import execute
 
-        folder = _begin(experiment, out, movement)
-        links = _links(experiment, movement)
-        status = execute(experiment, movement, folder, links, Console(stderr=True))
+        folder, begins = _begin(experiment, out, movement)
+        links = _links(experiment, movement.schedule)
+        console = Console(stderr=True)
+        status = execute(experiment, movement, folder, links, console, begins)
         if as_json:
             print_summary(folder)
         return status
@@ -84,7 +86,7 @@ def run(
         return EXIT_MACHINE_UNFIT
     from testbed.emulation.sandbox import sandbox
 
-    folder = _begin(experiment, out, movement)
+    folder, _ = _begin(experiment, out, movement)
     folder.write_training(movement.training.positions_m)
     options = [*(["--cli"] if cli else []), *(["--json"] if as_json else [])]
     sandbox.execute("testbed.emulation", [str(folder.path.resolve()), *options])
@@ -106,11 +108,10 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
 
     movement = movement_of(experiment, people)
     experiment = movement.settings
-    folder = _begin(experiment, out, movement)
+    folder, begins = _begin(experiment, out, movement)
     goes_on = nullcontext(lambda time_s: True)
-    simulate_into(
-        experiment, movement, folder, _links(experiment, movement), goes_on, figures=figures
-    )
+    links = _links(experiment, movement.schedule)
+    simulate_into(experiment, movement, folder, links, goes_on, begins=begins, figures=figures)
 
 
 def movement_of(experiment: Experiment, people: People | None = None) -> Movement:
@@ -126,17 +127,29 @@ def movement_of(experiment: Experiment, people: People | None = None) -> Movemen
     return movement
 
 
-def _begin(experiment: Experiment, out: Path | None, movement: Movement) -> RunFolder:
+def _begin(
+    experiment: Experiment, out: Path | None, movement: Movement
+) -> tuple[RunFolder, WarmStart | None]:
+    """Make the run's folder, and find out how the run begins."""
+    from testbed.simulation.engine import carrier_of
+    from testbed.simulation.warm_start import warm_start
+
     folder = new_folder(experiment, out)
     folder.write_schedule(movement.schedule)
-    return folder
+    if movement.past is None:
+        return folder, None
+    carrier = carrier_of(experiment, _links(experiment, movement.past))
+    begins = warm_start(experiment, movement, carrier)
+    if begins is not None:
+        folder.write_warm_start(begins)
+    return folder, begins
 
 
-def _links(experiment: Experiment, movement: Movement) -> Links:
+def _links(experiment: Experiment, schedule: Schedule) -> Links:
     from controllers.paths import Paths
     from topologies.layout import layout_of
 
-    names = [access_point.name for access_point in movement.schedule.access_points]
+    names = [access_point.name for access_point in schedule.access_points]
 
     def links() -> tuple[Paths, list[float]]:
         backhaul = experiment.backhaul

@@ -18,7 +18,7 @@ from traces.datasets import Rules, find_traces, own_rules
 from traces.prepare import Preparation, split_people
 from traces.prepare import prepare as prepare_traces
 from traces.recording import ReadingRules, Recording
-from traces.schedule import build_schedule, whole_schedule
+from traces.schedule import build_schedule, past_of, whole_schedule
 from traces.trace import TraceSet
 from traces.window import GeographicWindow, Window
 
@@ -67,6 +67,7 @@ class Movement:
     training: TraceSet
     access_points: tuple[AccessPoint, ...]  # of all cells that anyone visits
     schedule: Schedule
+    past: Schedule | None = None  # of its clients until its start, for a warm start
     made: str = ""  # what of the positions was not recorded, in a sentence
 
 
@@ -146,7 +147,7 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
     training, testing = people.split(settings)
     if replay.duration_s == "all":
         schedule = whole_schedule(testing, people.access_points)
-        return Movement(settings, training, people.access_points, schedule, people.made)
+        return Movement(settings, training, people.access_points, schedule, made=people.made)
     schedule = build_schedule(
         testing,
         people.access_points,
@@ -157,4 +158,5 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
         history=predictor.n - 1,
         past_steps=predictor.memory - 1,
     )
-    return Movement(settings, training, people.access_points, schedule, people.made)
+    past = past_of(schedule, testing, people.access_points) if replay.warm_start else None
+    return Movement(settings, training, people.access_points, schedule, past, people.made)

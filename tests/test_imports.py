@@ -23,7 +23,7 @@ LINES = (
     ("testbed.errors",),
     (
         *("testbed.arrays", "testbed.repository", "testbed.values"),
-        *("testbed.clock", "testbed.exits"),
+        *("testbed.clock", "testbed.exits", "testbed.warm_start"),
         *(
             "testbed.output",
             "testbed.terminal",

@@ -123,6 +123,35 @@ def whole_schedule(traces: TraceSet, access_points: Sequence[AccessPoint]) -> Sc
     )
 
 
+def past_of(
+    schedule: Schedule, traces: TraceSet, access_points: Sequence[AccessPoint]
+) -> Schedule | None:
+    """Return the movement of a schedule's clients from their traces' beginnings until its start.
+
+    It is among all of these access points and has the same clients, but for those who come later;
+    None where there is nobody before.
+    """
+    interval_s = schedule.interval_s
+    phase_s = schedule.start_s % interval_s
+    stop = round((schedule.start_s - phase_s) / interval_s)
+    walks = {walk.trace: walk for walk in take_walks(traces, access_points, phase_s)}
+    before = {client: walks[trace].between(0, stop) for client, trace in schedule.clients.items()}
+    moves = {client: walk for client, walk in before.items() if len(walk.attached)}
+    if not moves:
+        return None
+    first = min(walk.first for walk in moves.values())
+    return Schedule(
+        source=schedule.source,
+        start_s=phase_s + first * interval_s,
+        duration_s=(stop - first) * interval_s,
+        interval_s=interval_s,
+        access_points=tuple(access_points),
+        clients={client: schedule.clients[client] for client in moves},
+        fixes=_fixes(moves, first, interval_s),
+        handovers=_handovers(moves, first, interval_s, access_points),
+    )
+
+
 def take_walks(
     traces: TraceSet, access_points: Sequence[AccessPoint], phase_s: float = 0.0
 ) -> list[SteppedTrace]:

@@ -17,6 +17,9 @@ from testbed.output import print_json
 from testbed.runs.folder import RunFolder
 from testbed.settings.units import format_size
 
+#: The fidelity of a simulation: virtual time waits for everything.
+NOT_APPLICABLE = "not applicable"
+
 
 def summarise(
     tables: Mapping[str, pd.DataFrame], servers: Collection[str], fidelity: str
@@ -55,10 +58,19 @@ def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> l
         f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers on the "
         f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, "
         f"{down_mbps:.0f} Mbit/s down over an interval",
-        f"{summary['computed_share']:.0%} of the queries were computed in PyTorch, every layer, "
-        "from the tensors and weights that came over the sockets",
+        *_computed(summary),
         "; ".join([f"fidelity: {summary['fidelity']}", *reasons]),
         f"files: {folder}  (start with report.html)",
+    ]
+
+
+def _computed(summary: Mapping[str, Any]) -> list[str]:
+    """Return what was computed; nothing for a simulation, which computes nothing."""
+    if summary["fidelity"] == NOT_APPLICABLE:
+        return []
+    return [
+        f"{summary['computed_share']:.0%} of the queries were computed in PyTorch, every layer, "
+        "from the tensors and weights that came over the sockets"
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from testbed.analysis.summary import NOT_APPLICABLE
 from testbed.commands.run import read
 from testbed.errors import (
     EXIT_COMPLETE,
@@ -166,7 +167,7 @@ def _print(ledger: Ledger, as_json: bool) -> None:
         print_json({"rows": rows, "failed": failed, "folder": str(ledger.folder)})
         return
     variables = [variable.name for variable in ledger.study.variables]
-    unremarkable = (None, "not applicable", "good")
+    unremarkable = (None, NOT_APPLICABLE, "good")
     verdict = ["fidelity"] if any(row["fidelity"] not in unremarkable for row in rows) else []
     print_table(
         (*variables, "n", *(heading for _, heading, _, _ in _SHOWN), *verdict),

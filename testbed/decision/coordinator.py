@@ -27,6 +27,7 @@ from testbed.dnn.partitioning.partitioner import best_plan, plans_of
 from testbed.dnn.partitioning.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
 from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
+from testbed.warm_start import Beginning
 
 Loads = Mapping[str, ServerStats]
 
@@ -159,6 +160,12 @@ class Coordinator:
         kept_s = kept_after_leaving_s(self._policy.settings, self._interval_s)
         holdings = Holdings(self._rates_bps[0] / 8, kept_s)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
+
+    def begin_with(self, client: str, begins: Beginning) -> None:
+        """Learn how a registered client stands when the run begins."""
+        known = self._clients[client]
+        known.server = begins.served_by
+        known.holdings.begin_with(begins.believed)
 
     def choose(
         self, client: str, candidates: Sequence[str], loads: Loads | None = None

@@ -6,7 +6,9 @@ sent, and how fast an upload can be; a policy that spares what is there already 
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isinf
+
+from testbed.warm_start import Beliefs
 
 
 class Holdings:
@@ -25,6 +27,30 @@ class Holdings:
         self._since_s = -inf  # at the current server
         self._bytes: dict[str, float] = {}  # when last heard of; at the current one, when it came
         self._until_s: dict[str, float] = {}  # the time to live of the last offer
+
+    def beliefs(self, now_s: float) -> Beliefs:
+        """Return all of this, with times since `now_s`; what has run out is left out."""
+        return Beliefs(
+            current=self.current,
+            previous=self.previous,
+            since_s=None if isinf(self._since_s) else self._since_s - now_s,
+            present_bytes=dict(self._bytes),
+            until_s={
+                server: None if isinf(until_s) else until_s - now_s
+                for server, until_s in self._until_s.items()
+                if until_s > now_s
+            },
+        )
+
+    def begin_with(self, believed: Beliefs) -> None:
+        """Take what was believed when the run began, at 0 s."""
+        self.current, self.previous = believed.current, believed.previous
+        self._since_s = -inf if believed.since_s is None else believed.since_s
+        self._bytes = dict(believed.present_bytes)
+        self._until_s = {
+            server: inf if until_s is None else until_s
+            for server, until_s in believed.until_s.items()
+        }
 
     def at(self, server: str, time_s: float) -> None:
         """The client is at a server when it reports its position."""

@@ -35,6 +35,7 @@ def brief(
         access_points=schedule.access_points,
         addresses=addresses,
         clients=tuple(schedule.clients),
+        warm_start=folder.read_warm_start(),
         trajectories={
             client: tuple(f for f in schedule.fixes if f.client == client and f.time_s < 0)
             for client in schedule.clients

@@ -20,6 +20,7 @@ from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
 from testbed.runs.folder import RunFolder
 from testbed.runs.manifest import now
 from testbed.settings.experiment import Experiment, from_dict
+from testbed.warm_start import EMPTY
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,10 @@ def _run(
 ) -> int:
     schedule = folder.read_schedule()
     described["traces"] = schedule.source
+    begins = folder.read_warm_start()
+    described["warm_start"] = EMPTY if begins is None else begins.described()
+    if begins is not None:
+        console.print(f"warm start: {begins.described()}", highlight=False, soft_wrap=True)
     described["interpolated_positions"] = schedule.interpolated
     run = EmulatedRun(settings, schedule, folder, scratch_folder(), console)
     try:

@@ -213,6 +213,9 @@ class EmulatedRun:
             policy.learn(self._schedule.access_points, self._folder.read_training())
             holding = [name for name in nodes.names("edge") if policy.preloads(name)]
             await nodes.ready_again(holding, control.Preload())
+        if (begins := self._folder.read_warm_start()) is not None:
+            warm = [name for name in nodes.names("edge") if begins.at(name)]
+            await nodes.ready_again(warm, control.WarmUp())
 
     async def _replay(self) -> None:
         tdf = self._settings.compute.tdf

@@ -17,12 +17,13 @@ from testbed.errors import ConfigurationError
 from testbed.output import to_json
 from testbed.runs.whole_files import written_whole
 from testbed.values import Schedule
+from testbed.warm_start import WarmStart
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "agreement")
+DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "warm_start", "agreement")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,20 @@ class RunFolder:
     def write_schedule(self, schedule: Schedule) -> None:
         """Write schedule.json, all movement of the run."""
         self._write("schedule", msgspec.json.format(msgspec.json.encode(schedule), indent=1))
+
+    def write_warm_start(self, begins: WarmStart) -> None:
+        """Write warm_start.json, what servers hold when the run begins."""
+        self._write("warm_start", msgspec.json.format(msgspec.json.encode(begins), indent=1))
+
+    def read_warm_start(self) -> WarmStart | None:
+        """Return warm_start.json, None if the run began with empty servers."""
+        if not self.has_json("warm_start"):
+            return None
+        try:
+            return msgspec.json.decode(self._read("warm_start"), type=WarmStart)
+        except msgspec.DecodeError as error:
+            path = self._document("warm_start")
+            raise ConfigurationError(f"{path}: is no warm start: {error}") from error
 
     @property
     def training(self) -> Path:

@@ -120,3 +120,10 @@ class Replay(Section, frozen=True, kw_only=True):
         Positive | Literal["all"],
         Meta(description="emulated time, or the whole of every trace, with all clients (simulate)"),
     ] = 300.0
+    warm_start: Annotated[
+        bool,
+        Meta(
+            description="servers begin with what they hold by then, by the simulation of the hours"
+            " before, or empty"
+        ),
+    ] = True

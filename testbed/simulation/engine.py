@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from testbed.analysis.conclusion import conclude_run
-from testbed.analysis.summary import lines
+from testbed.analysis.summary import NOT_APPLICABLE, lines
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED
 from testbed.movement import Movement
 from testbed.runs.folder import RunFolder
@@ -25,10 +25,11 @@ from testbed.simulation.foresight import clients_of
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.rows import COMPUTE, tables_of
 from testbed.simulation.simulated_run import SimulatedRun, goodput
+from testbed.warm_start import EMPTY, WarmStart
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {
-    "verdict": "not applicable",
+    "verdict": NOT_APPLICABLE,
     "reasons": ["simulated: virtual time waits for everything"],
 }
 
@@ -41,14 +42,19 @@ Watch = AbstractContextManager[Callable[[float], bool]]
 
 
 def execute(
-    settings: Experiment, movement: Movement, folder: RunFolder, links: Links, console: Console
+    settings: Experiment,
+    movement: Movement,
+    folder: RunFolder,
+    links: Links,
+    console: Console,
+    begins: WarmStart | None = None,
 ) -> int:
     """Simulate an experiment, show progress and summary on a console; return the exit status.
 
     Ctrl-C ends the run early, with what was done until then; else as `simulate`.
     """
     watch = _watched(console, movement.schedule.duration_s)
-    complete = simulate(settings, movement, folder, links, watch)
+    complete = simulate(settings, movement, folder, links, watch, begins=begins)
     for line in lines(folder.read_json("summary"), _VERDICT["reasons"], folder.path):
         console.print(line, highlight=False, soft_wrap=True)
     return EXIT_COMPLETE if complete else EXIT_INTERRUPTED
@@ -61,13 +67,15 @@ def simulate(
     links: Links,
     watch: Watch,
     *,
+    begins: WarmStart | None = None,
     figures: bool = True,
 ) -> bool:
     """Simulate an experiment and write all of its folder; return whether it came to its end.
 
     The folder has the schedule in it. `links` is for a limited backhaul. `watch` is entered while
     virtual time passes; what it returns is told the time after each step, and says whether there
-    shall be another. `figures` says whether figures and report are made.
+    shall be another. `begins` is how the run begins; `figures` says whether figures and report are
+    made.
     """
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {
@@ -77,6 +85,7 @@ def simulate(
         "accelerator": "idle: servers have their devices' times whatever their load",
         "backhaul": settings.simulation.backhaul,
         "wireless_sharing": settings.simulation.sharing,
+        "warm_start": EMPTY if begins is None else begins.described(),
     }
     folder.write_json("manifest", described)
     clients = clients_of(schedule)
@@ -86,8 +95,9 @@ def simulate(
         schedule.access_points,
         clients,
         movement.training.positions_m,
-        _carrier(settings, links),
+        carrier_of(settings, links),
         duration_s=schedule.duration_s,
+        begins=begins,
     )
     with watch as goes_on:
         logs = simulation.run(goes_on)
@@ -105,7 +115,8 @@ def simulate(
     return complete
 
 
-def _carrier(settings: Experiment, links: Links) -> Carrier:
+def carrier_of(settings: Experiment, links: Links) -> Carrier:
+    """Return the backhaul that the settings ask for; `links` is for a limited one."""
     if settings.simulation.backhaul == "unlimited":
         return Unlimited()
     path, rates_bps = links()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isinf
 
 from testbed.decision.holdings import Holdings
 from testbed.decision.time_to_live import Hold
@@ -19,6 +20,7 @@ from testbed.simulation.log import AnswerGroup, Log, Moved, Order, Routed, Uploa
 from testbed.simulation.session import Session
 from testbed.simulation.world import World
 from testbed.values import Offer
+from testbed.warm_start import Beginning, Held
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Roaming:
         self._raise_s = raise_s
         self._place = -1  # the access point
         self._server = -1  # that executes; it may be at another access point
+        self._served = -1  # the one that did before the run
         self._session: Session | None = None
         self._attached_s = self._attached_bytes = 0.0
         self._copies: dict[int, _Copy] = {}
@@ -65,13 +68,50 @@ class Roaming:
         self._routed = Routed()  # in this step
         self._before_bytes = 0.0  # that the client had uploaded when the step began
 
+    def begin_with(self, begins: Beginning) -> None:
+        """Take how the client stands when the run begins."""
+        number_of = self._world.number_of
+        if begins.served_by is not None:
+            self._served = number_of[begins.served_by]
+        if begins.image_at is not None:
+            self._holder = number_of[begins.image_at]
+        self._holdings.begin_with(begins.believed)
+        for held in begins.held:
+            copy = self._copies[number_of[held.server]] = _Copy()
+            copy.present_bytes = float(held.present_bytes)
+            copy.offer(inf if held.until_s is None else held.until_s)
+
+    def beginning(self, step: int, place: int) -> Beginning:
+        """Return how the client stands before a step in which it is at an access point.
+
+        Nothing else can be asked of it afterwards. Where it is served on, its server holds what it
+        has for the half of an interval in which a run begins.
+        """
+        world, now_s = self._world, self._world.step_s(step)
+        assert self._session is not None
+        self._wake(step)
+        self._session.advance(now_s)
+        copy = self._copies[self._server]
+        copy.present_bytes = self._session.present_bytes(now_s)
+        if world.serving(place, self._server) == self._server:
+            copy.attached = False
+            copy.offer(now_s + world.interval_s / 2)
+        else:
+            copy.leave(now_s, world.kept_s)
+        return Beginning(
+            served_by=world.names[self._server],
+            held=tuple(
+                Held(world.names[server], int(each.present_bytes), _since(now_s, each.expires_s()))
+                for server, each in self._copies.items()
+                if each.expires_s() > now_s and each.present_bytes >= 1
+            ),
+            believed=self._holdings.beliefs(now_s),
+            image_at=world.names[self._holder] if self._holder >= 0 else None,
+        )
+
     def begin(self, step: int, now_s: float, expected: Expected) -> Sequence[Order]:
         """Move as the trace says, report the position, and return what is to be migrated."""
-        if self._standing is not None:
-            slept_s = self._world.step_s(step - 1) - self._reported_s
-            for copy, until_s in self._standing:
-                copy.offer(until_s + slept_s)
-            self._standing = None
+        self._wake(step)
         place = self.client.attached[step - self.enters]
         if place != self._place:
             self._hand_over(place, step, now_s)
@@ -94,6 +134,14 @@ class Roaming:
             self._standing = [(self._copies[to], offer.until_s) for to, offer in offers.items()]
             self._reported_s = now_s
         return orders
+
+    def _wake(self, step: int) -> None:
+        """Take the offers that it was made while it slept, up to a step."""
+        if self._standing is not None:
+            slept_s = self._world.step_s(step - 1) - self._reported_s
+            for copy, until_s in self._standing:
+                copy.offer(until_s + slept_s)
+            self._standing = None
 
     def end(self, order: Order) -> None:
         """An order has been carried out, as far as it could be."""
@@ -143,7 +191,8 @@ class Roaming:
 
     def _hand_over(self, place: int, step: int, now_s: float) -> None:
         world = self._world
-        server = world.serving(place, self._server)
+        before = self._served if self._session is None else self._server
+        server = world.serving(place, before)
         held = self._copies.get(server)
         chosen = world.preloads(server) or (held is not None and held.offered_until_s > now_s)
         if server != self._server:
@@ -292,3 +341,8 @@ class Roaming:
             self.log.expired_bytes += 0.0 if copy is None else copy.present_bytes
             copy = self._copies[server] = _Copy()
         return copy
+
+
+def _since(now_s: float, time_s: float) -> float | None:
+    """Return the time from now on, None for one that never comes."""
+    return None if isinf(time_s) else time_s - now_s

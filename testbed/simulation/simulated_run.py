@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 
@@ -23,6 +23,7 @@ from testbed.simulation.offloading import Offloading
 from testbed.simulation.roaming import Roaming
 from testbed.simulation.world import World
 from testbed.values import AccessPoint, client_seed
+from testbed.warm_start import Beginning, WarmStart
 
 
 class SimulatedRun:
@@ -30,8 +31,8 @@ class SimulatedRun:
 
     `offloading` is the model between a client and an idle server; the predictor learns from
     `training` paths, (m, 2) each, in metres, unless another run with the same predictor and reach
-    has made the `foresight` of these clients already. With `details`, each offer and query is kept.
-    Raises ConfigurationError if the settings cannot be simulated.
+    has made the `foresight` of these clients already; `begins` is how it begins. With `details`,
+    each offer and query is kept. Raises ConfigurationError if the settings cannot be simulated.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SimulatedRun:
         duration_s: float,
         details: bool = True,
         foresight: Foresight | None = None,
+        begins: WarmStart | None = None,
     ) -> None:
         policy = build_policy(settings)
         policy.learn(access_points, training)
@@ -71,6 +73,9 @@ class SimulatedRun:
             Roaming(self.world, number, client, first_query_s(settings, number), details=details)
             for number, client in enumerate(clients)
         ]
+        for each in self._roaming:
+            if begins is not None and each.client.name in begins.clients:
+                each.begin_with(begins.clients[each.client.name])
         self.ended_s = 0.0  # when the run was over, or interrupted
 
     def run(self, goes_on: Callable[[float], bool] = lambda _: True) -> list[Log]:
@@ -78,6 +83,22 @@ class SimulatedRun:
 
         `goes_on` is told the time after each step, and says whether there shall be another.
         """
+        self._go(goes_on)
+        for each in self._roaming:
+            each.finish(self.ended_s)
+        return [each.log for each in self._roaming]
+
+    def beginnings(self, enters: Mapping[str, str]) -> dict[str, Beginning]:
+        """Go through all steps; return how clients stand then, who go on at these access points."""
+        self._go(lambda _: True)
+        number_of, step = self.world.number_of, round(self.ended_s / self.world.interval_s)
+        return {
+            each.client.name: each.beginning(step, number_of[enters[each.client.name]])
+            for each in self._roaming
+            if each.enters < step
+        }
+
+    def _go(self, goes_on: Callable[[float], bool]) -> None:
         here: list[Roaming] = []
         changes = {step for each in self._roaming for step in (each.enters, each.leaves)}
         with _uncollected():
@@ -88,9 +109,6 @@ class SimulatedRun:
                 self.ended_s = self.world.step_s(step + 1)
                 if not goes_on(self.ended_s):
                     break
-            for each in self._roaming:
-                each.finish(self.ended_s)
-        return [each.log for each in self._roaming]
 
     def _steps(self) -> Iterator[tuple[int, Expected]]:
         last = max((each.leaves for each in self._roaming), default=0)

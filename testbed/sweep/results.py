@@ -8,6 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from testbed.analysis.summary import NOT_APPLICABLE
 from testbed.sweep.parameter_study import Configuration, ParameterStudy
 
 Status = Literal["complete", "failed", "pending"]
@@ -16,7 +17,7 @@ Status = Literal["complete", "failed", "pending"]
 HALF_WIDTH = "_ci95"
 
 _CONFIDENCE = 0.95
-_VERDICTS = ("not applicable", "good", "degraded", "invalid")  # the worst last
+_VERDICTS = (NOT_APPLICABLE, "good", "degraded", "invalid")  # the worst last
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def make_setup(
         access_points=PLACES,
         addresses={name: address(number) for number, name in enumerate(names, start=1)},
         clients=tuple(clients),
+        warm_start=None,
         trajectories=dict.fromkeys(clients, ()),
     )
     (folder / "scratch").mkdir()

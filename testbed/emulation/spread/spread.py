@@ -248,7 +248,8 @@ class SpreadNursery(NurseryProcess):
         """Begin to build all clients' models, on every machine whose servers read from them."""
         assert self._setup is not None
         policy = find_policy(self._setup.experiment.migration.policy)
-        build = mode == "memo" or policy.preloaded
+        warm = self._setup.warm_start is not None
+        build = mode == "memo" or policy.preloaded or warm
         connected = self._machines.connected()
         threads = ThreadPoolExecutor(len(connected) or 1, "prepare")
         prepare = partial(RemoteMachine.prepare, setup=self._setup, mode=mode, build=build)
