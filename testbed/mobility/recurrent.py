@@ -22,9 +22,9 @@ _SEED = 0
 class _LstmNetwork(nn.Module):
     """Reads scores, (b, n, 2); returns the scores of the next position, (b, 2)."""
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, cells: int) -> None:
         super().__init__()
-        self.cell = nn.LSTM(input_size=2, hidden_size=units, batch_first=True)
+        self.cell = nn.LSTM(input_size=2, hidden_size=units, num_layers=cells, batch_first=True)
         self.output = nn.Linear(units, 2)
 
     def forward(self, scores: Tensor) -> Tensor:
@@ -34,12 +34,26 @@ class _LstmNetwork(nn.Module):
 
 
 class Lstm(PositionPredictor):
-    """Standard scores in, standard scores out; the loss is the mean absolute error."""
+    """Standard scores in, standard scores out; the loss is the mean absolute error.
+
+    `cells` read one after the other, and `optimizer` is the name of one of `training.OPTIMIZERS`.
+    """
 
     Settings = LstmSettings
 
-    def __init__(self, n: int = TRAJECTORY_LENGTH, own: PredictorSettings | None = None) -> None:
+    def __init__(
+        self,
+        n: int = TRAJECTORY_LENGTH,
+        own: PredictorSettings | None = None,
+        *,
+        cells: int = 1,
+        learning_rate: float = LEARNING_RATE,
+        optimizer: str = "adam",
+    ) -> None:
         super().__init__(n, own)
+        self._cells = cells
+        self._learning_rate = learning_rate
+        self._optimizer = optimizer
         self._scores: StandardScores | None = None
         self._network: nn.Module | None = None
 
@@ -47,14 +61,15 @@ class Lstm(PositionPredictor):
         """Train the network from new weights, the same for the same windows."""
         self._scores = StandardScores(paths)
         inputs, targets = self._tensor(recent), self._tensor(following)
-        network = seeded(lambda: _LstmNetwork(self.own.units), _SEED)
+        network = seeded(lambda: _LstmNetwork(self.own.units, self._cells), _SEED)
         train(
             network,
             lambda rows: (network(inputs[rows]) - targets[rows]).abs().mean(),
             len(inputs),
             epochs=_EPOCHS,
             batch=_BATCH,
-            learning_rate=LEARNING_RATE,
+            learning_rate=self._learning_rate,
+            optimizer=self._optimizer,
             seed=_SEED,
         )
         self._network = network

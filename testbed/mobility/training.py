@@ -1,11 +1,17 @@
-"""Training of small networks in PyTorch: seeded, in shuffled batches, with Adam."""
+"""Training of small networks in PyTorch: seeded, in shuffled batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
 
 
 def train(
@@ -17,6 +23,7 @@ def train(
     batch: int,
     learning_rate: float,
     seed: int,
+    optimizer: str = "adam",
 ) -> None:
     """Fit a module in place; the learning rate falls to zero along a cosine.
 
@@ -24,7 +31,7 @@ def train(
     `epochs`, a `batch` a step, in an order that depends on `seed`.
     """
     order = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(module.parameters(), learning_rate)
+    optimiser = OPTIMIZERS[optimizer](module.parameters(), lr=learning_rate)
     steps = epochs * -(-samples // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     module.train()

@@ -62,3 +62,40 @@ def test_predict_refuses_an_unknown_predictor(testbed: Any, traces: Path) -> Non
     ended = testbed("predict", "--traces", str(traces), "--predictor", "oracle")
     assert (ended.status, ended.out) == (2, "")
     assert "unknown predictor 'oracle'" in ended.err
+
+
+def test_a_grid_search_prints_every_combination_and_tests_the_best(
+    testbed: Any, traces: Path
+) -> None:
+    arguments = ("predict", "--grid-search", "--traces", str(traces), "--test-people", "4")
+    narrow = ("--grid", "kernel=linear", "--grid", "epsilon=0,0.1", "--folds", "2")
+    content = testbed(*arguments, *narrow, "--json").json
+    assert (content["predictor"], content["people"], content["combinations"]) == ("svr", 6, 4)
+    assert [(row["epsilon"], row["tolerance"]) for row in content["rows"]] == [
+        *((0, 1e-4), (0, 1e-7), (0.1, 1e-4), (0.1, 1e-7))
+    ]
+    assert content["best"] in [
+        {name: row[name] for name in ("kernel", "epsilon", "tolerance")} for row in content["rows"]
+    ]
+    assert content["tested"]["n_test"] == 4 * 55
+    said = testbed(*arguments, *narrow)
+    assert said.status == 0
+    assert "4 of 4 combinations, the best first" in said.out
+    assert "4 of 4: kernel linear, epsilon 0.1, tolerance 1e-07: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--grid-search", "--predictor", "markov"), "has no grid"),
+        (("--grid", "units=3"), "goes with --grid-search"),
+        (("--grid-search", "--grid", "units=3"), "none of the parameters kernel"),
+        (("--grid-search", "--folds", "9"), "from 2 to 6"),
+    ],
+)
+def test_grid_searches_that_cannot_be_made_are_refused(
+    testbed: Any, traces: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = testbed("predict", "--traces", str(traces), "--test-people", "4", *arguments)
+    assert (refused.status, refused.out) == (2, "")
+    assert said in refused.err

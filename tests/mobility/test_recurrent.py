@@ -21,8 +21,7 @@ def few_epochs(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 
 def test_it_learns_that_walks_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     few_epochs(monkeypatch, 30)
-    monkeypatch.setattr(recurrent, "LEARNING_RATE", 0.01)
-    predictor = Lstm()
+    predictor = Lstm(learning_rate=0.01)
     predictor.fit(steady_walks(150, 12, seed=0), SERVERS_M)
     others = np.stack(steady_walks(30, 6, seed=1))
 
