@@ -36,7 +36,7 @@ from typing import NamedTuple
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 
-from testbed.analysis.figures.simulation_figures import draw_frontier
+from testbed.analysis.figures.simulation_figures import LEAST_SHARE, draw_frontier
 from testbed.dnn.partitioning.planners import find_planner
 from testbed.settings.experiment import Experiment
 from testbed.simulation.offloading import Offloading
@@ -260,6 +260,8 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     )
     what = "Policy benefit: goals of queries for bytes and peak; settings chosen in training"
     shown: list[str | Table] = [title, Table(by_policy, curves), Table(by_goal, goals, what)]
+    if lower := dict.fromkeys(r["choice"] for r in curves if r["queries_share"] < LEAST_SHARE):
+        shown.append(f"below the figure's {LEAST_SHARE:.0%} of queries: {', '.join(lower)}")
     return Findings(curves, shown, [figure], {"goals": goals})
 
 
