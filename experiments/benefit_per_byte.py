@@ -19,8 +19,8 @@ Each policy is a curve over the setting that trades queries for bytes:
     one cut           circles, with plans of one cut (NeuroSurgeon)
     IONN, pull, routing, cloud, optimal, download, handoff, all client    have no such setting
 
-Bytes are those of servers' uplinks, or of downlinks, where those get more, from the cloud; peaks
-are those of uplinks. What is placed before the run (popular, optimal) has no bytes.
+Bytes are those that servers send, and the cloud where they download from it; peaks are those of
+servers alone. What is placed before the run (popular, optimal) has no bytes.
 
 The goals are shares of what PerDNN with r = 100 m has: 98 % of its queries for a third of its bytes
 and of its peak uplink, and 99 % for half of both. Which setting meets a goal is decided on people
