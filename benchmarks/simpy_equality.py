@@ -88,7 +88,8 @@ class Peers:
 
 def differences(settings: Experiment) -> list[str]:
     """Return in words in what the two simulators differ."""
-    peers = Peers(settings, prepare(settings))
+    movement = prepare(settings)
+    peers = Peers(movement.settings, movement)
     return differences_of(peers.by_testbed(), peers.by_simpy())
 
 

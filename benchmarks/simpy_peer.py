@@ -162,7 +162,7 @@ class Walker:
             self._upload.interrupt()
         store = self._stores[self._server]
         settings = self._world.settings
-        kept_s = kept_after_leaving_s(settings.migration, settings.traces.interval_s)
+        kept_s = kept_after_leaving_s(settings.migration, settings.traces.step_s)
         store.leave(self._env.now, kept_s)
 
     def _store(self, server: int) -> Store:

@@ -57,7 +57,7 @@ class PeerWorld:
             policy=self.policy,
             server_times=lambda graph, stats: np.tile(costs.server_s, (len(stats), 1)),
             rates_bps=(costs.up_bps, costs.down_bps),
-            interval_s=settings.traces.interval_s,
+            interval_s=settings.traces.step_s,
             gap_s=settings.model.query_gap_s,
         )
 
@@ -69,7 +69,7 @@ class PeerWorld:
 
     def step_s(self, step: int) -> float:
         """Return when a step begins, at the latest the run's end."""
-        return min(step * self.settings.traces.interval_s, self.duration_s)
+        return min(step * self.settings.traces.step_s, self.duration_s)
 
 
 class Due(simpy.Event):

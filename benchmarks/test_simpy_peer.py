@@ -49,7 +49,8 @@ def whole_days() -> tuple[Experiment, Movement]:
     settings = replace(SMALL, traces=Traces(), model=Model())
     if find_traces(None, settings.seed, "auto").source != "kaist":
         settings = replace(settings, traces=Traces(test_people=31))
-    return settings, prepare(settings)
+    movement = prepare(settings)
+    return movement.settings, movement
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:

@@ -21,7 +21,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
 
 from testbed.mobility.neighbourhood import ServerIndex
-from testbed.movement import load_people, prepare
+from testbed.movement import load_people, prepare, with_own_steps
 from testbed.settings.experiment import Experiment, Migration, Replay, Simulation, Traces
 from testbed.simulation.fluid.carrier import Unlimited
 from testbed.simulation.foresight import ClientPath, clients_of
@@ -65,6 +65,7 @@ def test_whole_days(benchmark: BenchmarkFixture, policy: str) -> None:
     if find_traces(None, settings.seed, "auto").source != "kaist":
         settings = replace(settings, traces=Traces(test_people=31))
     movement = prepare(settings)
+    settings = movement.settings
     schedule = movement.schedule
     walkers = clients_of(schedule)
 
@@ -92,6 +93,7 @@ def test_whole_days(benchmark: BenchmarkFixture, policy: str) -> None:
 def test_many_users(benchmark: BenchmarkFixture, users: int) -> None:
     settings = replace(SETTINGS, traces=Traces(format="synthetic"))
     people = load_people(settings)
+    settings = with_own_steps(settings, people.recorded)
     index = ServerIndex(people.servers_m)
     training, testing = people.split(settings)
     days = [trace.positions_m for trace in testing.traces if len(trace) > HOUR + HISTORY]
@@ -116,7 +118,7 @@ def test_many_users(benchmark: BenchmarkFixture, users: int) -> None:
         walkers,
         training.positions_m,
         Unlimited(),
-        duration_s=HOUR * settings.traces.interval_s,
+        duration_s=HOUR * settings.traces.step_s,
         details=False,
     )
     logs = benchmark.pedantic(run.run, rounds=1)

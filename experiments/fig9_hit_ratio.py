@@ -112,7 +112,11 @@ def shown(context: Context, rows: list[Row]) -> Iterator[str | Table]:
     )
     if name in paper.PEAKS_MBPS:
         up_mbps, down_mbps = paper.PEAKS_MBPS[name]
-        yield f"The paper's peaks with Inception: {up_mbps} Mbit/s up, {down_mbps} down."
+        least, most = (f"{100 * share:.0f}" for share in paper.SERVERS_UNDER_100_MBPS)
+        yield (
+            f"The paper, with Inception: peaks of {up_mbps} Mbit/s up and {down_mbps} down;"
+            f" {least} to {most} % of the servers under 100 Mbit/s."
+        )
     yield (
         f"The paper's gains of PerDNN lie between {low} and {high}; paper_differences.py says more."
         "\nOptimizable queries, what optimal has more than IONN:"

@@ -1,4 +1,4 @@
-"""A hybrid backhaul: fibre for crowded servers, wireless broadband for the others (section IV.D).
+"""A hybrid backhaul: fibre for crowded servers, wireless broadband for the others (section IV.B.4).
 
     python experiments/hybrid_backhaul.py
     python experiments/hybrid_backhaul.py --set backhaul.wireless_bps=50Mbps
@@ -20,7 +20,7 @@ from testbed.analysis.traffic.crowding import CROWDED_SHARE, FULL_SHARE, peaks, 
 from testbed.checks import check
 from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError
 from testbed.exits import exit_with
-from testbed.launch import machine_fit, new_folder, parser
+from testbed.launch import machine_fit, movement_of, new_folder, parser
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_table
 from testbed.settings.experiment import Backhaul, Experiment, Migration, Model, Replay
@@ -51,6 +51,10 @@ def main() -> int:
     everywhere = replace(settings, backhaul=replace(settings.backhaul, wireless_bps=None))
     for variant in (everywhere, *others(settings, ()).values()):
         check(variant, given.out)
+    movement = movement_of(everywhere)  # refused before a folder is made
+    everywhere, settings = (
+        replace(each, traces=movement.settings.traces) for each in (everywhere, settings)
+    )
     if settings.engine == "emulate" and not machine_fit():
         return EXIT_MACHINE_UNFIT
     folder = new_folder(settings, given.out)

@@ -68,7 +68,7 @@ def measure(context: Context) -> Iterator[Row]:
             row[f"gain_{radius_m:g}"] = found.queries_after / nothing.queries_after
         if not found.migrated_bytes:
             raise ConfigurationError("nothing is migrated: there is nothing to compare")
-        interval_s = settings.traces.interval_s
+        interval_s = settings.traces.step_s
         row |= crowd(found, who, interval_s, 0, "first")
         row |= crowd(found, who, interval_s, START_INTERVALS, "later")
         if model in paper.FIG10:

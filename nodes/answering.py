@@ -6,20 +6,16 @@ twice. It keeps them for one query a client, and no more bytes than are live at 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nodes.computing.compute import Computer, Job
 from nodes.computing.emulated_gpu import EmulatedGpu
-from nodes.computing.memo import Outputs
-from nodes.control import Compared, NodeSide
+from nodes.computing.outputs import Outputs
 from nodes.transport.connection import Connection
 from testbed.errors import ProtocolError
 from testbed.protocol.messages import Answer, Query, Refused
-
-_log = logging.getLogger(__name__)
 
 
 class _Kept(NamedTuple):
@@ -32,27 +28,20 @@ class _Kept(NamedTuple):
 class Answering:
     """Answers the queries of one edge server's clients, which have `distinct_inputs` each.
 
-    `has_layer` says whether a client's layer is here, with all of its weights; `spawn` runs a
-    comparison in the background, of which `control` hears.
+    `has_layer` says whether a client's layer is here, with all of its weights.
     """
 
     def __init__(
         self,
-        server: str,
         computer: Computer,
         gpu: EmulatedGpu,
-        control: NodeSide,
         distinct_inputs: int,
         has_layer: Callable[[str, int], bool],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        self._server = server
         self._computer = computer
         self._gpu = gpu
-        self._control = control
         self._distinct_inputs = distinct_inputs
         self._has_layer = has_layer
-        self._spawn = spawn
         self._kept: dict[str, _Kept] = {}
         self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
 
@@ -65,7 +54,7 @@ class Answering:
         reason = self._missing(query)
         if reason is None:
             values = dict(kept.values) if kept is not None and kept.query == query.query else {}
-            job = Job(query.client, query.input_key, query.first, query.last)
+            job = Job(query.client, query.query, query.input_key, query.first, query.last)
             values |= self._computer.unpack(query.producers, body, job)
             self._check(query, job)
             reason = self._lacking(query, job, values)
@@ -82,8 +71,8 @@ class Answering:
             self._kept[query.client] = _Kept(query.query, copies)
         answer = b"".join(values[producer] for producer in query.returns)
         await connection.send(Answer(query.query, late_s), answer)
-        if query.verify:
-            self._spawn(self._compare(job, inputs, outputs))
+        if query.execute:
+            self._computer.check(job, inputs)
 
     def forget(self, client: str) -> None:
         """The client has left: free what its query has left here."""
@@ -115,10 +104,3 @@ class Answering:
             if producer not in values:
                 return f"the output of layer {producer} is not here"
         return None
-
-    async def _compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> None:
-        equal = await self._computer.repeat_and_compare(job, inputs, outputs)
-        if equal is not None:
-            self._control.tell(Compared(equal))
-        if equal is False:
-            _log.error("%s: %s differs when repeated", self._server, job)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nodes.computing.client_model import ClientModel
-from nodes.computing.compute import split
+from nodes.computing.outputs import split
 from nodes.setup import NodeSetup
 from nodes.transport.connection import Connection
 from nodes.transport.layer_transfer import LayerSender

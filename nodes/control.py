@@ -96,8 +96,17 @@ class Transferred(Control, frozen=True):
     sent_bytes: int
 
 
+class Finish(Control, frozen=True):
+    """To an execution pool: all nodes have stopped; say `Ready` when what waits is executed.
+
+    After `limit_s` (wall seconds) the rest is given up.
+    """
+
+    limit_s: float
+
+
 class Compared(Control, frozen=True):
-    """A sampled execution was repeated in full; `equal` says whether it gave the same."""
+    """Something was executed; `equal` says whether it gave what had been handed out."""
 
     equal: bool
 
@@ -112,7 +121,7 @@ class Stopped(Control, frozen=True):
     """The node has ended its work."""
 
 
-ToNode = Preload | Start | Position | Associated | InRange | Stop
+ToNode = Preload | Start | Position | Associated | InRange | Finish | Stop
 FromNode = Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
 
 _to_node = msgspec.json.Decoder(ToNode)

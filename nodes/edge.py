@@ -42,7 +42,7 @@ class EdgeServer:
         self._computer = computer
         self._clock = RunClock(math.inf)  # before the run, emulated time is minus infinity
         settings = setup.experiment
-        kept_s = kept_after_leaving_s(settings.migration, settings.traces.interval_s)
+        kept_s = kept_after_leaving_s(settings.migration, settings.traces.step_s)
         self._held: HeldLayers[str] = HeldLayers(kept_s)
         self._expiry_changed = asyncio.Event()
         self._receiver = LayerReceiver(self._held, self._is_named, self._layer_stored)
@@ -57,9 +57,7 @@ class EdgeServer:
         self._records = setup.record_writer(name)
         self._migrations = Migrations(name, self._held, self._store, control, self._records)
         inputs = settings.model.distinct_inputs
-        self._answering = Answering(
-            name, computer, self._gpu, control, inputs, self._has_layer, self._spawn
-        )
+        self._answering = Answering(computer, self._gpu, inputs, self._has_layer)
 
     async def run(self) -> None:
         """Serve until the experiment says stop."""
@@ -82,7 +80,6 @@ class EdgeServer:
             elif isinstance(message, Preload):
                 self._preload()
                 self._control.tell(Ready())
-        self._computer.repetitions.give_up()
         for server in servers:
             server.close()
         for task in self._tasks:
@@ -200,7 +197,8 @@ class EdgeServer:
                 await listener.send(messages.Stored(ref.digest))
 
     def _load(self, client: str, ref: messages.LayerRef) -> None:
-        self._computer.load(client, ref.layer, self._store(client).read(ref.digest))
+        weights = self._store(client).read(ref.digest)
+        self._computer.load(client, ref.layer, ref.digest, weights)
         self._gpu.hold(client, self._computer.held_bytes(client))
 
     async def _discard_expired(self) -> None:

@@ -173,7 +173,7 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
         policy=policy,
         server_times=server_times(settings.model.server_device).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
-        interval_s=settings.traces.interval_s,
+        interval_s=settings.traces.step_s,
         gap_s=settings.model.query_gap_s,
         planner=planner_of(settings.model),
     )

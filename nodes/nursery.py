@@ -34,15 +34,18 @@ from nodes.client import Client
 from nodes.computing import heap
 from nodes.computing.apart import Apart
 from nodes.computing.client_model import build_client_model, load_client_model, structure
-from nodes.computing.compute import Computer, same_tensors
+from nodes.computing.compute import Computer
 from nodes.computing.memo import Memo
+from nodes.computing.outputs import same_tensors
 from nodes.control import Failed, NodeSide, Ready
 from nodes.edge import EdgeServer
+from nodes.executions.handing_in import Executions
+from nodes.executions.pool import ExecutionPool
 from nodes.setup import ComputeMode, NodeSetup, Role
 from nodes.transport.connection import Connection, serve
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.devices.device_profile import device_profile
-from testbed.dnn.executor import Executor
+from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import build_model
@@ -123,7 +126,7 @@ class Nursery:
     def _fork(
         self, request: requests.Fork, control: socket.socket, channel: socket.socket
     ) -> requests.Forked:
-        if request.role != "master":
+        if request.role in ("client", "edge"):
             self._computer(request.role, request.mode)  # forks of a role share what it begins with
         pid = os.fork()
         if pid == 0:
@@ -175,15 +178,32 @@ class Nursery:
     async def _live(self, request: requests.Fork, channel: socket.socket) -> None:
         control = await NodeSide.open(channel)
         try:
-            await self._node(request, control).run()
+            node = self._node(request, control)
+            executions = await self._join_pool(request)
+            await node.run()
+            if executions is not None:
+                await executions.close()
         except (TestbedError, OSError) as error:
             control.tell(Failed(f"{request.name}: {error}"))
             raise
         finally:
             await control.close()
 
-    def _node(self, request: requests.Fork, control: NodeSide) -> Client | EdgeServer | Master:
+    async def _join_pool(self, request: requests.Fork) -> Executions | None:
+        """Connect to this machine's execution pool, unless nothing is executed there."""
+        if request.role not in ("client", "edge") or request.mode == "profile":
+            return None
+        executions = Executions(self._setup.executions_folder, request.name)
+        await executions.open()
+        self._computer(request.role, request.mode).executions = executions
+        return executions
+
+    def _node(
+        self, request: requests.Fork, control: NodeSide
+    ) -> Client | EdgeServer | Master | ExecutionPool:
         setup = self._setup
+        if request.role == "pool":
+            return ExecutionPool(setup, request.name, control, self._captured, self._memo)
         if request.role == "master":
             from nodes.master import Master  # and scikit-learn, which no other node needs
 
@@ -233,7 +253,7 @@ async def _rehearse() -> None:
 def _pass_s(setup: NodeSetup) -> float:
     settings = setup.experiment.model
     module, examples = build_model(settings.name, 0, settings.input_shape)
-    executor = Executor(capture(module, examples, settings.name))
+    executor = FusedExecutor(capture(module, examples, settings.name))
     times = []
     for _ in range(1 + _MEASURED_PASSES):  # the first warms up
         started_s = time.perf_counter()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from nodes.attachment import Attachment
 from nodes.computing.client_model import ClientModel
 from nodes.computing.compute import Computer, Job
-from nodes.control import Answered, Compared, NodeSide
+from nodes.control import Answered, NodeSide
 from nodes.setup import NodeSetup
 from testbed.clock import RunClock
 from testbed.dnn.graph import INPUT
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Emulated time that a query waits for an attachment in the making before it is executed locally.
 _ATTACHING_S = 0.5
+#: Wall time to take in what was computed for a segment, before it is due.
+_READ_S = 0.01
 
 
 @dataclass
@@ -39,7 +41,7 @@ class _Execution:
 
     number: int
     input_key: int
-    verify: bool
+    execute: bool  # in full, where answers are replayed
     values: dict[int, memoryview]
     bytes_up: int = 0
     bytes_down: int = 0
@@ -71,8 +73,8 @@ class Querying:
         duration_s = setup.experiment.replay.duration_s
         self._until_s = math.inf if duration_s == "all" else duration_s
         self._random = random.Random(setup.client_seed(client))
+        self._execute_credit = self._random.random()
         self._raising: asyncio.Task[None] | None = None
-        self._recording: set[asyncio.Task[None]] = set()
 
     def start(self, clock: RunClock) -> None:
         """Begin; clients do not start in step, each does at its own moment of the first gap."""
@@ -81,12 +83,10 @@ class Querying:
         self._control.watch(self._raising)
 
     async def stop(self) -> None:
-        """End; a query in flight is given up, a comparison that has begun is awaited."""
-        self._computer.repetitions.give_up()
+        """End; a query in flight is given up."""
         if self._raising is not None:
             self._raising.cancel()
             await asyncio.gather(self._raising, return_exceptions=True)
-        await asyncio.gather(*self._recording)
 
     async def _raise_queries(self) -> None:
         gap_s = self._settings.model.query_gap_s
@@ -132,15 +132,18 @@ class Querying:
             "compute": self._computer.mode,
             "late_s": execution.late_s,
         }
-        task = asyncio.create_task(self._record(execution, row))
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)
+        mode = self._computer.mode
+        computed = None if mode == "memo" else mode == "real"  # what is replayed: see the pool
+        self._records.append("queries", **row, verified=None, computed=computed)
+        if mode != "profile" and self._random.random() < self._settings.compute.verify_share:
+            self._check_answer(execution)
 
     def _begin(self, number: int) -> _Execution:
         key = number % self._settings.model.distinct_inputs
-        verify = self._random.random() < self._settings.compute.verify_share
-        verify = verify and self._computer.mode != "profile"
-        return _Execution(number, key, verify, {INPUT: self._model.inputs[key]})
+        self._execute_credit += self._computer.execute_share
+        execute = self._execute_credit >= 1.0  # so that those chosen are evenly apart
+        self._execute_credit -= execute
+        return _Execution(number, key, execute, {INPUT: self._model.inputs[key]})
 
     async def _run(
         self, execution: _Execution, steps: Sequence[Crossing], attachment: Attachment | None
@@ -156,10 +159,11 @@ class Querying:
                 return
 
     async def _run_here(self, execution: _Execution, segment: Segment) -> None:
-        job = Job(self._client, execution.input_key, segment.first, segment.last)
-        started_s = self._clock.now_s()
-        execution.values.update(await self._computer.execute(job, execution.values))
-        late_s = await self._clock.sleep_until(started_s + self._computer.duration_s(job))
+        job = self._job(execution, segment.first, segment.last)
+        due_s = self._clock.now_s() + self._computer.duration_s(job)
+        wanted_s = self._clock.monotonic_s(due_s) - _READ_S if execution.execute else None
+        execution.values.update(await self._computer.execute(job, execution.values, wanted_s))
+        late_s = await self._clock.sleep_until(due_s)
         execution.late_s += max(0.0, late_s)
         execution.layers_client += job.last - job.first + 1
 
@@ -174,7 +178,7 @@ class Querying:
             returns=step.returned,
             keeps=step.kept,
             input_key=execution.input_key,
-            verify=execution.verify,
+            execute=execution.execute,
         )
         answer, tensors = await where.query(query, body)
         execution.values.update(tensors)
@@ -183,19 +187,12 @@ class Querying:
         execution.late_s += answer.late_s
         execution.layers_server += query.last - query.first + 1
 
-    async def _record(self, execution: _Execution, row: dict[str, object]) -> None:
-        verified = await self._verify(execution) if execution.verify else None
-        self._records.append("queries", **row, verified=verified)
-
-    async def _verify(self, execution: _Execution) -> bool | None:
-        """Execute the whole query here, for real, and compare the answers, if there is time."""
-        whole = Job(self._client, execution.input_key, 0, len(self._model.graph) - 1)
+    def _check_answer(self, execution: _Execution) -> None:
+        """Have the whole query executed once more, and compared with the answer that came."""
+        whole = self._job(execution, 0, len(self._model.graph) - 1)
         inputs = {INPUT: self._model.inputs[execution.input_key]}
-        outputs = {producer: execution.values[producer] for producer in self._model.graph.outputs}
-        equal = await self._computer.repeat_and_compare(whole, inputs, outputs)
-        if equal is not None:
-            self._control.tell(Compared(equal))
-        if equal is False:
-            number = execution.number
-            _log.error("%s: query %d has another answer when repeated", self._client, number)
-        return equal
+        answer = {producer: execution.values[producer] for producer in self._model.graph.outputs}
+        self._computer.check_answer(whole, inputs, answer)
+
+    def _job(self, execution: _Execution, first: int, last: int) -> Job:
+        return Job(self._client, execution.number, execution.input_key, first, last)

@@ -13,7 +13,7 @@ from testbed.runs.records import RecordWriter
 from testbed.settings.experiment import Experiment
 from testbed.values import AccessPoint, Fix, client_seed
 
-Role = Literal["client", "edge", "master"]
+Role = Literal["client", "edge", "master", "pool"]
 ComputeMode = Literal["real", "memo", "profile"]
 
 
@@ -33,6 +33,16 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
         """Where true outputs are kept, a file for each client and input."""
         return Path(self.scratch, "memo")
 
+    @property
+    def executions_folder(self) -> Path:
+        """Where work for the execution pool lies."""
+        return Path(self.scratch, "executions")
+
+    @property
+    def pool_folder(self) -> Path:
+        """Where all layers of this machine's nodes lie, each once."""
+        return Path(self.scratch, "pool")
+
     def weights_file(self, client: str) -> Path:
         """Where the digests of a client's layers stand."""
         return Path(self.scratch, "layers", client, "weights.json")
@@ -48,7 +58,7 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     def layer_store(self, node: str, client: str) -> LayerStore:
         """Return the layers of a client that a node holds."""
-        return LayerStore(Path(self.scratch, "layers", node, client), Path(self.scratch, "pool"))
+        return LayerStore(Path(self.scratch, "layers", node, client), self.pool_folder)
 
     def record_writer(self, node: str) -> RecordWriter:
         """Return the writer of a node's rows."""

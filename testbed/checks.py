@@ -140,10 +140,13 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
 def _check_model(model: Model) -> None:
+    from testbed.dnn.camera import photographs
     from testbed.dnn.models.published import MODELS, published_graph
     from testbed.dnn.partitioning.planners import layer_index, planner_of
 
     planner_of(model)
+    if model.frames is not None:
+        photographs(model.frames)
     name = model.name
     if any(size < 1 for size in model.input_shape):
         raise ConfigurationError(

@@ -29,9 +29,13 @@ class RunClock(msgspec.Struct, frozen=True):
         """Return the emulated time of an instant of the monotonic clock."""
         return (monotonic_s - self.origin_s) / self.tdf
 
+    def monotonic_s(self, time_s: float) -> float:
+        """Return the instant of the monotonic clock at an emulated time."""
+        return self.origin_s + time_s * self.tdf
+
     def wall_s(self, time_s: float) -> float:
         """Return how many wall seconds lie between now and an emulated time (never negative)."""
-        return max(0.0, self.origin_s + time_s * self.tdf - time.monotonic())
+        return max(0.0, self.monotonic_s(time_s) - time.monotonic())
 
     async def sleep_until(self, time_s: float) -> float:
         """Wait for an emulated time; return by how many emulated seconds it was missed."""

@@ -63,7 +63,10 @@ def run(
     if experiment.compute.machines and experiment.engine == "simulate":
         raise ConfigurationError("compute.machines: only an emulation is spread over machines")
     experiment = check(experiment, out)
-    movement = _movement(experiment)
+    movement = movement_of(experiment)
+    experiment = movement.settings
+    if movement.made:
+        sys.stderr.write(f"{movement.made}\n")
     if experiment.engine == "simulate":
         from rich.console import Console
 
@@ -101,7 +104,8 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     """
     from testbed.simulation.engine import simulate as simulate_into
 
-    movement = _movement(experiment, people)
+    movement = movement_of(experiment, people)
+    experiment = movement.settings
     folder = _begin(experiment, out, movement)
     goes_on = nullcontext(lambda time_s: True)
     simulate_into(
@@ -109,7 +113,12 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     )
 
 
-def _movement(experiment: Experiment, people: People | None = None) -> Movement:
+def movement_of(experiment: Experiment, people: People | None = None) -> Movement:
+    """Return who walks where; nothing is created.
+
+    Raises TraceError or ConfigurationError: the traces cannot be read, or do not hold what the
+    settings ask for.
+    """
     from testbed.movement import prepare
 
     movement = prepare(experiment, people)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from testbed.arrays import FloatArray
 from testbed.decision.policies import build_predictor
@@ -13,7 +14,7 @@ from testbed.settings.experiment import Experiment, Traces
 from testbed.values import AccessPoint, Schedule
 from topologies.hexgrid import HexGrid
 from topologies.placement import near_paths, place_access_points
-from traces.datasets import find_traces, own_rules
+from traces.datasets import Rules, find_traces, own_rules
 from traces.prepare import Preparation, split_people
 from traces.prepare import prepare as prepare_traces
 from traces.recording import ReadingRules, Recording
@@ -29,6 +30,18 @@ class People:
     recorded: Recording
     traces: TraceSet  # of that, what lies in the window, step by step
     access_points: tuple[AccessPoint, ...]
+
+    @property
+    def made(self) -> str:
+        """How many positions were made and not recorded, in a sentence; "" where none was."""
+        traces, count = self.traces, self.traces.interpolated
+        if not count:
+            return ""
+        share = count / sum(map(len, traces.traces))
+        return (
+            f"{traces.source}: at steps of {traces.interval_s:g} s, {count:,} positions"
+            f" ({share:.0%}) are interpolated between recorded ones"
+        )
 
     @property
     def servers_m(self) -> FloatArray:
@@ -50,9 +63,11 @@ class People:
 class Movement:
     """The traces that train the predictor, and the schedule of those that are replayed."""
 
+    settings: Experiment  # with the steps of the data set where none were asked for
     training: TraceSet
     access_points: tuple[AccessPoint, ...]  # of all cells that anyone visits
     schedule: Schedule
+    made: str = ""  # what of the positions was not recorded, in a sentence
 
 
 def load_people(settings: Experiment) -> People:
@@ -73,9 +88,17 @@ def record(settings: Experiment) -> Recording:
         skip_bad=wanted.skip_bad,
         backwards=wanted.backwards,
         duplicates=wanted.duplicates,
-        sample_s=wanted.interval_s,
+        sample_s=wanted.interval_s or Rules().interval_s,
     )
     return find_traces(path, settings.seed, wanted.format, reading)
+
+
+def with_own_steps(settings: Experiment, recorded: Recording) -> Experiment:
+    """Return the settings with the steps of the data set where none are asked for."""
+    own, wanted = own_rules(recorded), settings.traces
+    interval_s = own.interval_s if wanted.interval_s is None else wanted.interval_s
+    between = wanted.between_samples or own.between
+    return replace(settings, traces=replace(wanted, interval_s=interval_s, between_samples=between))
 
 
 def place_people(recorded: Recording, settings: Experiment) -> People:
@@ -83,14 +106,14 @@ def place_people(recorded: Recording, settings: Experiment) -> People:
 
     Raises ConfigurationError: nobody moves in the window.
     """
-    wanted = settings.traces
+    wanted = with_own_steps(settings, recorded).traces
     own = own_rules(recorded)
     preparation = Preparation(
         window=_window(wanted) or own.window,
-        interval_s=wanted.interval_s,
+        interval_s=wanted.step_s,
         gap_s=own.gap_s if wanted.gap_s is None else wanted.gap_s,
         min_duration_s=wanted.min_duration_s,
-        between=wanted.between_samples,
+        between=wanted.between_samples or own.between,
     )
     traces = prepare_traces(recorded, preparation)
     grid = HexGrid(wanted.cell_circumradius_m)
@@ -118,11 +141,12 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
         ConfigurationError: they do not hold what the settings ask for.
     """
     people, replay = people or load_people(settings), settings.replay
+    settings = with_own_steps(settings, people.recorded)
     predictor = build_predictor(settings)
     training, testing = people.split(settings)
     if replay.duration_s == "all":
         schedule = whole_schedule(testing, people.access_points)
-        return Movement(training, people.access_points, schedule)
+        return Movement(settings, training, people.access_points, schedule, people.made)
     schedule = build_schedule(
         testing,
         people.access_points,
@@ -133,4 +157,4 @@ def prepare(settings: Experiment, people: People | None = None) -> Movement:
         history=predictor.n - 1,
         past_steps=predictor.memory - 1,
     )
-    return Movement(training, people.access_points, schedule)
+    return Movement(settings, training, people.access_points, schedule, people.made)

@@ -71,6 +71,7 @@ class Schedule(msgspec.Struct, frozen=True):
     clients: dict[str, str]  # client -> trace it walks
     fixes: tuple[Fix, ...]
     handovers: tuple[Handover, ...]
+    interpolated: int = 0  # positions of the whole data set that lie between two samples
 
 
 class Prediction(msgspec.Struct, frozen=True):

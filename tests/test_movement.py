@@ -19,6 +19,7 @@ from tests.traces.samples import (
     METRE_DEG,
     crawdad,
     geolife,
+    geolife_like,
     plt_line,
     write,
 )
@@ -151,3 +152,50 @@ def test_kaist_in_the_papers_window() -> None:
     assert len(positions) == 120_695
     assert (np.ptp(positions, axis=0) <= (1500, 2000)).all()
     assert 340 <= len(people.access_points) <= 380
+
+
+def test_geolife_has_its_own_steps_and_what_lies_between_samples_is_counted(tmp_path: Path) -> None:
+    """Of the steps at 0, 20, ... 360 s, those at multiples of 60 s are samples."""
+    geolife_like(tmp_path)
+    people = load_people(settings(tmp_path))
+    assert people.traces.interval_s == 20
+    assert [len(trace) for trace in people.traces.traces] == [19] * 3
+    assert np.ptp(np.diff(people.traces.traces[0].x_m)) < 0.01  # of 20 m each
+    assert people.traces.interpolated == 3 * 12
+    assert "36 positions (63%) are interpolated" in people.made
+    held = load_people(settings(tmp_path, between_samples="hold", interval_s=30))
+    assert (held.traces.interval_s, held.traces.interpolated, held.made) == (30, 0, "")
+
+
+def test_runs_keep_the_data_sets_own_steps(tmp_path: Path) -> None:
+    given = {
+        "name": "test",
+        "traces": {"path": str(geolife_like(tmp_path)), "test_people": 2},
+        "replay": {"clients": 2, "duration_s": 120},
+    }
+    movement = prepare(from_dict(given))
+    traces = movement.settings.traces
+    assert (traces.interval_s, traces.between_samples) == (20, "interpolate")
+    assert (movement.schedule.interval_s, movement.schedule.interpolated) == (20, 36)
+    given["traces"]["interval_s"] = 60
+    movement = prepare(from_dict(given))
+    assert (movement.schedule.interval_s, movement.schedule.interpolated) == (60, 0)
+
+
+def test_other_traces_step_each_half_minute_as_sampled(tmp_path: Path) -> None:
+    movement = prepare(
+        from_dict(
+            {
+                "name": "test",
+                "traces": {"path": str(walkers(tmp_path))},
+                "replay": {"clients": 1, "duration_s": 60},
+            }
+        )
+    )
+    traces = movement.settings.traces
+    assert (traces.interval_s, traces.between_samples, movement.made) == (30, "hold", "")
+
+
+def test_the_step_of_traces_that_were_not_read_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="not known yet"):
+        _ = settings(None).traces.step_s

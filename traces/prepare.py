@@ -49,16 +49,19 @@ def prepare(recording: Recording, how: Preparation) -> TraceSet:
         )
     gap_s = _GAP_INTERVALS * recording.interval_s if how.gap_s is None else how.gap_s
     if not recording.geographic:
-        traces = _stepped(planar(tracks), how, gap_s)
+        traces, made = _stepped(planar(tracks), how, gap_s)
     elif isinstance(window, Window):
-        traces = _stepped(project(tracks, middle_deg(tracks)), how, gap_s)
+        traces, made = _stepped(project(tracks, middle_deg(tracks)), how, gap_s)
     else:  # cropped before it is projected, which takes longer
         centre_deg = middle_deg(tracks) if window is None else window.centre_deg
-        traces = project(_stepped(tracks, how, gap_s), centre_deg)
-    return TraceSet(traces, recording.source, how.interval_s)
+        cropped, made = _stepped(tracks, how, gap_s)
+        traces = project(cropped, centre_deg)
+    return TraceSet(traces, recording.source, how.interval_s, made)
 
 
-def _stepped(samples: tuple[SamplesT, ...], how: Preparation, gap_s: float) -> tuple[SamplesT, ...]:
+def _stepped(
+    samples: tuple[SamplesT, ...], how: Preparation, gap_s: float
+) -> tuple[tuple[SamplesT, ...], int]:
     segments = _unbroken(samples, how.window, gap_s, how.min_duration_s)
     return _in_steps(segments, how.interval_s, how.between)
 
@@ -126,21 +129,32 @@ def resample(traces: TraceSet, interval_s: float, between: Between = "hold") -> 
     that reach fewer than two of these steps are dropped. Raises ConfigurationError if the interval
     is not positive, no trace is that long, or the steps are far too many.
     """
-    stepped = _in_steps(traces.traces, interval_s, between)
-    return TraceSet(stepped, traces.source, interval_s)
+    stepped, made = _in_steps(traces.traces, interval_s, between)
+    return TraceSet(stepped, traces.source, interval_s, made)
 
 
 def _in_steps(
     samples: Sequence[SamplesT], interval_s: float, between: Between
-) -> tuple[SamplesT, ...]:
+) -> tuple[tuple[SamplesT, ...], int]:
+    """Return the samples at multiples of an interval, and how many of these are interpolated."""
     if not interval_s > 0:
         raise ConfigurationError(f"an interval of {interval_s:g} s must be above 0 s")
     _check_steps(samples, interval_s)
     stepped = [_at_steps(each, interval_s, 0.0, between) for each in samples]
-    kept = tuple(each for each in stepped if len(each) > 1)
+    kept = [(each, now) for each, now in zip(samples, stepped, strict=True) if len(now) > 1]
     if not kept:
         raise ConfigurationError(f"no trace lasts for two steps of {interval_s:g} s")
-    return kept
+    made = 0
+    if between == "interpolate":
+        made = sum(_between(each, now.time_s) for each, now in kept)
+    return tuple(now for _, now in kept), made
+
+
+def _between(samples: Samples, time_s: FloatArray) -> int:
+    """Return how many of these times are not those of samples, (n,), but for rounding."""
+    slack_s = _ROUNDING * (time_s[1] - time_s[0])
+    near = samples.time_s.searchsorted(time_s - slack_s).clip(max=len(samples) - 1)
+    return int((samples.time_s[near] > time_s + slack_s).sum())
 
 
 def hold(samples: SamplesT, interval_s: float, phase_s: float = 0.0) -> SamplesT:

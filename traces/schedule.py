@@ -95,6 +95,7 @@ def build_schedule(
         clients={client: walk.trace for client, walk in chosen.items()},
         fixes=_fixes(known, first, interval_s),
         handovers=_handovers(moves, first, interval_s, access_points),
+        interpolated=traces.interpolated,
     )
 
 
@@ -118,6 +119,7 @@ def whole_schedule(traces: TraceSet, access_points: Sequence[AccessPoint]) -> Sc
         clients={client: walk.trace for client, walk in moves.items()},
         fixes=_fixes(moves, 0, interval_s),
         handovers=_handovers(moves, 0, interval_s, access_points),
+        interpolated=traces.interpolated,
     )
 
 

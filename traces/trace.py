@@ -84,6 +84,8 @@ class TraceSet:
     traces: tuple[Trace, ...]  # in a stable order
     source: str  # what reports call them: the folder's name, or "synthetic campus"
     interval_s: float  # the usual time between two samples
+    #: Positions made of the two samples around them; of the whole set, where it was split after.
+    interpolated: int = 0
 
     @property
     def people(self) -> tuple[str, ...]:

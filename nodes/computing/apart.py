@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,7 +68,7 @@ class Apart:
 def _do(work: Callable[[], bytes], writer: int, *, when_idle: bool) -> NoReturn:
     status = 1
     try:
-        _close_sockets()
+        close_sockets()
         torch.set_num_threads(1)  # OpenMP's other threads are not in the fork
         gc.disable()  # it would copy the pages that are shared with the parent
         if when_idle:
@@ -89,13 +89,16 @@ def _do(work: Callable[[], bytes], writer: int, *, when_idle: bool) -> NoReturn:
         os._exit(status)
 
 
-def _close_sockets() -> None:
-    """A peer sees a connection's end when the last process that has it closes it."""
+def close_sockets(but: Collection[int] = ()) -> None:
+    """Close all sockets that a fork has inherited, but for some.
+
+    A peer sees a connection's end when the last process that has it closes it.
+    """
     for entry in Path("/proc/self/fd").iterdir():
         descriptor = int(entry.name)
         try:
             is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
         except OSError:  # the listing's own
             continue
-        if is_socket:
+        if is_socket and descriptor not in but:
             os.close(descriptor)

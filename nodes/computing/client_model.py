@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,10 +13,11 @@ import torch
 from nodes.computing.compute import Computer
 from nodes.computing.memo import Memo
 from nodes.setup import NodeSetup
+from testbed.dnn.camera import Camera, photographs, takes_frames
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.devices.device_profile import device_profile
-from testbed.dnn.executor import Executor
-from testbed.dnn.graph import LayerGraph
+from testbed.dnn.fused_executor import FusedExecutor
+from testbed.dnn.graph import INPUT, LayerGraph
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import NETWORKS, build_model
 from testbed.dnn.partitioning.crossings import Crossing
@@ -73,16 +74,15 @@ def build_client_model(
     module, examples = build_model(settings.name, seed, settings.input_shape)
     known = settings.name in NETWORKS  # a user's factory may build something else for each seed
     own = captured.with_weights_of(module) if known else capture(module, examples, settings.name)
-    executor, store, weights = Executor(own), setup.layer_store(client, client), []
+    executor, store, weights = FusedExecutor(own), setup.layer_store(client, client), []
     for index, size in enumerate(own.graph.weight_bytes.tolist()):
         if size:
             weights.append(LayerRef(index, store.put(executor.layer_weights(index)), size))
-    generator = torch.Generator().manual_seed(seed)
-    for key in range(settings.distinct_inputs):
-        tensors = [_like(example, generator) for example in examples]
+    last = len(own.graph) - 1
+    for key, tensors in enumerate(_inputs(setup, own.graph, examples, seed)):
         setup.input_file(client, key).write_bytes(joined_bytes(tensors))
         if memo is not None:
-            memo.write(client, key, executor.run_all(*tensors))
+            memo.write(client, key, executor.run(0, last, {INPUT: tensors}, memo.kept))
     setup.weights_file(client).write_bytes(msgspec.json.encode(tuple(weights)))
 
 
@@ -92,7 +92,7 @@ def load_client_model(setup: NodeSetup, client: str, computer: Computer) -> Clie
     store = setup.layer_store(client, client)
     weights = setup.weights(client)
     for ref in weights:
-        computer.load(client, ref.layer, store.read(ref.digest))
+        computer.load(client, ref.layer, ref.digest, store.read(ref.digest))
     inputs = (setup.input_file(client, key) for key in range(settings.distinct_inputs))
     return ClientModel(
         graph=computer.graph,
@@ -101,6 +101,20 @@ def load_client_model(setup: NodeSetup, client: str, computer: Computer) -> Clie
         layer_s=device_profile(settings.client_device).layer_times(computer.graph),
         store=store,
     )
+
+
+def _inputs(
+    setup: NodeSetup, graph: LayerGraph, examples: Sequence[torch.Tensor], seed: int
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Yield a client's distinct inputs: what its camera sees, or random numbers."""
+    settings = setup.experiment.model
+    if takes_frames(graph.inputs):
+        camera = Camera(photographs(settings.frames), graph.inputs[0].shape, seed)
+        yield from ((camera.frame(number),) for number in range(settings.distinct_inputs))
+        return
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(settings.distinct_inputs):
+        yield tuple(_like(example, generator) for example in examples)
 
 
 def _like(example: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -1,30 +1,31 @@
 """Executing a range of layers in one of three ways, at a device's speed.
 
-`real` computes every query in PyTorch. `memo` has computed each distinct input once, before the
-run, and hands out the true outputs. `profile` computes nothing and sends zeros of the right size.
-In each, the caller waits until the device profile's time is over, so the timing is the device's.
+`real` computes every query in PyTorch, in the node. `memo` has computed each distinct input once,
+before the run, and hands out these outputs; the machine's execution pool (`nodes.executions`)
+executes the same from what is here, in time or afterwards, and compares. `profile` computes nothing
+and sends zeros of the right size. In each, the caller waits until the device profile's time is
+over, so the timing is the device's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from nodes.computing.apart import Apart
-from nodes.computing.memo import Memo, Outputs
-from nodes.computing.repetition import Repetitions
+from nodes.computing.memo import Memo
+from nodes.computing.outputs import Outputs, split
+from nodes.executions.handing_in import Executions
+from nodes.executions.work import Work
 from nodes.setup import ComputeMode
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.executor import Executor
-from testbed.dnn.graph import LayerGraph
+from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
@@ -32,9 +33,10 @@ Weights = mmap.mmap | memoryview | bytes
 
 
 class Job(NamedTuple):
-    """Layers `first` to `last` of a client's model, on one of its inputs."""
+    """Layers `first` to `last` of a client's model, for a query on one of its inputs."""
 
     client: str
+    query: int
     input_key: int
     first: int
     last: int
@@ -44,8 +46,8 @@ class Computer:
     """One device: it holds the layers it was given, by client, and executes jobs.
 
     `captured` is the model's structure, without weights, `layer_s` the device's time for each
-    layer, (n,) seconds. `mode` says how outputs come about; the mode `memo` finds them in `memo`,
-    and all who have its folder take turns at repeating executions.
+    layer, (n,) seconds. `mode` says how outputs come about; the mode `memo` finds them in `memo`.
+    `executions` is the node's tie to the execution pool, where there is one.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Computer:
     ) -> None:
         self.graph = captured.graph
         self.mode = mode
+        self.executions: Executions | None = None
         self._captured = captured
         self._elapsed_s = np.concatenate(([0.0], np.cumsum(layer_s)))
         self._memo = memo
         self._weights: dict[str, dict[int, Weights]] = {}
+        self._digests: dict[str, dict[int, str]] = {}
         self._executors: dict[str, Executor] = {}
         self._pool = ThreadPoolExecutor(1, "compute")
-        self.repetitions = Repetitions(memo.folder / "repeating", self._pool)
 
     def duration_s(self, job: Job) -> float:
         """Return the device's time for a job."""
@@ -73,9 +76,10 @@ class Computer:
         """Return the layers of a job whose outputs are needed after it, ascending."""
         return tuple(p for p in self.graph.live(job.last + 1) if p >= job.first)
 
-    def load(self, client: str, layer: int, weights: Weights) -> None:
+    def load(self, client: str, layer: int, digest: str, weights: Weights) -> None:
         """Hold a layer of a client's model from now on."""
         self._weights.setdefault(client, {})[layer] = weights
+        self._digests.setdefault(client, {})[layer] = digest
         if client in self._executors:
             self._executors[client].load_layer(layer, memoryview(weights))
 
@@ -86,6 +90,7 @@ class Computer:
     def unload(self, client: str) -> None:
         """Forget a client's layers."""
         self._weights.pop(client, None)
+        self._digests.pop(client, None)
         self._executors.pop(client, None)
 
     def unpack(self, producers: Sequence[int], body: memoryview, job: Job) -> dict[int, memoryview]:
@@ -94,90 +99,72 @@ class Computer:
             raise ProtocolError(f"{job} does not read the outputs of {tuple(producers)}")
         return split(self.graph, producers, body)
 
-    async def execute(self, job: Job, inputs: Outputs) -> Outputs:
-        """Return the outputs of a job; takes as long as it takes."""
+    @property
+    def execute_share(self) -> float:
+        """The share of queries that the pool has time for; 0 where nothing is replayed."""
+        if self.mode != "memo" or self.executions is None:
+            return 0.0
+        return self.executions.share
+
+    async def execute(self, job: Job, inputs: Outputs, due_s: float | None = None) -> Outputs:
+        """Return the outputs of a job; takes as long as it takes.
+
+        With `due_s`, on the monotonic clock, they are computed if that is done by then, else
+        replayed. Raises ProtocolError if tensors or weights that it reads are missing.
+        """
         outputs = self.outputs_of(job)
-        if self.mode == "memo" and self._memo.keeps(outputs):
-            return self._memo.read(job.client, job.input_key, outputs)
         if self.mode == "profile":
             return {p: memoryview(bytes(self.graph.bytes_of(p))) for p in outputs}
+        if self.mode == "memo":
+            kept = self._memo.keeps(outputs)
+            if not kept or due_s is not None:
+                found = await self._executed(job, inputs, due_s if kept else None, replayed=kept)
+                if found is not None:
+                    return split(self.graph, outputs, found)
+            if kept:
+                return self._memo.read(job.client, job.input_key, outputs)
         loop = asyncio.get_running_loop()
-        computed = self._compute if self.mode == "real" else self._compute_apart
-        return await loop.run_in_executor(self._pool, computed, job, inputs)
+        return await loop.run_in_executor(self._pool, self._compute, job, inputs)
 
-    async def repeat_and_compare(self, job: Job, inputs: Outputs, outputs: Outputs) -> bool | None:
-        """Execute a job once more and say whether it gives these outputs; None if not repeated.
+    def check(self, job: Job, inputs: Outputs) -> None:
+        """Have a job that was replayed executed, when there is time, and compared."""
+        if self.executions is not None and self._memo.keeps(self.outputs_of(job)):
+            work = Work(*job, replayed=True)
+            self.executions.hand_in(work, self._held(job), self._read_by(job, inputs))
 
-        It uses the weights that are here at the call, also if they are discarded meanwhile.
-        """
-        weights = self._weights_for(job)
+    def check_answer(self, job: Job, inputs: Outputs, answer: Outputs) -> None:
+        """Have a whole query executed once more, and compared with the answer that it got."""
+        if self.executions is not None:
+            work = Work(*job, whole=True)
+            self.executions.hand_in(work, self._held(job), self._read_by(job, inputs), answer)
 
-        def compare() -> bool:
-            again = self._run_afresh(job, inputs, weights)
-            return all(same_tensors(self.graph, p, again[p], outputs[p]) for p in again)
+    async def _executed(
+        self, job: Job, inputs: Outputs, due_s: float | None, *, replayed: bool
+    ) -> bytes | None:
+        """Return what the execution pool computes; None if there is none, or it is not in time."""
+        if self.executions is None:
+            return None
+        work = Work(*job, due_s=due_s, urgent=due_s is None, replayed=replayed)
+        return await self.executions.outputs(work, self._held(job), self._read_by(job, inputs))
 
-        return await self.repetitions.make(compare)
-
-    def _compute_apart(self, job: Job, inputs: Outputs) -> Outputs:
-        weights = self._weights_for(job)
-        outputs = self.outputs_of(job)
-
-        def compute() -> bytes:
-            found = self._run_afresh(job, inputs, weights)
-            return b"".join(found[producer] for producer in outputs)
-
-        return split(self.graph, outputs, Apart(compute).returned())
-
-    def _weights_for(self, job: Job) -> dict[int, Weights]:
-        """Return the weights that are here of those that a job reads."""
+    def _held(self, job: Job) -> dict[int, str]:
+        """Return the digests of what is here of the weights that a job reads."""
         executed = range(job.first, job.last + 1)
         needed = set(executed).union(*(self.graph.layers[i].weights_of for i in executed))
-        held = self._weights.get(job.client, {})
-        return {layer: data for layer, data in list(held.items()) if layer in needed}
+        held = self._digests.get(job.client, {})
+        return {layer: digest for layer, digest in held.items() if layer in needed}
 
-    def _run_afresh(self, job: Job, inputs: Outputs, weights: Mapping[int, Weights]) -> Outputs:
-        executor = Executor(self._captured.without_weights())
-        for layer, data in weights.items():
-            executor.load_layer(layer, memoryview(data))
-        return self._run(executor, job, inputs)
+    def _read_by(self, job: Job, inputs: Outputs) -> Outputs:
+        return {p: inputs[p] for p in self.graph.reads(job.first, job.last) if p in inputs}
 
     def _compute(self, job: Job, inputs: Outputs) -> Outputs:
         executor = self._executors.get(job.client)
         if executor is None:
-            executor = Executor(self._captured.without_weights())
+            executor = FusedExecutor(self._captured.without_weights())
             self._executors[job.client] = executor  # `load` adds what comes while this one loads
             for layer, data in list(self._weights.get(job.client, {}).items()):
                 executor.load_layer(layer, memoryview(data))
-        return self._run(executor, job, inputs)
-
-    def _run(self, executor: Executor, job: Job, inputs: Outputs) -> Outputs:
         specs = self.graph.specs_of
         live = {p: tuple(tensors_from_bytes(specs(p), data)) for p, data in inputs.items()}
         values = executor.run(job.first, job.last, live)
         return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
-
-
-def split(
-    graph: LayerGraph, producers: Sequence[int], body: bytes | memoryview
-) -> dict[int, memoryview]:
-    """Split raw bytes into the tensors of these producers.
-
-    Raises ProtocolError if one is named twice, or the body is not exactly as long as they are.
-    """
-    sizes = [graph.bytes_of(producer) for producer in producers]
-    if sum(sizes) != len(body) or len(set(producers)) != len(producers):
-        raise ProtocolError(f"outputs of {tuple(producers)}: {sum(sizes)} bytes, not {len(body)}")
-    whole, ends = memoryview(body), pairwise(accumulate(sizes, initial=0))
-    return {p: whole[start:end] for p, (start, end) in zip(producers, ends, strict=True)}
-
-
-def same_tensors(
-    graph: LayerGraph, producer: int, one: bytes | memoryview, other: bytes | memoryview
-) -> bool:
-    """Return whether two outputs of a producer are equal within floating-point tolerance."""
-    specs = graph.specs_of(producer)
-    try:
-        torch.testing.assert_close(tensors_from_bytes(specs, one), tensors_from_bytes(specs, other))
-    except (AssertionError, ProtocolError):
-        return False
-    return True

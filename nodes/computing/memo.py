@@ -9,11 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nodes.computing.outputs import Outputs
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.tensors import joined_bytes
-
-Outputs = Mapping[int, memoryview]
-"""The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
 
 
 class Memo:
@@ -31,6 +29,11 @@ class Memo:
         self._places = {p: slice(*span) for p, span in zip(producers, spans, strict=True)}
 
     @property
+    def kept(self) -> tuple[int, ...]:
+        """The layers whose outputs are kept, ascending."""
+        return tuple(self._places)
+
+    @property
     def kept_bytes(self) -> int:
         """Bytes of an input's file."""
         return max(place.stop for place in self._places.values())
@@ -40,7 +43,7 @@ class Memo:
         return all(producer in self._places for producer in producers)
 
     def write(self, client: str, input_key: int, outputs: Mapping[int, Sequence[Tensor]]) -> None:
-        """Keep those of a query's outputs that are kept, given those of all layers."""
+        """Keep the outputs of `kept`, which are among those of a query."""
         with self._path(client, input_key).open("wb") as file:
             for producer in self._places:
                 file.write(joined_bytes(outputs[producer]))

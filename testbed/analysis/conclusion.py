@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from testbed.analysis.executions import with_executions
 from testbed.analysis.figures.run_figures import draw_figures
 from testbed.analysis.html_report import write_report
 from testbed.analysis.summary import summarise
 from testbed.runs.folder import RunFolder
-from testbed.runs.records import read_table, read_tables, write_table
+from testbed.runs.records import has_table, read_table, read_tables, write_table
 from testbed.values import Schedule
 
 Tables = Mapping[str, pd.DataFrame]
@@ -28,6 +29,10 @@ def conclude_run(
     schedule = folder.read_schedule()
     predictions = with_actual_positions(read_table(folder.path, "predictions"), schedule)
     write_table(folder.path, "predictions", predictions)
+    if has_table(folder.path, "executions"):
+        queries = read_table(folder.path, "queries")
+        queries = with_executions(queries, read_table(folder.path, "executions"))
+        write_table(folder.path, "queries", queries)
     tables = read_tables(folder.path)
     fidelity = judge(tables)
     folder.write_json("fidelity", fidelity)

@@ -38,6 +38,7 @@ _SUMMARY = (
     ("misses", "Misses", ""),
     ("queries", "Queries", ""),
     ("cold_start_queries", "Cold-start queries", ""),
+    ("computed_share", "Computed in PyTorch, every segment", "%"),
     ("failed_queries", "Failed queries", ""),
     ("median_latency_s", "Query time, median", "s"),
     ("p95_latency_s", "Query time, 95th percentile", "s"),

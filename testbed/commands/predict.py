@@ -43,6 +43,8 @@ def run(given: argparse.Namespace) -> int:
         ("predictions to learn from", f"{figures['n_train']:,}"),
         ("predictions tested", f"{figures['n_test']:,}"),
     ]
+    if figures["interpolated"]:
+        rows.append(("positions interpolated, of all people", f"{figures['interpolated']:,}"))
     print_table(("", ""), rows, title=f"{figures['predictor']} on {figures['source']}")
     sys.stdout.write(
         "Top 1 and top 2 are of the predictions just before a change of server; the server that\n"
@@ -75,6 +77,7 @@ def measure(settings: Experiment) -> dict[str, Any]:
         **figures,
         "n_train": n_train,
         "source": people.traces.source,
+        "interpolated": people.traces.interpolated,
         "predictor": type(predictor).__name__,
     }
 

@@ -166,7 +166,8 @@ def _print(ledger: Ledger, as_json: bool) -> None:
         print_json({"rows": rows, "failed": failed, "folder": str(ledger.folder)})
         return
     variables = [variable.name for variable in ledger.study.variables]
-    verdict = ["fidelity"] if any(row["fidelity"] not in (None, "good") for row in rows) else []
+    unremarkable = (None, "not applicable", "good")
+    verdict = ["fidelity"] if any(row["fidelity"] not in unremarkable for row in rows) else []
     print_table(
         (*variables, "n", *(heading for _, heading, _, _ in _SHOWN), *verdict),
         [

@@ -50,6 +50,8 @@ def run(given: argparse.Namespace) -> int:
     rows += [
         (label, f"{content[key]:,}", "") for key, label in _COUNTS if key == "files" or content[key]
     ]
+    if content["interpolated"]:
+        rows.append(("points interpolated", "", f"{content['interpolated']:,}"))
     rows += [
         ("cells visited", "", f"{content['cells']:,}"),
         ("steps that change cell", "", f"{content['cell_change_share']:.1%}"),
@@ -85,7 +87,8 @@ def describe(settings: Experiment) -> dict[str, Any]:
 
     Keys: `source`, `format`; `files`, and of what was left out `duplicates` and `unusable` (files),
     `bad_lines`, `off_earth` and `backwards` (samples); `recorded` and `window` (people, traces,
-    points, hours, interval_s, width_m, height_m, mean_speed_m_s); `cells` visited in the window;
+    points, hours, interval_s, width_m, height_m, mean_speed_m_s); how many of the window's points
+    are `interpolated`; `cells` visited in the window;
     `cell_change_share`, the share of its steps at which a person's access point changes (0 to 1).
     """
     import numpy as np
@@ -103,6 +106,7 @@ def describe(settings: Experiment) -> dict[str, Any]:
         **asdict(people.recorded.dropped),
         "recorded": _recorded(people.recorded),
         "window": _prepared(people.traces.traces, people.traces.interval_s),
+        "interpolated": people.traces.interpolated,
         "cells": len(people.access_points),
         "cell_change_share": float(changed.mean()) if len(changed) else 0.0,
     }

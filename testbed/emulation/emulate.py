@@ -51,6 +51,7 @@ def _run(
 ) -> int:
     schedule = folder.read_schedule()
     described["traces"] = schedule.source
+    described["interpolated_positions"] = schedule.interpolated
     run = EmulatedRun(settings, schedule, folder, scratch_folder(), console)
     try:
         asyncio.run(run.run(cli=cli))

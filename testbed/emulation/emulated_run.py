@@ -96,9 +96,11 @@ class EmulatedRun:
                 await self._replay()
             finally:
                 self.outcome.counters = self._counting.last
-                take_down()
                 for role in ("client", "edge", "master"):
                     await self._nodes.stop(role)
+            await self._finish_executions()
+            take_down()
+            await self._nodes.stop("pool")
 
     async def _bring_up(self, stack: ExitStack) -> None:
         """Start everything, from the bottom up; leaving the stack ends it in the opposite order."""
@@ -195,6 +197,10 @@ class EmulatedRun:
         nodes = self._nodes = Nodes(self._nursery, self.outcome.compute.mode, self._hear)
         await nodes.start("master", {MASTER: network.namespace(MASTER)})
         await asyncio.to_thread(self._nursery.prepared)
+        if self.outcome.compute.mode != "profile":
+            await nodes.start(
+                "pool", dict.fromkeys(self._machines.pools(), network.namespace(MASTER))
+            )
         edges = {name: network.namespace(name) for name in network.access_points}
         edges |= dict.fromkeys(distant_servers(self._settings), network.namespace(MASTER))
         await nodes.start("edge", edges)
@@ -238,6 +244,20 @@ class EmulatedRun:
             await asyncio.gather(*background, return_exceptions=True)
             self.outcome.evidence.readings = self._machines.with_readings(monitor.readings)
             await self._counting.read(clock.now_s(), flows=True)
+
+    async def _finish_executions(self) -> None:
+        """Have executed what waits for it when the run is over."""
+        pools = self._nodes.names("pool")
+        if not pools:
+            return
+        limit_s = self._settings.compute.finish_s
+        before = self.outcome.evidence.compared
+        self._progress.phase(f"executing what waits, for at most {limit_s:g} s ...")
+        began_s = time.monotonic()
+        await self._nodes.ready_again(pools, control.Finish(limit_s))
+        self.outcome.finished_s = time.monotonic() - began_s
+        done = self.outcome.evidence.compared - before
+        self._progress.phase(f"executed {done} more in {self.outcome.finished_s:.0f} s")
 
     async def _until_end(self, clock: RunClock) -> None:
         await self._handovers.replay(self._nodes, clock)

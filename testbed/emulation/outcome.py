@@ -48,6 +48,7 @@ class Outcome:
     delay: Delay | None = None
     machines: Machines | None = None
     estimate: str | None = None  # of what the run needs
+    finished_s: float = 0.0  # wall time in which, after the run, what waited was executed
     clean_up_s: float | None = None  # from the end of the replay until all was taken down
     begun_s: float = field(default_factory=time.monotonic)
     ready_s: dict[str, float] = field(default_factory=dict)
@@ -98,6 +99,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "link_delay": outcome.delay.described() if outcome.delay else None,
         "bring_up_s": max(outcome.ready_s.values(), default=0.0),
         "ready_s": outcome.ready_s,
+        "finished_s": outcome.finished_s,
         "clean_up_s": outcome.clean_up_s,
         "switch_ports": [] if counters is None else msgspec.to_builtins(counters.ports),
         "table_misses": {} if counters is None else counters.missed_packets,

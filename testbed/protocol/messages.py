@@ -218,7 +218,7 @@ class Query(Message, frozen=True, tag="query"):
     returns: tuple[int, ...]  # whose outputs the answer shall hold, ascending
     keeps: tuple[int, ...]  # what the server shall hold for later segments, and nothing else
     input_key: int  # which of the client's distinct inputs this is
-    verify: bool  # execute again in full and compare
+    execute: bool  # have it executed in full, where the answer is replayed
 
 
 class Answer(Message, frozen=True, tag="answer"):

@@ -134,6 +134,9 @@ def read_table(run_dir: Path, table: str) -> pd.DataFrame:
     except ValueError as error:  # of pyarrow
         raise TestbedError(f"{path}: is no whole Parquet file: {error}") from error
     columns = (TABLES | CAPTURE_TABLES)[table]
+    for column in columns:
+        if column.nullable and column.name not in frame:  # a run of an earlier version
+            frame[column.name] = pd.Series(None, frame.index, column.dtype)
     if missing := [column.name for column in columns if column.name not in frame]:
         raise TestbedError(f"{path}: lacks columns of {table}: {', '.join(missing)}")
     for column in columns:

@@ -55,7 +55,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _time("late_s", "how much later than the device's time computations ended, summed"),
         Column(
             "verified",
-            "output equals a full execution's; null when not compared",
+            "the answer equals that of the whole model, executed once more; null when not compared",
+            "boolean",
+            nullable=True,
+        ),
+        Column(
+            "computed",
+            "each of its segments was executed in PyTorch from what came over the sockets, and gave"
+            " what was answered; null in a simulation",
             "boolean",
             nullable=True,
         ),
@@ -126,6 +133,18 @@ TABLES: dict[str, tuple[Column, ...]] = {
 
 #: What only a run with captures has
 CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
+    "executions": (
+        _text("client", "client whose query it is"),
+        _count("query", "number of the query at its client"),
+        _text("node", "client or edge server whose segment it is"),
+        _count("first_layer", "first layer of the segment"),
+        _count("last_layer", "last layer of the segment"),
+        _flag("whole", "the whole query, once more, to compare its answer"),
+        _time("done_s", "when it was done; after the run's end for what was left then"),
+        Column("processor_s", "time of a processor that it took", "float64", "s (wall)"),
+        _flag("in_time", "what it gave was handed out; else it is what had been replayed"),
+        _flag("equal", "it gave what was handed out, within floating-point tolerance"),
+    ),
     "flows": (
         _text("interface", "access point at whose backhaul link the flow was captured"),
         _text("direction", "uplink (the server sends) or downlink (it receives)"),

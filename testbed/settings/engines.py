@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from testbed.settings.section import Section
+from testbed.settings.section import NotNegative, Section
 
 
 class Compute(Section, frozen=True, kw_only=True):
@@ -15,14 +15,34 @@ class Compute(Section, frozen=True, kw_only=True):
     mode: Annotated[
         Literal["auto", "real", "memo", "profile"],
         Meta(
-            description="real: every query executed; memo: each distinct input once; profile: none"
+            description="real: every query is executed in time; memo: answers are computed before"
+            " the run and replayed in time, and executed when there is time; profile: none"
         ),
     ] = "auto"
     tdf: Annotated[
         float, Meta(ge=1, description="time dilation: the run takes so many times longer")
     ] = 1.0
+    execute_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="memo: at most this share of the queries is executed too, from what came"
+            " over the sockets, and compared; less if the machine has no time",
+        ),
+    ] = 1.0
+    finish_s: Annotated[
+        NotNegative,
+        Meta(description="memo: executions that are left at the end go on for so long, wall time"),
+    ] = 60.0
     verify_share: Annotated[
-        float, Meta(ge=0, le=1, description="share of queries executed again in full and compared")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="share of queries whose answer is compared with that of the whole model,"
+            " executed once more",
+        ),
     ] = 0.01
     machines: Annotated[
         tuple[str, ...],

@@ -37,8 +37,15 @@ class Model(Section, frozen=True, kw_only=True):
     ] = None
     query_gap_s: Annotated[NotNegative, Meta(description="from an answer to the next query")] = 0.5
     distinct_inputs: Annotated[
-        int, Meta(ge=1, le=16, description="inputs a client cycles through")
-    ] = 1
+        int, Meta(ge=1, le=1000, description="inputs that a client cycles through")
+    ] = 4
+    frames: Annotated[
+        str | None,
+        Meta(
+            description="folder of images that clients' cameras pan over (none: two photographs"
+            " that scikit-learn ships)"
+        ),
+    ] = None
 
 
 class Server(Section, frozen=True, kw_only=True):

@@ -8,6 +8,9 @@ from msgspec import Meta
 
 from testbed.settings.section import NotNegative, Positive, Section
 
+#: Settings that are those of the data set where none are asked for, once it has been read.
+OWN_STEPS = ("interval_s", "between_samples")
+
 
 class Traces(Section, frozen=True, kw_only=True):
     """Whose movement is replayed, and where access points stand."""
@@ -66,12 +69,18 @@ class Traces(Section, frozen=True, kw_only=True):
         NotNegative, Meta(description="shorter unbroken segments are dropped")
     ] = 0.0
     interval_s: Annotated[
-        Positive, Meta(description="step between positions (paper: KAIST 30 s, Geolife 20 s)")
-    ] = 30.0
+        Positive | None,
+        Meta(
+            description="step between positions (none: the data set's own, Geolife 20 s, else 30)"
+        ),
+    ] = None
     between_samples: Annotated[
-        Literal["hold", "interpolate"],
-        Meta(description="positions step at the recorded samples, or move linearly between them"),
-    ] = "hold"
+        Literal["hold", "interpolate"] | None,
+        Meta(
+            description="positions step at the recorded samples, or move linearly between them"
+            " (none: the data set's own, Geolife interpolate, else hold)"
+        ),
+    ] = None
     test_people: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="people who are replayed; the rest train (none: a third, KAIST's 31)"),
@@ -86,6 +95,17 @@ class Traces(Section, frozen=True, kw_only=True):
     margin_m: Annotated[
         NotNegative, Meta(description="access points this near to a client's path are brought up")
     ] = 150.0
+
+    @property
+    def step_s(self) -> float:
+        """The step between positions.
+
+        Raises ValueError where it is the data set's own, which only those who have read it know
+        (`testbed.movement`).
+        """
+        if self.interval_s is None:
+            raise ValueError("traces.interval_s: the data set's own step is not known yet")
+        return self.interval_s
 
 
 class Replay(Section, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from testbed.simulation.simulated_run import SimulatedRun, goodput
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {
-    "verdict": "good",
+    "verdict": "not applicable",
     "reasons": ["simulated: virtual time waits for everything"],
 }
 
@@ -72,6 +72,7 @@ def simulate(
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {
         "traces": schedule.source,
+        "interpolated_positions": schedule.interpolated,
         "compute": COMPUTE,
         "accelerator": "idle: servers have their devices' times whatever their load",
         "backhaul": settings.simulation.backhaul,

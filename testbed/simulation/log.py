@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, Protocol
 
-from testbed.simulation.fluid.growth import Growth, Supply, WholeLayer
+from testbed.simulation.fluid.growth import Arrival, Growth, Supply
 from testbed.simulation.session import Queries
+
+_NOTHING = 1e-3  # bytes that rounding leaves
 
 
 @dataclass(slots=True)
@@ -104,17 +106,29 @@ class Order:
     most_bytes_s: float = inf  # it is sent at most so fast
     #: It brings an image, and no part of the stream: bytes are the image's, of use once all are.
     image: bool = False
-    sent_bytes: float = 0.0
+    sent_bytes: float = 0.0  # never less than nothing, nor more than the destination lacks
     until_s: float = inf  # when the last byte arrived, or the interval's end
     progress: Growth | None = None  # of what the destination has
 
-    def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[WholeLayer]:
-        """Return when each layer that came whole was at the destination."""
+    @property
+    def arrived_bytes(self) -> float:
+        """What the destination has of the stream when it is carried out, by this way alone."""
+        return self.have_bytes if self.progress is None else self.progress.now_bytes
+
+    def arrivals(self, layer_ends_bytes: Sequence[int]) -> list[Arrival]:
+        """Return when each layer that came whole was at the destination.
+
+        The last one is what came of the layer after them, where the interval cut that short: it
+        is resumed from there.
+        """
         if self.image:
-            whole = self.have_bytes + self.sent_bytes >= self.want_bytes - 1e-3
-            return [WholeLayer(self.until_s, layer_ends_bytes[-1])] if whole else []
+            there = self.arrived_bytes >= self.want_bytes - _NOTHING
+            return [Arrival(self.until_s, layer_ends_bytes[-1])] if there else []
         assert self.progress is not None
-        return self.progress.whole_layers(layer_ends_bytes, self.until_s)
+        whole = self.progress.whole_layers(layer_ends_bytes, self.until_s)
+        if self.arrived_bytes > max(self.have_bytes, whole[-1].end_bytes if whole else 0.0):
+            return [*whole, Arrival(self.until_s, self.arrived_bytes)]
+        return whole
 
 
 @dataclass

@@ -105,8 +105,7 @@ class Roaming:
                 assert self._session is not None
                 self._session.receive(order.arrivals(self._world.stream.layer_ends_bytes))
             else:
-                arrived_bytes = order.have_bytes + order.sent_bytes
-                self._copies[order.destination].present_bytes = arrived_bytes
+                self._copies[order.destination].present_bytes = order.arrived_bytes
         if self.log.details:
             self.log.orders.append(order)
 

@@ -97,7 +97,7 @@ def _migrations(
 ) -> Iterator[Mapping[str, object]]:
     stream = world.stream
     for order in log.orders:
-        arrived_bytes = order.have_bytes + order.sent_bytes
+        arrived_bytes = order.arrived_bytes
         layers = stream.whole_layers(arrived_bytes) - stream.whole_layers(order.have_bytes)
         if order.image:  # all at once, with the last byte
             layers = len(stream.layers) if order.arrivals(stream.layer_ends_bytes) else 0
@@ -176,6 +176,7 @@ def _queries(names: Sequence[str], client: str, answers: Sequence[AnswerGroup]) 
         "compute": COMPUTE,
         "late_s": 0.0,
         "verified": None,
+        "computed": None,
     }
     return pd.DataFrame(columns)[[column.name for column in TABLES["queries"]]]
 

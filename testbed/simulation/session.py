@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from testbed.dnn.partitioning.crossings import local_rest
 from testbed.simulation.exact_attachment import Sharing
-from testbed.simulation.fluid.growth import Growth, WholeLayer
+from testbed.simulation.fluid.growth import Arrival, Growth
 from testbed.simulation.fluid.layer_stream import Execution, LayerStream
 from testbed.simulation.fluid.uplink import Uplink, after
 from testbed.simulation.offloading import TimedSegment
@@ -74,7 +74,7 @@ class Session:
             uplink = uplink or self._uplink()
             uplink.wait(raise_s - uplink.now_s)
             self.growth, self._missing = uplink.growth, uplink.missing
-        self._received: deque[WholeLayer] = deque()  # from elsewhere, later than that
+        self._received: deque[Arrival] = deque()  # from elsewhere, later than that
 
     @property
     def finished_s(self) -> float:
@@ -92,7 +92,7 @@ class Session:
                 self._raise(until_s)
         return self.raised - before
 
-    def receive(self, arrivals: Iterable[WholeLayer]) -> None:
+    def receive(self, arrivals: Iterable[Arrival]) -> None:
         """Layers reach the server from elsewhere, after the queries that were raised so far.
 
         The upload goes on behind them. A query that is under way then executes as it began.

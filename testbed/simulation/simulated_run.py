@@ -59,16 +59,16 @@ class SimulatedRun:
                 [(layer,) for run in offloading.runs() for layer in run],
                 goodput=goodput(settings),
             ),
-            interval_s=settings.traces.interval_s,
+            interval_s=settings.traces.step_s,
             duration_s=duration_s,
             gap_s=settings.model.query_gap_s,
             sharing=settings.simulation.sharing,
-            kept_s=kept_after_leaving_s(settings.migration, settings.traces.interval_s),
+            kept_s=kept_after_leaving_s(settings.migration, settings.traces.step_s),
         )
         self._foresight = foresight or foresight_of(settings, access_points, clients, training)
         self._carrier = carrier
         self._roaming = [
-            Roaming(self.world, number, client, _first_query_s(settings, number), details=details)
+            Roaming(self.world, number, client, first_query_s(settings, number), details=details)
             for number, client in enumerate(clients)
         ]
         self.ended_s = 0.0  # when the run was over, or interrupted
@@ -143,7 +143,7 @@ def goodput(settings: Experiment) -> float:
     return TCP_GOODPUT_SHARE if settings.simulation.headers else 1.0
 
 
-def _first_query_s(settings: Experiment, number: int) -> float:
+def first_query_s(settings: Experiment, number: int) -> float:
     """Return when a client raises its first query, as the emulated one does."""
     drawn = random.Random(client_seed(settings.seed, number))
     return drawn.uniform(0, settings.model.query_gap_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from testbed.studies import paper
@@ -99,7 +100,7 @@ def peaks(rows: list[Row], dataset: str) -> Iterator[str | Table]:
     yield Table(
         (
             *(plain("model"), spread_of("Mbit/s", "first_mbps")),
-            Column("at", lambda r: "" if r["first_interval_sd"] else f"{r['first_interval']:.0f}"),
+            Column("at", first_interval),
             *(spread_of("clients", "first_clients"), plain("servers", "first_servers", ".1f")),
             spread_of("after 10", "later_mbps"),
             *(plain("clients", "later_clients", ".1f"), plain("servers", "later_servers", ".1f")),
@@ -113,6 +114,13 @@ def peaks(rows: list[Row], dataset: str) -> Iterator[str | Table]:
             f"The paper, with Inception: {paper.PEAKS_MBPS[dataset][0]} Mbit/s, of"
             f" {paper.CLIENTS_AT_PEAK[dataset]} clients."
         )
+
+
+def first_interval(row: Row) -> str:
+    """Return the interval of the highest uplink, where all splits have the same."""
+    if math.isnan(row["first_interval"]):
+        return "-"
+    return "differs" if row["first_interval_sd"] > 0 else f"{row['first_interval']:.0f}"
 
 
 def fractions(rows: list[Row], dataset: str) -> Table:

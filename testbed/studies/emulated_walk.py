@@ -64,12 +64,28 @@ def walk(
     The walk is written into the folder `traces`; `policy` says who gets layers, `part_mb` at most.
     """
     settings = asked.for_model(model)
-    dwell_s = ceil(_SLOWER * expected(settings).finished_s + _SLACK_S)
-    write_walk(traces, _POSITIONS_M, dwell_s)
+    dwell_s = float(ceil(_SLOWER * expected(settings).finished_s + _SLACK_S))
+    return walk_at(settings, traces, dwell_s, 2 * dwell_s, policy, part_mb)
+
+
+def walk_at(
+    settings: Experiment,
+    traces: Path,
+    moves_s: float,
+    duration_s: float,
+    policy: str,
+    part_mb: float | None = None,
+) -> Experiment:
+    """Return a run in which the client moves to the second server at a time.
+
+    It stays there until the end, after at most three times as long.
+    """
+    first, second = _POSITIONS_M
+    write_walk(traces, (first, second, second), moves_s)
     return replace(
         settings,
-        traces=Traces(path=str(traces.resolve()), interval_s=float(dwell_s), test_people=1),
-        replay=Replay(clients=1, start=0.0, duration_s=2.0 * dwell_s),
+        traces=Traces(path=str(traces.resolve()), interval_s=moves_s, test_people=1),
+        replay=Replay(clients=1, start=0.0, duration_s=duration_s),
         migration=Migration(
             policy=policy, fraction_mb=part_mb, radius_m=50.0, predictor="stay", trajectory_length=1
         ),

@@ -31,12 +31,14 @@ class Column(NamedTuple):
 def plain(heading: str, figure: object = None, form: str = "") -> Column:
     """Show a value of each row, text as it is and numbers in a format such as ",.0f".
 
-    It is called as its heading says, unless named.
+    It is called as its heading says, unless named. What could not be measured is "-".
     """
     name: Any = heading if figure is None else figure
 
     def cell(row: Row) -> object:
         value = row[name]
+        if isinstance(value, float) and math.isnan(value):
+            return "-"
         return format(value, form) if form and not isinstance(value, str) else value
 
     return Column(heading, cell, right=bool(form))

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from testbed.errors import ConfigurationError
-from testbed.movement import People, place_people, record
+from testbed.movement import People, place_people, record, with_own_steps
 from testbed.settings.experiment import Experiment, changed
 from testbed.settings.options import with_options
 from testbed.studies import paper
+from testbed.studies.findings import say
 from traces.datasets import SYNTHETIC
 from traces.recording import Recording
 from traces.trace import TraceSet
@@ -35,12 +36,15 @@ class Movements:
     @property
     def interval_s(self) -> float:
         """The time between positions."""
-        return self.settings.traces.interval_s
+        return self.settings.traces.step_s
 
     def people(self, interval_s: float | None = None) -> People:
         """Return everyone at steps of an interval, and the access points they pass."""
         step = {} if interval_s is None else {"traces.interval_s": interval_s}
-        return place_people(self.recording, changed(self.settings, step))
+        people = place_people(self.recording, changed(self.settings, step))
+        if people.made:
+            say(people.made)
+        return people
 
     def split(self, people: People) -> Iterator[tuple[TraceSet, TraceSet]]:
         """Yield the traces to learn from and those to test with, once for each split."""
@@ -62,9 +66,9 @@ def load(
     recording = record(with_options(experiment, given, **sampled))
     name = "geolife" if recording.format == "geolife" else recording.source
     usual = paper.DATA_SETS.get(name, paper.DATA_SETS["kaist"])
-    prepared = {"interval_s": usual.interval_s, **usual.preparation}
-    settings = changed(experiment, {f"traces.{key}": each for key, each in prepared.items()})
-    return Movements(name, with_options(settings, given), recording, given.splits)
+    prepared = {f"traces.{key}": each for key, each in usual.preparation.items()}
+    settings = with_own_steps(with_options(changed(experiment, prepared), given), recording)
+    return Movements(name, settings, recording, given.splits)
 
 
 def on_campus(experiment: Experiment, given: argparse.Namespace, sample_s: float) -> Movements:

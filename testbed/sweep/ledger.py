@@ -24,6 +24,7 @@ from testbed.runs.folder import RunFolder
 from testbed.runs.manifest import now, versions
 from testbed.runs.whole_files import written_whole
 from testbed.settings.experiment import Experiment, to_dict
+from testbed.settings.people import OWN_STEPS
 from testbed.sweep.parameter_study import ParameterStudy, Run
 from testbed.sweep.results import State, run_rows, table_rows
 
@@ -170,7 +171,7 @@ def read_state(folder: Path, settings: Experiment) -> State:
     """Return what became of the run in a folder, pending unless it is of exactly these settings."""
     run = RunFolder(folder)
     try:
-        if run.read_json("config") != json.loads(json.dumps(to_dict(settings))):
+        if not _is_of(settings, run.read_json("config")):
             return State("pending")
         manifest = run.read_json("manifest")
         if manifest["status"] == "complete":
@@ -180,6 +181,15 @@ def read_state(folder: Path, settings: Experiment) -> State:
     if manifest["status"] == "failed":
         return State("failed", reason=manifest["reason"])
     return State("pending")
+
+
+def _is_of(settings: Experiment, config: dict[str, Any]) -> bool:
+    """Whether a config.json is of settings; where they have no steps, with the data set's own."""
+    asked, traces = json.loads(json.dumps(to_dict(settings))), config.get("traces")
+    if isinstance(traces, dict):
+        own = [name for name in OWN_STEPS if asked["traces"][name] is None]
+        asked["traces"] |= {name: traces.get(name) for name in own}
+    return bool(config == asked)
 
 
 @contextmanager

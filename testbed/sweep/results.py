@@ -16,7 +16,7 @@ Status = Literal["complete", "failed", "pending"]
 HALF_WIDTH = "_ci95"
 
 _CONFIDENCE = 0.95
-_VERDICTS = ("good", "degraded", "invalid")  # the worst last
+_VERDICTS = ("not applicable", "good", "degraded", "invalid")  # the worst last
 
 
 @dataclass(frozen=True)

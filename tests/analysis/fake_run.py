@@ -155,6 +155,7 @@ def _write_queries(writer, client, schedule, cold_until, rng) -> None:
             compute="memo",
             late_s=0.001,
             verified=True if query % 20 == 0 else None,
+            computed=query % 4 != 0,
         )
         time_s += latency_s + 0.5
         query += 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from testbed.analysis.summary import summarise
+from testbed.analysis.summary import queries_after_changes, summarise
 from testbed.runs.records import collect, read_tables, write_table
 from tests.analysis.fake_run import make_run
 
@@ -59,3 +60,25 @@ def test_wire_bytes_count_each_frame_once_and_peaks_add_causes(tmp_path):
     assert summary["peak_uplink_mbps"] == pytest.approx(110)
     assert summary["peak_downlink_mbps"] == pytest.approx(60)
     assert summary["servers_under_100mbps_share"] == 0.75
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_queries_after_changes_are_those_of_the_plain_definition(seed: int) -> None:
+    """Times are whole, so that many are just at a change or at an interval's end."""
+    rng = np.random.default_rng(seed)
+    people = rng.choice(["ann", "bob", "cas"], rng.integers(1, 4))
+
+    def table(rows: int, time: str, **more: object) -> pd.DataFrame:
+        times_s = rng.integers(0, 300, rows).astype(float)
+        return pd.DataFrame({"client": rng.choice(people, rows), time: times_s, **more})
+
+    handovers = table(40, "trace_s", from_ap=rng.choice(np.array(["ap0", None]), 40))
+    queries = table(500, "raised_s")
+    plain = sum(
+        0 <= query.raised_s - move.trace_s < 30
+        for move in handovers.itertuples()
+        for query in queries.itertuples()
+        if query.client == move.client and move.from_ap == "ap0"
+    )
+    assert queries_after_changes(handovers, queries, 30.0) == plain
+    assert queries_after_changes(handovers, queries[:0], 30.0) == 0

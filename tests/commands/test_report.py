@@ -28,7 +28,7 @@ def killed(tmp_path: Path) -> RunFolder:
     )
     with RecordWriter(folder.path, "c1") as writer:
         row = read_table(done.path, "queries").iloc[0].to_dict()
-        nulls = {"edge": None, "verified": None}
+        nulls = {"edge": None, "verified": None, "computed": None}
         kept = {key: value for key, value in row.items() if key not in nulls}
         writer.append("queries", **kept, **nulls)
     with (folder.path / "records" / "queries.c1.jsonl").open("a") as file:

@@ -57,12 +57,13 @@ def test_geographic_traces_are_described_in_metres(testbed: Any, tmp_path: Path)
     window = ("--window-deg", "[36,127,37,128]")
     content = testbed("traces", "describe", str(tmp_path), *window, "--json").json
     assert (content["source"], content["format"]) == (tmp_path.name, "geolife")
-    for part in ("recorded", "window"):
+    for part, points in (("recorded", 10), ("window", 14)):  # samples of 30 s in steps of 20 s
         figures = content[part]
-        assert (figures["people"], figures["points"]) == (2, 10)
+        assert (figures["people"], figures["points"]) == (2, points)
         assert figures["width_m"] == pytest.approx(120, rel=0.01)
         assert figures["height_m"] == pytest.approx(11.1, abs=0.3)
         assert figures["mean_speed_m_s"] == pytest.approx(1, rel=0.01)
+    assert content["interpolated"] == 8  # of each walker's steps, those at 20, 40, 80 and 100 s
 
 
 def test_trace_format_may_be_forced(testbed: Any, traces: Path) -> None:

@@ -20,6 +20,7 @@ from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_table
 from testbed.runs.tables import CAPTURE_TABLES, TABLES
+from tests.emulation.runs import emulate_in_time
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 
@@ -58,11 +59,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     yield RunFolder(folder)
 
 
+@pytest.mark.timeout(2000)
 def test_the_simulator_agrees(run: RunFolder, tmp_path: Path) -> None:
-    """What both engines must share: the same handovers, and layers that arrive in time or not.
+    """Both engines have the same handovers, layers that arrive in time or not, and bytes.
 
-    The bounds are wide, since other work on the machine slows the emulation down, and only it.
+    The bounds are those by which `testbed compare` says that engines agree: layers present within
+    5 % of those wanted, queries and bytes within 3 %. Measured on two cores that others used too
+    (computations up to 26 ms late): 0 % of those wanted, 1.1 % and 0.6 %. A run whose timing is
+    invalid says nothing, and is made again.
     """
+    if run.read_json("fidelity")["verdict"] == "invalid":
+        run, _ = emulate_in_time(tmp_path / "again", *QUICK, timeout_s=450)
     simulated = tmp_path / "simulated"
     command = ["experiments/kaist_inception.py", *QUICK, "--engine", "simulate"]
     subprocess.run(
@@ -74,11 +81,9 @@ def test_the_simulator_agrees(run: RunFolder, tmp_path: Path) -> None:
     )
     found = compare_runs(run, RunFolder(simulated))
     assert len(found.stays) == len(read_table(run.path, "handovers"))
-    assert found.agreeing_share >= 0.7
-    difference = found.totals.set_index("key")["difference"]
-    assert abs(difference["queries"]) < 0.2
-    assert abs(difference["migrated_bytes"]) < 0.3
-    assert abs(difference["uploaded_bytes"]) < 0.2
+    assert found.disagreements == []
+    totals = found.totals.set_index("key")
+    assert (totals.loc[["queries", "migrated_bytes", "uploaded_bytes"], "emulated"] > 0).all()
 
 
 @pytest.mark.timeout(500)

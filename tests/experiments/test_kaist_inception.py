@@ -11,6 +11,7 @@ import pandas as pd
 
 from testbed.analysis.figures.run_figures import CAPTIONS
 from tests.experiments.scripts import EXPERIMENTS, ended
+from tests.traces.samples import geolife_like
 
 SIMULATED = ("kaist_inception", "--engine", "simulate", "--trace-format", "synthetic")
 
@@ -29,7 +30,7 @@ def test_a_simulated_run_needs_no_root_and_leaves_a_whole_folder(tmp_path: Path)
     queries = pd.read_parquet(out / "queries.parquet")
     assert summary["queries"] == len(queries) > 500
     assert summary["handovers"] >= 3
-    assert summary["fidelity"] == "good"
+    assert summary["fidelity"] == "not applicable"
     assert (out / "report.html").is_file()
     assert len(list((out / "figures").glob("*.png"))) == len(CAPTIONS)
 
@@ -73,3 +74,16 @@ def test_a_simulation_loads_neither_mininet_nor_pyroute2(tmp_path: Path) -> None
     loaded = set(done.stdout.split())
     assert {"numpy", "testbed"} <= loaded
     assert not {"mininet", "pyroute2"} & loaded
+
+
+def test_geolife_is_taken_in_its_own_steps_and_what_is_interpolated_is_said(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    traces = ("--traces", str(geolife_like(tmp_path / "geolife")), "--test-people", "1")
+    window = ("--clients", "1", "--duration", "60", "--model", "mobilenet")
+    process = ended("kaist_inception", "--engine", "simulate", *traces, *window, "--out", str(out))
+    assert process.returncode == 0, process.stderr
+    assert "geolife: at steps of 20 s, 36 positions (63%) are interpolated" in process.stderr
+    config, manifest = (json.loads((out / f"{n}.json").read_text()) for n in ("config", "manifest"))
+    assert config["traces"]["interval_s"] == 20
+    assert config["traces"]["between_samples"] == "interpolate"
+    assert manifest["interpolated_positions"] == 36

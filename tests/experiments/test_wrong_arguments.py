@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.experiments.scripts import FEW, ended
@@ -37,3 +39,16 @@ def test_wrong_arguments_end_with_2_and_one_line(arguments: tuple[str, ...], sai
     assert process.returncode == 2
     assert said in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_traces_that_cannot_be_used_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "walks.txt").write_text("these are no traces\n")
+    out = tmp_path / "run"
+    for arguments in (
+        ("--traces", str(tmp_path / "walks.txt")),
+        ("--trace-format", "synthetic", "--clients", "500"),
+    ):
+        process = ended("hybrid_backhaul", *arguments, "--out", str(out))
+        assert process.returncode == 2, process.stderr
+        assert "Traceback" not in process.stderr
+        assert not out.exists()

@@ -70,7 +70,7 @@ def whole_query(nodes: World, **changes: Any) -> Query:
         "returns": (last,),
         "keeps": (),
         "input_key": 0,
-        "verify": False,
+        "execute": False,
     }
     return Query(**whole | changes)
 

@@ -55,7 +55,7 @@ class Stage:
 
     def __init__(self, nodes: World) -> None:
         self.nodes = nodes
-        self.graph: LayerGraph = nodes._captured.graph
+        self.graph: LayerGraph = nodes.captured.graph
         self._tasks: list[asyncio.Task[None]] = []
         self._connections: list[Connection] = []
 

@@ -10,7 +10,7 @@ import pytest
 from nodes.control import Answered, Compared, Failed
 from nodes.setup import ComputeMode
 from tests.nodes.loopback import INTERVAL_S, make_setup, until
-from tests.nodes.world import World, compared, verified, world
+from tests.nodes.world import POOL, World, verified, world
 
 
 async def uploaded(nodes: World, edge: str) -> None:
@@ -42,7 +42,6 @@ def test_answers_equal_local_execution_at_every_split_while_layers_arrive(
             assert (attached.hit, attached.present_bytes) == (False, 0)
             await uploaded(nodes, "ap0")
             await answered(nodes, 5)
-            await compared(nodes, "walker")
         return nodes
 
     nodes = asyncio.run(run())
@@ -57,7 +56,7 @@ def test_answers_equal_local_execution_at_every_split_while_layers_arrive(
     assert queries["executed_layers_server"].iloc[-1] == layers
     assert not queries["cold_start"].iloc[-1]
     assert (queries["edge"].notna() == (queries["outcome"] == "remote")).all()
-    repeated = [said for said in nodes.heard["ap0"] if isinstance(said, Compared)]
+    repeated = [said for said in nodes.heard[POOL] if isinstance(said, Compared)]
     assert repeated and all(said.equal for said in repeated)
     (upload,) = tables["transfers"].to_dict("records")
     assert upload["complete"] and upload["skipped_bytes"] == 0
@@ -100,7 +99,6 @@ def test_layers_migrated_ahead_make_the_next_server_a_hit(
             assert there.hit and there.present_bytes == there.wanted_bytes > 0
             assert there.first_byte_s > 0
             await answered(nodes, 3)
-            await compared(nodes, "walker")
             await until(lambda: not nodes.holds("ap0"), "ap0 to drop what nobody offered it")
             back = await nodes.move("walker", "ap0")
             assert not back.hit and back.present_bytes == 0
@@ -210,7 +208,6 @@ def test_a_move_amid_an_upload_is_recorded_and_the_layer_goes_on_where_it_was_cu
             assert 50_000 <= back.present_bytes < back.wanted_bytes
             await uploaded(nodes, "ap0")
             await answered(nodes, 3)
-            await compared(nodes, "walker")
         return nodes
 
     nodes = asyncio.run(run())
@@ -222,7 +219,7 @@ def test_a_move_amid_an_upload_is_recorded_and_the_layer_goes_on_where_it_was_cu
     different = {ref.digest: ref.size_bytes for ref in nodes.models["walker"].weights}
     assert rest["skipped_bytes"] + rest["bytes"] <= sum(different.values()) + 10_000
     queries = tables["queries"]
-    assert verified(queries)
+    assert verified(queries.tail(3))
     assert "fallback" not in set(queries["outcome"])
 
 
@@ -241,7 +238,6 @@ def test_every_server_of_the_bound_has_all_layers_from_the_start(tmp_path: Path)
             for edge in ("ap0", "ap1", "ap0"):
                 assert (await nodes.move("walker", edge)).hit
                 await answered(nodes, 3)
-                await compared(nodes, "walker")
         return nodes
 
     nodes = asyncio.run(run())

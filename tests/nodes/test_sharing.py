@@ -27,8 +27,8 @@ MODEL = AcceleratorParameters()
 
 def slow_server(nodes: World) -> Computer:
     """A server that takes 0.2 s for the whole model."""
-    layer_s = np.full(len(nodes._captured.graph), WORK_S / len(nodes._captured.graph))
-    return Computer(nodes._captured, layer_s, "profile", nodes.memo)
+    layer_s = np.full(len(nodes.captured.graph), WORK_S / len(nodes.captured.graph))
+    return Computer(nodes.captured, layer_s, "profile", nodes.memo)
 
 
 async def query_s(nodes: World, client: str) -> float:

@@ -114,6 +114,7 @@ def test_a_nullable_flag_keeps_its_three_values(tmp_path):
     with RecordWriter(tmp_path, "c") as writer:
         for number, verified in ((1, False), (2, None), (0, True)):  # as they were compared
             row = {**query, "query": number, "compute": "memo", "verified": verified}
+            row["computed"] = None
             writer.append("queries", **row)
     collect(tmp_path)
     verified = read_table(tmp_path, "queries")["verified"]

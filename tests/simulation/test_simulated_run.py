@@ -25,7 +25,7 @@ from traces.schedule import whole_schedule
 
 SETTINGS = Experiment(
     name="test",
-    traces=Traces(format="synthetic", test_people=4),
+    traces=Traces(format="synthetic", interval_s=30.0, test_people=4),
     model=Model(name="mobilenet"),
     migration=Migration(policy="perdnn", radius_m=100.0),
     simulation=Simulation(sharing="separate", backhaul="unlimited", headers=False),

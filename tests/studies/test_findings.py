@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from testbed.runs.folder import RunFolder
+from testbed.studies.difference_tables import first_interval
 from testbed.studies.findings import (
     Column,
     Findings,
@@ -94,3 +95,19 @@ def test_what_was_measured_before_ctrl_c_is_returned_with_its_status(
     assert gather(measured()) == ([1, 2], 130)
     assert "kept" in capsys.readouterr().err
     assert gather(iter([1, 2, 3])) == ([1, 2, 3], 0)
+
+
+def test_what_could_not_be_measured_is_a_dash() -> None:
+    assert plain("people", form=".1f").cell({"people": math.nan}) == "-"
+    assert plain("people", form=".1f").cell({"people": 2.0}) == "2.0"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "said"),
+    [([7.0], "7"), ([7.0, 7.0], "7"), ([7.0, 8.0], "differs"), ([math.nan], "-")],
+)
+def test_when_the_highest_uplink_was_is_said_for_one_split_too(
+    intervals: list[float], said: str
+) -> None:
+    splits = pd.DataFrame({"first_interval": intervals})
+    assert first_interval(means(splits, ["first_interval"])) == said

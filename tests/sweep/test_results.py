@@ -70,6 +70,21 @@ def test_a_row_for_each_configuration_of_its_complete_runs_alone() -> None:
     assert all(row.keys() == ionn.keys() for row in found)
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [
+        (("not applicable", "not applicable"), "not applicable"),
+        (("not applicable", "good"), "good"),
+        (("invalid", "not applicable"), "invalid"),
+    ],
+)
+def test_the_worst_verdict_counts_and_simulations_have_none(
+    verdicts: tuple[str, str], worst: str
+) -> None:
+    runs = {f"ionn_{number}": complete(fidelity=each) for number, each in enumerate(verdicts)}
+    assert table_rows(STUDY, states(**runs))[0]["fidelity"] == worst
+
+
 def test_a_row_for_each_run_says_what_became_of_it() -> None:
     rows = run_rows(STUDY, states(ionn_0=complete(queries=10), perdnn_1=State("failed", "why")))
     assert len(rows) == 12

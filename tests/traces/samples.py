@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from traces.window import GEOLIFE_WINDOW
+
 STEPS_S = tuple(range(0, 150, 30))
 LAT_DEG, LON_DEG = 36.37, 127.36
 METRE_DEG = 1 / 89_800  # of longitude at this latitude, roughly
@@ -36,6 +38,17 @@ def geolife(folder: Path) -> None:
         lines = (plt_line(t, LAT_DEG + north, LON_DEG + t * METRE_DEG) for t in STEPS_S)
         write(folder / "Data" / user / "Trajectory" / "20091017120000.plt", (HEADING, *lines))
     write(folder / "Data" / "000" / "labels.txt", ("Start Time\tEnd Time\tMode\n",))
+
+
+def geolife_like(folder: Path, people: int = 3) -> Path:
+    """People who walk 1 m/s in the paper's rectangle, with a sample at each multiple of 3 s."""
+    lat_deg, lon_deg = GEOLIFE_WINDOW.centre_deg
+    for user in range(people):
+        lines = (
+            plt_line(t, lat_deg + user * 1e-4, lon_deg + t * METRE_DEG) for t in range(0, 361, 3)
+        )
+        write(folder / "Data" / f"{user:03d}" / "Trajectory" / "1.plt", (HEADING, *lines))
+    return folder
 
 
 def bonnmotion(folder: Path) -> None:

@@ -24,9 +24,10 @@ def test_kaist_is_known_by_the_names_of_its_files(tmp_path: Path) -> None:
     assert own_rules(load(tmp_path)) == Rules(KAIST_WINDOW)
 
 
-def test_geolife_has_the_papers_rectangle_and_gaps_of_a_minute(tmp_path: Path) -> None:
+def test_geolife_has_the_papers_rectangle_and_steps_and_gaps_of_a_minute(tmp_path: Path) -> None:
     geolife(tmp_path)
-    assert own_rules(load(tmp_path)) == Rules(GEOLIFE_WINDOW, gap_s=60)
+    own = Rules(GEOLIFE_WINDOW, gap_s=60, interval_s=20, between="interpolate")
+    assert own_rules(load(tmp_path)) == own
 
 
 def test_campus_has_kaists_window() -> None:

@@ -1,4 +1,4 @@
-"""Fig. 7: query time of a client that changes its server, by how much was migrated ahead."""
+"""Fig. 1 and Fig. 7: query time of a client that changes its server."""
 
 from __future__ import annotations
 
@@ -57,6 +57,35 @@ class Panel:
     handover_s: float
     curves: Sequence[Curve]
     note: str  # about the part
+
+
+@dataclass(frozen=True)
+class Series:
+    """Queries by their numbers, and how long each took, s."""
+
+    label: str
+    number: Sequence[int]
+    latency_s: Sequence[float]
+
+
+@styled
+def draw_cold_starts(series: Sequence[Series], last_before: int, folder: Path, name: str) -> Path:
+    """Draw query time by query; the server changes after the query `last_before`.
+
+    Return NAME.png's path.
+    """
+    figure = new_figure(2.4, 4.5)
+    axes = figure.subplots()
+    axes.axvline(last_before + 0.5, **_CHANGE, linewidth=0.9, zorder=1)
+    looks = zip(series, (BLACK, BLUE), ("o", "s"), strict=False)
+    for each, colour, marker in looks:
+        axes.plot(each.number, each.latency_s, color=colour, marker=marker, markersize=2.4,
+                  linewidth=0.9, label=each.label)  # fmt: skip
+    axes.set(xlabel="Query", ylabel="Query time (s)", ylim=(0, None), xlim=(0, None))
+    handles, _ = axes.get_legend_handles_labels()
+    legend_above(figure, [*handles, Line2D([], [], **_CHANGE, label="change of server")])
+    draw_grid(axes)
+    return save(figure, folder, name)
 
 
 @styled

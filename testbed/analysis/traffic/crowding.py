@@ -1,4 +1,4 @@
-"""Which edge servers' backhaul links are crowded (sections IV.B.5 and IV.D)."""
+"""Which edge servers' backhaul links are crowded (sections IV.B.4 and IV.B.5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.errors import ConfigurationError
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_table
 
-CROWDED_MBPS = 100.0  # section IV.D: "less than 100 Mbps"
+CROWDED_MBPS = 100.0  # section IV.B.4: "less than 100 Mbps"
 FULL_SHARE = 0.9  # of a link's rate over an interval: the link was full
 CROWDED_SHARE = 0.07  # section IV.B.5: 5 to 7 % of the servers, and 24 of KAIST's 357
 
@@ -37,7 +37,7 @@ def busiest(peak: pd.DataFrame) -> pd.Series:
 def in_need_of_fibre(peak: pd.DataFrame, limit_mbps: float = CROWDED_MBPS) -> list[str]:
     """Return the servers whose peak in either direction reaches the limit, the highest first.
 
-    The limit is what wireless broadband carries (section IV.D).
+    The limit is what wireless broadband carries.
     """
     highest = busiest(peak)
     return [str(server) for server in highest[highest >= limit_mbps].index]

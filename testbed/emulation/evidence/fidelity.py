@@ -58,8 +58,8 @@ class Evidence:
         packets_captured: by the captures, and
         packets_dropped: what they missed.
         capture_complete: whether the captures went on to the end.
-        compared: executions that were repeated, and
-        unequal: those of them that gave another result.
+        compared: executions that were compared with what had been handed out, and
+        unequal: those of them that gave something else.
         fallbacks: queries that clients finished themselves because a server failed.
         delay_missing: a delay of links is set and was not emulated.
     """
@@ -140,7 +140,7 @@ def _troubles(evidence: Evidence) -> dict[str, int]:
         "the capture ended before the run": not evidence.capture_complete,
         f"the capture dropped {dropped} packets": dropped,
         f"the machine dropped {drops} packets between links": drops,
-        f"{unequal} of {evidence.compared} repeated executions gave another result": unequal,
+        f"{unequal} of {evidence.compared} executions gave another result": unequal,
         f"{fallbacks} queries were finished locally because a server failed": fallbacks,
         "a delay of links is set, which this kernel cannot emulate": evidence.delay_missing,
     }

@@ -138,7 +138,8 @@ class Outpost:
         elif isinstance(request, wire.Prepare):
             self._prepare(request)
         elif isinstance(request, wire.Launch):
-            network = self._access_points[request.name].network
+            anywhere = next(iter(self._access_points.values()))  # a pool has no network
+            network = self._access_points.get(request.name, anywhere).network
             channel = self._nursery.fork(request.name, request.role, request.mode, network)
             channel.setblocking(True)
             self.relay.add(request.name, channel)

@@ -47,6 +47,10 @@ from testbed.settings.experiment import Experiment
 
 _log = logging.getLogger(__name__)
 
+#: An execution pool as a node: on this machine, and on another.
+POOL = "pool"
+_POOL_ON = f"{POOL}@"
+
 
 class Machines:
     """The other machines of a run, and which access points they have; a context manager.
@@ -109,9 +113,14 @@ class Machines:
         if lost is not None and error is None:  # else the run has failed for another reason
             raise lost
 
-    def of(self, access_point: str) -> RemoteMachine | None:
-        """Return the machine of an access point that is not on this one."""
-        return self._connected.get(self.placed.get(access_point, HERE))
+    def of(self, node: str) -> RemoteMachine | None:
+        """Return the machine of an access point, or of a pool, that is not on this one."""
+        where = self.placed.get(node, node.removeprefix(_POOL_ON))
+        return self._connected.get(where)
+
+    def pools(self) -> tuple[str, ...]:
+        """Return the names of the execution pools, one on each machine."""
+        return (POOL, *(f"{_POOL_ON}{name}" for name in self._connected))
 
     def connected(self) -> tuple[RemoteMachine, ...]:
         """Return all other machines."""

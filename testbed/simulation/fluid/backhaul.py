@@ -22,10 +22,12 @@ class _Flow:
         self.order = order
         self.path = path
         self._supply = deque(
-            (time_s, min(order.want_bytes, supplied_bytes) - order.have_bytes)
+            # A source may have less than the destination does: it sends nothing then
+            (time_s, max(0.0, min(order.want_bytes, supplied_bytes) - order.have_bytes))
             for time_s, supplied_bytes in order.supply.steps()
         )
-        self.size = max(0.0, self._supply[-1][1])
+        self.size = self._supply[-1][1]
+        self._end_bytes = max(order.have_bytes, min(order.want_bytes, order.supply.size_bytes))
         self.sent = 0.0
         self.here = 0.0
         self.progress = Growth(from_s, order.have_bytes)
@@ -50,11 +52,13 @@ class _Flow:
         through_s = (self.here - self.sent) / rate if rate else inf
         return min(through_s, self._supply[0][0] - now_s) if self._supply else through_s
 
-    def send(self, count: float) -> None:
-        """So many bytes more are through."""
+    def send(self, count: float, now_s: float) -> None:
+        """So many bytes more are through by now; rounding leaves nothing of a layer's end."""
         self.sent = min(self.here, self.sent + count)
         if self.ended:
             self.sent = self.size
+        arrived_bytes = self._end_bytes if self.ended else self.order.have_bytes + self.sent
+        self.progress.to(now_s, arrived_bytes)
 
 
 class Limited:
@@ -92,8 +96,7 @@ class Limited:
             )
             now_s += passes_s
             for flow, rate in zip(going, rates, strict=True):
-                flow.send(rate * passes_s)
-                flow.progress.to(now_s, flow.order.have_bytes + flow.sent)
+                flow.send(rate * passes_s, now_s)
                 if flow.ended:
                     flow.order.until_s = now_s
         for flow in flows:

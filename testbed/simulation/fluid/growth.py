@@ -10,11 +10,11 @@ from typing import NamedTuple
 from testbed.simulation.fluid.layer_stream import LayerStream
 
 
-class WholeLayer(NamedTuple):
-    """A layer is whole at the server: since when, and where it ends in the stream."""
+class Arrival(NamedTuple):
+    """So much of the stream is at the server since then: up to a layer's end, or within one."""
 
     time_s: float
-    end_bytes: int
+    end_bytes: float
 
 
 class Growth:
@@ -86,11 +86,11 @@ class Growth:
         share = (present_bytes - begin) / (self._bytes[after] - begin)
         return begin_s + share * (self._times_s[after] - begin_s)
 
-    def whole_layers(self, layer_ends_bytes: Sequence[int], to_s: float) -> list[WholeLayer]:
+    def whole_layers(self, layer_ends_bytes: Sequence[int], to_s: float) -> list[Arrival]:
         """Return the layers that become whole until a time, after the beginning."""
         first = bisect_right(layer_ends_bytes, self._bytes[0])
         last = bisect_right(layer_ends_bytes, self.at(to_s))
-        return [WholeLayer(self.since_s(end), end) for end in layer_ends_bytes[first:last]]
+        return [Arrival(self.since_s(end), end) for end in layer_ends_bytes[first:last]]
 
 
 class Supply:
@@ -103,7 +103,7 @@ class Supply:
         self._to_s = to_s
         self.size_bytes = stream.whole_bytes(growth.at(to_s))
 
-    def steps(self) -> list[tuple[float, int]]:
+    def steps(self) -> list[tuple[float, float]]:
         """Return the bytes at first, and as they grow: from when on so many are there."""
         at_first = self._stream.whole_bytes(self._growth.at(self._from_s))
         later = self._growth.whole_layers(self._stream.layer_ends_bytes, self._to_s)

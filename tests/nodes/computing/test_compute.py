@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import nodes.computing.compute
-from nodes.computing.compute import Computer, Job, same_tensors, split
-from nodes.computing.memo import Memo, Outputs
+from nodes.computing.compute import Computer, Job
+from nodes.computing.memo import Memo
+from nodes.computing.outputs import Outputs, same_tensors, split
 from nodes.setup import ComputeMode
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.executor import Executor
+from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import build_model
@@ -43,11 +45,11 @@ class Case:
     def computer(self, mode: ComputeMode = "real", *, loaded: bool = True) -> Computer:
         computer = Computer(self.captured, np.full(len(self.graph), 0.5), mode, self.memo)
         for layer in self.layers if loaded else ():
-            computer.load("a", layer, bytes(self.executor.layer_weights(layer)))
+            computer.load("a", layer, "", bytes(self.executor.layer_weights(layer)))
         return computer
 
     def job(self, first: int = 0, last: int = -1) -> Job:
-        return Job("a", 0, first, last % len(self.graph))
+        return Job("a", 7, 0, first, last % len(self.graph))
 
     def inputs(self, job: Job) -> Outputs:
         return {p: self.outputs[p] for p in self.graph.reads(job.first, job.last)}
@@ -94,20 +96,6 @@ def test_what_is_not_kept_is_computed(case: Case) -> None:
     asyncio.run(run())
 
 
-def test_every_range_can_be_repeated_and_compared(case: Case) -> None:
-    async def run() -> None:
-        computer = case.computer("memo")
-        for job in jobs(case):
-            right = {p: case.outputs[p] for p in computer.outputs_of(job)}
-            assert await computer.repeat_and_compare(job, case.inputs(job), right)
-        last = case.job(len(case.graph) - 1)
-        (producer,) = computer.outputs_of(last)
-        wrong = {producer: memoryview(bytes(len(case.outputs[producer])))}
-        assert not await computer.repeat_and_compare(last, case.inputs(last), wrong)
-
-    asyncio.run(run())
-
-
 def test_profile_mode_answers_zeros_of_the_right_size(case: Case) -> None:
     computer = case.computer("profile", loaded=False)
     found = asyncio.run(computer.execute(case.job(), {}))
@@ -129,7 +117,7 @@ def test_layers_that_are_missing_are_an_error_until_they_come(tmp_path: Path) ->
         for layer in case.layers:
             with pytest.raises(ProtocolError, match="has no weights here"):
                 await computer.execute(case.job(), case.inputs(case.job()))
-            computer.load("a", layer, bytes(case.executor.layer_weights(layer)))
+            computer.load("a", layer, "", bytes(case.executor.layer_weights(layer)))
         found = await computer.execute(case.job(), case.inputs(case.job()))
         last = len(case.graph) - 1
         assert same_tensors(case.graph, last, found[last], case.outputs[last])
@@ -147,9 +135,9 @@ def test_a_layer_that_comes_while_the_model_is_being_built_is_not_lost(
     computer = case.computer(loaded=False)
     *early, late = case.layers
     for layer in early:
-        computer.load("a", layer, bytes(case.executor.layer_weights(layer)))
+        computer.load("a", layer, "", bytes(case.executor.layer_weights(layer)))
 
-    class Building(Executor):
+    class Building(FusedExecutor):
         """The last layer comes as the first weights are put in place."""
 
         came = False
@@ -157,28 +145,13 @@ def test_a_layer_that_comes_while_the_model_is_being_built_is_not_lost(
         def load_layer(self, index: int, buffer: Any) -> None:
             if not Building.came:
                 Building.came = True
-                computer.load("a", late, bytes(case.executor.layer_weights(late)))
+                computer.load("a", late, "", bytes(case.executor.layer_weights(late)))
             super().load_layer(index, buffer)
 
-    monkeypatch.setattr(nodes.computing.compute, "Executor", Building)
+    monkeypatch.setattr(nodes.computing.compute, "FusedExecutor", Building)
     found = asyncio.run(computer.execute(case.job(), case.inputs(case.job())))
     last = len(case.graph) - 1
     assert same_tensors(case.graph, last, found[last], case.outputs[last])
-
-
-def test_a_comparison_outlives_the_discarding_of_the_layers(tmp_path: Path) -> None:
-    async def run() -> None:
-        case = Case(TINY, tmp_path)
-        computer = case.computer()
-        right = {p: case.outputs[p] for p in computer.outputs_of(case.job())}
-        comparing = asyncio.create_task(
-            computer.repeat_and_compare(case.job(), case.inputs(case.job()), right)
-        )
-        await asyncio.sleep(0)
-        computer.unload("a")
-        assert await comparing
-
-    asyncio.run(run())
 
 
 def test_tensors_of_another_number_or_length_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Executing in the background what nodes replay: a pool of processes on each machine."""
