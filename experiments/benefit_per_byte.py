@@ -19,8 +19,8 @@ Each policy is a curve over the setting that trades queries for bytes:
     one cut           circles, with plans of one cut (NeuroSurgeon)
     IONN, pull, routing, cloud, optimal, download, handoff, all client    have no such setting
 
-Bytes are those of servers' uplinks, or of downlinks, where those get more, from the cloud; peaks
-are those of uplinks. What is placed before the run (popular, optimal) has no bytes.
+Bytes are those that servers send, and the cloud where they download from it; peaks are those of
+servers alone. What is placed before the run (popular, optimal) has no bytes.
 
 The goals are shares of what PerDNN with r = 100 m has: 98 % of its queries for a third of its bytes
 and of its peak uplink, and 99 % for half of both. Which setting meets a goal is decided on people
@@ -36,7 +36,7 @@ from typing import NamedTuple
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 import pandas as pd
 
-from testbed.analysis.figures.simulation_figures import draw_frontier
+from testbed.analysis.figures.simulation_figures import LEAST_SHARE, draw_frontier
 from testbed.dnn.partitioning.planners import find_planner
 from testbed.settings.experiment import Experiment
 from testbed.simulation.offloading import Offloading
@@ -260,6 +260,8 @@ def conclude(context: Context, splits: pd.DataFrame) -> Findings:
     )
     what = "Policy benefit: goals of queries for bytes and peak; settings chosen in training"
     shown: list[str | Table] = [title, Table(by_policy, curves), Table(by_goal, goals, what)]
+    if lower := dict.fromkeys(r["choice"] for r in curves if r["queries_share"] < LEAST_SHARE):
+        shown.append(f"below the figure's {LEAST_SHARE:.0%} of queries: {', '.join(lower)}")
     return Findings(curves, shown, [figure], {"goals": goals})
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from testbed.analysis.executions import computed_share
 from testbed.analysis.traffic.crowding import peaks, share_under
-from testbed.analysis.traffic.server_traffic import DIRECTIONS
 from testbed.output import print_json
 from testbed.runs.folder import RunFolder
 from testbed.settings.units import format_size
@@ -124,14 +123,12 @@ def _traffic(
     transfers: pd.DataFrame, backhaul: pd.DataFrame, servers: Collection[str]
 ) -> dict[str, Any]:
     migrated = transfers["cause"] == "migration"
-    # A migration leaves one server, so the uplinks hold each frame once; what comes from the cloud
-    # is in downlinks alone.
-    migration = backhaul[backhaul["cause"] == "migration"]
-    on_wire = [migration.loc[migration["direction"] == each, "bytes"] for each in DIRECTIONS]
+    # Every migration frame leaves exactly one server, so the uplinks hold each once.
+    on_wire = (backhaul["cause"] == "migration") & (backhaul["direction"] == "uplink")
     peak = peaks(backhaul, servers)
     return {
         "migrated_bytes": int(transfers.loc[migrated, "bytes"].sum()),
-        "migrated_wire_bytes": max(int(size_bytes.sum()) for size_bytes in on_wire),
+        "migrated_wire_bytes": int(backhaul.loc[on_wire, "bytes"].sum()),
         "peak_uplink_mbps": _number(peak["uplink"].max()),
         "peak_downlink_mbps": _number(peak["downlink"].max()),
         "servers_under_100mbps_share": share_under(peak),

@@ -121,7 +121,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ),
     ),
     "backhaul": (
-        _text("server", "access point whose backhaul link it is"),
+        _text("server", "access point whose backhaul link it is; cloud, where that sends images"),
         _count("interval", "number of the interval, from 0; config.json has its length"),
         _text("direction", "uplink (the server sends) or downlink (it receives)"),
         _text("cause", "migration, upload, query, control or other, by TCP port"),

@@ -211,6 +211,6 @@ def backhaul_of(world: World, logs: Sequence[Log], goodput: float) -> pd.DataFra
             "packets": ceil(count / TCP_SEGMENT_BYTES),
         }
         for (server, step, direction, cause), count in sorted(sent.items())
-        if server < at_access_points
+        if server < at_access_points or cause == "migration"  # from the cloud
     ]
     return pd.DataFrame(rows, columns=[column.name for column in TABLES["backhaul"]])

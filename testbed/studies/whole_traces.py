@@ -106,11 +106,8 @@ class Totals:
 
     @property
     def backhaul_bytes(self) -> float:
-        """Layers, and where queries are routed to other servers, tensors: servers' uplinks.
-
-        Or downlinks, where those get more, from the cloud.
-        """
-        return float(max(self.backhaul.groupby("direction")["bytes"].sum(), default=0))
+        """Layers, and where queries are routed to other servers, tensors."""
+        return float(self.backhaul.loc[self.backhaul["direction"] == "uplink", "bytes"].sum())
 
     @property
     def hit_ratio(self) -> float:

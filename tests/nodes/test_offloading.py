@@ -262,3 +262,20 @@ def test_clients_with_equal_bytes_each_upload_their_own(tmp_path: Path) -> None:
 
     transfers = asyncio.run(run()).tables()["transfers"].set_index("client")
     assert transfers.loc["walker", "bytes"] == transfers.loc["runner", "bytes"]
+
+
+def test_a_server_keeps_layers_for_the_time_to_live_after_their_client_left(tmp_path: Path) -> None:
+    async def run() -> World:
+        setup = make_setup(tmp_path, policy="ionn", keep_after_leaving=True, ttl_intervals=3)
+        async with world(setup, "profile") as nodes:
+            nodes.start()
+            assert not (await nodes.move("walker", "ap0")).hit
+            await uploaded(nodes, "ap0")
+            assert not (await nodes.move("walker", "ap1")).hit
+            assert (await nodes.move("walker", "ap0")).hit
+            await nodes.move("walker", "ap1")
+            await until(lambda: not nodes.holds("ap0"), "the time to live to be over")
+            assert not (await nodes.move("walker", "ap0")).hit
+        return nodes
+
+    assert "migration" not in set(asyncio.run(run()).tables()["transfers"]["cause"])

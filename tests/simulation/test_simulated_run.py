@@ -119,6 +119,18 @@ def test_details_change_nothing_and_equal_settings_give_equal_runs() -> None:
         assert (log.queries, log.cold_start_queries) == (full.queries, full.cold_start_queries)
 
 
+@pytest.mark.parametrize("policy", ["download", "handoff"])
+def test_what_comes_from_the_cloud_is_in_the_backhaul_too(policy: str) -> None:
+    run, logs = made(policy, details=True)
+    table = backhaul_of(run.world, logs, goodput=1.0)
+    by_server = table[table["direction"] == "uplink"].groupby("server")["bytes"].sum()
+    sent = sum(count for log in logs for *_, count in log.sent)
+    assert by_server.sum() == pytest.approx(sent, rel=1e-6)
+    assert by_server.sum() == table.loc[table["direction"] == "downlink", "bytes"].sum()
+    assert by_server["cloud"] > 0
+    assert (len(by_server) > 1) == (policy == "handoff")
+
+
 def test_what_is_sent_is_received_and_no_server_has_more_than_a_model() -> None:
     run, logs = made(details=True)
     size_bytes = run.world.stream.size_bytes
