@@ -24,6 +24,10 @@ HISTORY = 4  # steps before the window: with its first one they make a trajector
 _MAX_COUNTS = 500_000_000  # 4 GB; more come from times that are wrong
 ABSENT = -1  # instead of a count of handovers: not present in the whole window
 
+#: A time of the traces', or which window it shall be.
+Start = float | Literal["busiest", "typical"]
+_FOUND_OUT = ("busiest", "typical")
+
 Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
 
 
@@ -48,7 +52,7 @@ def build_schedule(
     access_points: Sequence[AccessPoint],
     *,
     clients: int,
-    start: float | Literal["busiest"],
+    start: Start,
     duration_s: float,
     near: Near,
     history: int = HISTORY,
@@ -59,7 +63,8 @@ def build_schedule(
     They are called c1, c2, ... from most handovers to fewest, are present throughout, and attach to
     the nearest access point. The window starts at a time of the traces' own, or is the "busiest":
     at the multiple of the interval at which the chosen people have most handovers in total and so
-    many steps of `history` each before it, the earliest among equals.
+    many steps of `history` each before it, the earliest among equals. In the "typical" window they
+    have the median of all windows, in the middle one among equals.
 
     `near` returns the access points that people at given positions, (n, 2), can come near; the
     schedule keeps these and all that someone attaches to. It tells of `past_steps` before the
@@ -69,13 +74,14 @@ def build_schedule(
     _check(clients, start, duration_s)
     interval_s = traces.interval_s
     steps = int(np.ceil(duration_s / interval_s))
-    phase_s = 0.0 if start == "busiest" else start % interval_s
+    found_out = start in _FOUND_OUT
+    phase_s = 0.0 if isinstance(start, str) else start % interval_s
     walks = take_walks(traces, access_points, phase_s)
-    counts = count_handovers(walks, steps, history if start == "busiest" else 0)
-    first = busiest_step(counts, clients) if start == "busiest" else int(start // interval_s)
+    counts = count_handovers(walks, steps, history if found_out else 0)
+    first = first_step(counts, clients, start, interval_s)
     in_window = counts[:, first] if first < counts.shape[1] else np.full(len(walks), ABSENT)
     if (present := int((in_window != ABSENT).sum())) < clients:
-        when = "at any time" if start == "busiest" else f"from {start:g} s on"
+        when = "at any time" if isinstance(start, str) else f"from {start:g} s on"
         raise ConfigurationError(
             f"{clients} clients for {duration_s:g} s cannot be taken from {traces.source!r}:"
             f" no more than {present} people are present throughout {when};"
@@ -202,24 +208,34 @@ def count_handovers(walks: Sequence[SteppedTrace], steps: int, history: int = 0)
     return counts
 
 
-def busiest_step(counts: IntArray, clients: int) -> int:
-    """Return the step whose window has most handovers of its `clients` busiest walks.
+def first_step(counts: IntArray, clients: int, start: Start, interval_s: float) -> int:
+    """Return the step of a window that starts at a time, or is found out.
 
-    The earliest among equals; where no window has so many walks, the one that has most of them.
+    Of its `clients` busiest walks it then has most handovers ("busiest"), or the median of all
+    windows ("typical"); where no window has so many walks, it is the one that has most of them.
     """
+    if not isinstance(start, str):
+        return int(start // interval_s)
     present = (counts != ABSENT).sum(axis=0)
     if present.max(initial=0) < clients:
         return int(present.argmax())
     total = np.sort(counts, axis=0)[-clients:].sum(axis=0)
-    return int(np.where(present >= clients, total, ABSENT).argmax())
+    total = np.where(present >= clients, total, ABSENT)
+    if start == "busiest":
+        return int(total.argmax())
+    moving = np.sort(total[total > 0])
+    if not len(moving):  # nobody moves at any time
+        return int(total.argmax())
+    typical = np.flatnonzero(total == moving[len(moving) // 2])
+    return int(typical[len(typical) // 2])
 
 
-def _check(clients: int, start: float | Literal["busiest"], duration_s: float) -> None:
+def _check(clients: int, start: Start, duration_s: float) -> None:
     if clients < 1:
         raise ConfigurationError(f"{clients} clients are too few; a run needs at least 1")
     if not duration_s > 0:
         raise ConfigurationError(f"a duration of {duration_s:g} s must be above 0 s")
-    if start != "busiest" and not start >= 0:
+    if not isinstance(start, str) and not start >= 0:
         raise ConfigurationError(f"a start at {start:g} s lies before the traces begin, at 0 s")
 
 

@@ -113,8 +113,11 @@ class Replay(Section, frozen=True, kw_only=True):
 
     clients: Annotated[int, Meta(ge=1, le=200, description="number of clients")] = 8
     start: Annotated[
-        float | Literal["busiest"],
-        Meta(description="start in seconds of the traces' time, or the window with most handovers"),
+        float | Literal["busiest", "typical"],
+        Meta(
+            description="start in seconds of the traces' time, or the window with most handovers,"
+            " or with the median of all windows (typical)"
+        ),
     ] = "busiest"
     duration_s: Annotated[
         Positive | Literal["all"],
