@@ -17,15 +17,7 @@ one of them leaves it.
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 
 from testbed.launch import main
-from testbed.settings.experiment import (
-    Compute,
-    Experiment,
-    Migration,
-    Model,
-    Replay,
-    Simulation,
-    Traces,
-)
+from testbed.settings.experiment import Compute, Experiment, Migration, Model, Replay, Traces
 
 EVERYWHERE_M = 3000.0  # from anyone's path: all of the window
 
@@ -36,7 +28,6 @@ EXPERIMENT = Experiment(
     model=Model(name="inception", client_device="odroid-xu4", server_device="titan-xp"),
     migration=Migration(policy="perdnn", radius_m=50, ttl_intervals=5),
     compute=Compute(mode="memo", tdf=1.5, verify_share=0.0005),
-    simulation=Simulation(beside=True),
     seed=11,
 )
 

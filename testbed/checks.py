@@ -32,13 +32,6 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
 
     _check_engine(experiment)
     _check_policy(experiment)
-    if experiment.simulation.beside:
-        try:
-            _check_engine(replace(experiment, engine="simulate"))
-        except ConfigurationError as error:
-            raise ConfigurationError(
-                f"simulation.beside: the same cannot be simulated: {error}"
-            ) from error
     if experiment.traces.path is not None:
         check_exists(Path(experiment.traces.path))
     experiment = resolved(experiment)
@@ -50,13 +43,21 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
     check_name(topology)
     if topology not in BUILT_IN:
         layout = layout_of(topology, ["ap1", "ap2"])
-        simulated = experiment.engine == "simulate" or experiment.simulation.beside
-        if simulated and experiment.backhaul.delay_s is None:
+        if experiment.engine == "simulate" and experiment.backhaul.delay_s is None:
             _check_undelayed(details for *_, details in layout.cables)
     if out is not None and out.exists():
         RunFolder.at(out)
     _check_model(experiment.model)
     return experiment
+
+
+def beside_obstacle(experiment: Experiment) -> str | None:
+    """Return why an emulated run cannot be simulated too; None if it can."""
+    try:
+        check(replace(experiment, engine="simulate"))
+    except ConfigurationError as error:
+        return str(error)
+    return None
 
 
 def _check_engine(experiment: Experiment) -> None:

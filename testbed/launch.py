@@ -7,7 +7,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testbed.checks import check, check_rates, check_servers
+from msgspec.structs import replace
+
+from testbed.checks import beside_obstacle, check, check_rates, check_servers
 from testbed.errors import EXIT_MACHINE_UNFIT, ConfigurationError
 from testbed.exits import exit_with
 from testbed.output import add_json
@@ -15,12 +17,11 @@ from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, to_dict
 from testbed.settings.options import Parser, add_cli, add_settings, with_options
-from testbed.values import MASTER, Schedule
+from testbed.values import Schedule
 from testbed.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from testbed.movement import Movement, People
-    from testbed.simulation.engine import Links
 
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> NoReturn:
@@ -66,22 +67,27 @@ def run(
     experiment = check(experiment, out)
     movement = movement_of(experiment)
     experiment = movement.settings
-    if movement.made:
-        sys.stderr.write(f"{movement.made}\n")
+    for said in (walked(movement.schedule), movement.made):
+        if said:
+            sys.stderr.write(f"{said}\n")
     if experiment.engine == "simulate":
         from rich.console import Console
 
         from testbed.analysis.summary import print_summary
+        from testbed.backhaul_links import links_of
         from testbed.simulation.engine import execute
 
         folder, begins = _begin(experiment, out, movement)
-        links = _links(experiment, movement.schedule)
+        links = links_of(experiment, _names(movement.schedule))
         console = Console(stderr=True)
         status = execute(experiment, movement, folder, links, console, begins)
         if as_json:
             print_summary(folder)
         return status
     check_rates(experiment)
+    if experiment.simulation.beside and (why := beside_obstacle(experiment)) is not None:
+        sys.stderr.write(f"the run will not be compared with IONN and optimal: {why}\n")
+        experiment = replace(experiment, simulation=replace(experiment.simulation, beside=False))
     if not machine_fit():
         return EXIT_MACHINE_UNFIT
     from testbed.emulation.sandbox import sandbox
@@ -104,13 +110,14 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     Raises ConfigurationError: the traces do not hold what the settings ask for, or the folder
     cannot be made.
     """
+    from testbed.backhaul_links import links_of
     from testbed.simulation.engine import simulate as simulate_into
 
     movement = movement_of(experiment, people)
     experiment = movement.settings
     folder, begins = _begin(experiment, out, movement)
     goes_on = nullcontext(lambda time_s: True)
-    links = _links(experiment, movement.schedule)
+    links = links_of(experiment, _names(movement.schedule))
     simulate_into(experiment, movement, folder, links, goes_on, begins=begins, figures=figures)
 
 
@@ -131,6 +138,7 @@ def _begin(
     experiment: Experiment, out: Path | None, movement: Movement
 ) -> tuple[RunFolder, WarmStart | None]:
     """Make the run's folder, and find out how the run begins."""
+    from testbed.backhaul_links import links_of
     from testbed.simulation.engine import carrier_of
     from testbed.simulation.warm_start import warm_start
 
@@ -138,27 +146,26 @@ def _begin(
     folder.write_schedule(movement.schedule)
     if movement.past is None:
         return folder, None
-    carrier = carrier_of(experiment, _links(experiment, movement.past))
+    carrier = carrier_of(experiment, links_of(experiment, _names(movement.past)))
     begins = warm_start(experiment, movement, carrier)
     if begins is not None:
         folder.write_warm_start(begins)
     return folder, begins
 
 
-def _links(experiment: Experiment, schedule: Schedule) -> Links:
-    from controllers.paths import Paths
-    from topologies.layout import layout_of
+def _names(schedule: Schedule) -> list[str]:
+    return [access_point.name for access_point in schedule.access_points]
 
-    names = [access_point.name for access_point in schedule.access_points]
 
-    def links() -> tuple[Paths, list[float]]:
-        backhaul = experiment.backhaul
-        layout = layout_of(backhaul.topology, names)
-        hosts = [*names, MASTER]  # beside which the cloud is
-        paths = Paths(layout, hosts, backhaul.link_bps, backhaul.wireless_links(names))
-        return paths, paths.rates_bps
+def walked(schedule: Schedule) -> str:
+    """Return whose movement a run replays, for people."""
+    from traces.campus.synthetic import SOURCE as CAMPUS
 
-    return links
+    hours, rest = divmod(round(schedule.start_s), 3600)
+    text = f"traces: {schedule.source}, from {hours}:{rest // 60:02d}:{rest % 60:02d} on"
+    if schedule.source == CAMPUS:
+        text += " (KAIST's were not found, or not asked for; README.md says where to put them)"
+    return text
 
 
 def machine_fit() -> bool:

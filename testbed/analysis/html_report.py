@@ -19,6 +19,7 @@ from testbed.analysis.figures.comparison_figure import NAME as COMPARISON
 from testbed.analysis.figures.run_figures import CAPTIONS
 from testbed.analysis.traffic import crowding
 from testbed.analysis.traffic.confirmation import checks
+from testbed.analysis.worth import worth_lines
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import has_table, read_table
 from testbed.runs.whole_files import written_whole
@@ -67,6 +68,7 @@ def write_report(folder: RunFolder) -> Path:
         fidelity=folder.read_json("fidelity"),
         summary=[(label, _figure(summary.get(key), unit)) for key, label, unit in _SUMMARY],
         **_backhaul(folder),
+        worth=worth_lines(folder.read_json("worth")) if folder.has_json("worth") else [],
         agreement=_agreement(folder) if folder.has_json("agreement") else None,
         tolerance=f"{HIT_TOLERANCE:.0%}",
         comparison=COMPARISON,

@@ -1,56 +1,76 @@
-"""An emulated run beside the simulation of its own movement, as a part of its report."""
+"""An emulated run beside simulations of its own movement, as a part of its report.
+
+They are those with its own policy, which say how far both engines agree, and those without
+migration and with all layers everywhere, which say what migrating was worth.
+"""
 
 from __future__ import annotations
 
-import logging
-import subprocess
-import sys
-
-import msgspec
-from msgspec.structs import replace
+from contextlib import nullcontext
+from dataclasses import replace
 
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTAL_TOLERANCE, compare_runs
 from testbed.analysis.figures.comparison_figure import draw_comparison
 from testbed.analysis.html_report import write_report
-from testbed.errors import TestbedError
+from testbed.analysis.worth import EVERYWHERE, WITHOUT, Tables, worth, worth_lines
+from testbed.backhaul_links import links_of
+from testbed.movement import Movement, prepare
 from testbed.runs.folder import RunFolder
-from testbed.settings.experiment import Experiment, to_dict
+from testbed.runs.records import read_tables
+from testbed.settings.experiment import Experiment, changed, to_dict
+from testbed.simulation.engine import carrier_of, simulate
+from testbed.simulation.warm_start import warm_start
+from testbed.warm_start import WarmStart
 
-_log = logging.getLogger(__name__)
-
-_SIMULATED = "simulated"  # the simulated run's folder, in the emulated one's
+_OWN = "simulated"  # the run's own simulation, a folder in its own
 
 
-def compare_with_simulator(folder: RunFolder, settings: Experiment) -> str:
-    """Simulate a complete run's movement with its settings and write agreement.json.
+def compare_with_simulator(folder: RunFolder, settings: Experiment) -> list[str]:
+    """Simulate a complete run's movement; write worth.json and agreement.json.
 
-    Returns a line that tells how both engines agree. Raises TestbedError if the simulation fails,
-    or cannot be compared.
+    Returns what the comparison tells, in lines. Raises TestbedError if it cannot be simulated.
     """
-    config = folder.path / f"{_SIMULATED}.json"
-    content = to_dict(replace(settings, engine="simulate"))
-    config.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-    simulated = RunFolder(folder.path / _SIMULATED)
-    try:
-        _run("-m", "testbed.cli", "run", str(config), "--out", str(simulated.path))
-    finally:
-        config.unlink()
-    found = compare_runs(folder, simulated)
-    draw_comparison(found.stays, folder.figures)
-    folder.write_json("agreement", found.content())
+    schedule = folder.read_schedule()
+    movement = replace(prepare(settings), schedule=schedule)
+    own = settings.migration.policy
+    simulated: dict[str, Tables] = {}
+    for policy in dict.fromkeys((own, WITHOUT, EVERYWHERE)):
+        where = _OWN if policy == own else f"{_OWN}-{policy}"
+        wanted = {"engine": "simulate", "simulation.beside": False}
+        if policy != own:
+            wanted["migration.policy"] = policy
+        begins = folder.read_warm_start() if policy == own else None
+        simulated[policy] = _simulate(
+            changed(settings, wanted), movement, RunFolder.at(folder.path / where), begins
+        )
+    run = read_tables(folder.path)
+    summary = folder.read_json("summary")
+    found = worth(run, simulated, own, summary, schedule.interval_s)
+    folder.write_json("worth", found)
+    agreement = compare_runs(folder, RunFolder(folder.path / _OWN))
+    draw_comparison(agreement.stays, folder.figures)
+    folder.write_json("agreement", agreement.content())
     write_report(folder)
-    if found.disagreements:
-        return "; ".join(["beside the simulator", *found.disagreements])
-    return (
-        f"beside the simulator: {found.agreeing_share:.0%} of the handovers agree within"
+    trust = (
+        f"beside its simulation: {agreement.agreeing_share:.0%} of the handovers agree within"
         f" {HIT_TOLERANCE:.0%} of the wanted bytes, totals within {TOTAL_TOLERANCE:.0%}"
     )
+    if agreement.disagreements:
+        trust = "; ".join(["beside its simulation", *agreement.disagreements])
+    return [*worth_lines(found), trust]
 
 
-def _run(*arguments: str) -> None:
-    command = [sys.executable, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        _log.error("the simulation failed: %s", result.stderr)
-        reason = (result.stderr.strip().splitlines() or ["see log.txt"])[-1]
-        raise TestbedError(f"the simulation of this run failed: {reason}")
+def _simulate(
+    settings: Experiment, movement: Movement, folder: RunFolder, begins: WarmStart | None
+) -> Tables:
+    """Simulate into a folder, without figures; return the tables."""
+    folder.write_json("config", to_dict(settings))
+    folder.write_schedule(movement.schedule)
+    if begins is None and movement.past is not None:
+        names = [each.name for each in movement.past.access_points]
+        begins = warm_start(settings, movement, carrier_of(settings, links_of(settings, names)))
+    names = [each.name for each in movement.schedule.access_points]
+    watch = nullcontext(lambda time_s: True)
+    links = links_of(settings, names)
+    simulate(settings, movement, folder, links, watch, begins=begins, figures=False)
+    return read_tables(folder.path)

@@ -91,14 +91,16 @@ def _tell_failure(console: Console, reason: str) -> None:
 def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:
     summary = conclude(folder, run.outcome)
     reasons = folder.read_json("fidelity")["reasons"]
-    for line in lines(summary, reasons, folder.path):
-        console.print(line, highlight=False, soft_wrap=True)
+    beside: list[str] = []
     if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
-        console.print("simulating the same ...", highlight=False)
+        text = "simulating the same, also without migration (IONN) and with all layers everywhere"
+        console.print(f"{text} (optimal) ...", highlight=False)
         try:
-            text = compare_with_simulator(folder, settings)
+            beside = compare_with_simulator(folder, settings)
         except TestbedError as error:
-            text = f"not compared with the simulator: {error}"
+            beside = [f"not compared with IONN and optimal: {error}"]
         except KeyboardInterrupt:
-            text = "not compared with the simulator: interrupted"
-        console.print(text, highlight=False, soft_wrap=True)
+            beside = ["not compared with IONN and optimal: interrupted"]
+    walked = f"people walked as in: {folder.read_schedule().source}"
+    for line in (*beside, walked, *lines(summary, reasons, folder.path)):
+        console.print(line, highlight=False, soft_wrap=True)

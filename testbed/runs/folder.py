@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-DOCUMENTS = ("config", "manifest", "summary", "fidelity", "schedule", "warm_start", "agreement")
+DOCUMENTS = (
+    *("config", "manifest", "summary", "fidelity", "schedule", "warm_start"),
+    *("agreement", "worth"),
+)
 
 
 @dataclass(frozen=True)

@@ -71,5 +71,9 @@ class Simulation(Section, frozen=True, kw_only=True):
         bool, Meta(description="links carry Ethernet, IP and TCP headers beside the data")
     ] = True
     beside: Annotated[
-        bool, Meta(description="an emulated run is simulated too, and its report compares both")
-    ] = False
+        bool,
+        Meta(
+            description="an emulated run is simulated too, also without migration and with all"
+            " layers everywhere, and its report compares them"
+        ),
+    ] = True
