@@ -14,12 +14,14 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from testbed.decision.policies import build_predictor
+from testbed.dnn.models.published import published_graph
+from testbed.dnn.partitioning.planners import layer_index, planner_of
 from testbed.errors import ConfigurationError
 from testbed.exits import exit_with
 from testbed.launch import new_folder
 from testbed.output import add_json
 from testbed.runs.folder import RunFolder
-from testbed.settings.experiment import Experiment
+from testbed.settings.experiment import Experiment, Model
 from testbed.settings.options import Parser, add_settings, check_read
 from testbed.studies import paper
 from testbed.studies.findings import Findings, Row, gather
@@ -110,6 +112,8 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
         return instead
     if "migration.predictor" in study.reads:
         build_predictor(movements.settings)  # refused before a folder is made
+    if "model.planner" in study.reads:
+        _check_planner(movements.settings.model, models)
     folder = new_folder(movements.settings, given.out, splits=movements.splits)
     context = Context(given, movements, models, folder)
     found, status = gather(study.measure(context))
@@ -123,6 +127,14 @@ def carry_out(study: Study, given: argparse.Namespace) -> int:
         rows.to_csv(folder.path / "splits.csv", index=False)
     study.conclude(context, rows).deliver(folder, as_json=given.json)
     return status
+
+
+def _check_planner(model: Model, models: Sequence[str]) -> None:
+    """Raise ConfigurationError for a planner that is impossible, or impossible for a model."""
+    planner_of(model)
+    if model.static_cut is not None:
+        for name in models:
+            layer_index(published_graph(name), model.static_cut)
 
 
 def models_of(given: argparse.Namespace) -> list[str]:

@@ -123,8 +123,9 @@ def layer_index(graph: LayerGraph, name: str) -> int:
         close = get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigurationError(
-            f"static cut: {graph.model} has no layer {name!r}; {hint}its {len(names)} layers, from"
-            f" {names[0]!r} to {names[-1]!r}, are named by testbed plan --json"
+            f"model.static_cut (--static-cut): {graph.model} has no layer {name!r}; {hint}its"
+            f" {len(names)} layers, from {names[0]!r} to {names[-1]!r}, are named by testbed plan"
+            " --json"
         )
     return names.index(name)
 
