@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import cache, partial
 
 from nodes.answering import Answering
@@ -33,10 +33,22 @@ _log = logging.getLogger(__name__)
 
 
 class EdgeServer:
-    """One edge server's state: who is here, which layers are here, and what is being sent."""
+    """One edge server's state: who is here, which layers are here, and what is being sent.
 
-    def __init__(self, setup: NodeSetup, name: str, control: NodeSide, computer: Computer) -> None:
+    `hurry` is told when the server has a client, whose queries have times to keep, and when it has
+    none any more: then it only takes in layers, and sends some on.
+    """
+
+    def __init__(
+        self,
+        setup: NodeSetup,
+        name: str,
+        control: NodeSide,
+        computer: Computer,
+        hurry: Callable[[bool], None] = lambda hurries: None,
+    ) -> None:
         self._setup = setup
+        self._hurry = hurry
         self._name = name
         self._control = control
         self._computer = computer
@@ -126,6 +138,8 @@ class EdgeServer:
     @contextlib.contextmanager
     def _here(self, client: str) -> Iterator[None]:
         """A client is here as long as it has a connection, for layers or for a query in flight."""
+        if not any(self._attached.values()):
+            self._hurry(True)
         self._attached[client] += 1
         self._held.attach(client)
         try:
@@ -136,6 +150,8 @@ class EdgeServer:
                 self._held.leave(client, self._clock.now_s())
                 self._answering.forget(client)
                 self._expiry_changed.set()
+                if not any(self._attached.values()):
+                    self._hurry(False)
 
     async def _serve_migration(self, connection: Connection) -> None:
         offer = await connection.expect(messages.MigrationOffer, "MigrationOffer")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.checks import check
+from testbed.checks import beside_obstacle, check
 from tests.command_line import parsed, status_and_error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ class Readings:
 
     Args:
         run_queue_delay_s: how long a node waited for a processor each time that it wanted one, in
-            wall seconds: the mean over a second, for each node and second in which it ran.
+            wall seconds: the mean over a second, for each node and second in which it ran. Edge
+            servers without a client are left out: they give way.
         cpu_pressure_share: share of each second in which something waited for a processor.
         cpu_busy_share: share of the processors that was busy, for each second.
         sent: what each client had sent at each reading.
@@ -96,6 +98,8 @@ class Monitor:
     def _waits(self) -> dict[str, Wait]:
         waits = {}
         for name, pid in self._processes.items():
+            if not _hurries(pid):
+                continue
             if text := _read(f"/proc/{pid}/schedstat"):  # run and waiting time in ns, turns
                 _, waited_ns, turns = text.split()
                 waits[name] = Wait(int(waited_ns) / 1e9, int(turns))
@@ -110,6 +114,14 @@ class Monitor:
                     sent_bytes, packets = (int(each) for each in counters.split()[8:10])
                     found.append(Sent(self._clock.now_s(), name, sent_bytes, packets))
         return found
+
+
+def _hurries(pid: int) -> bool:
+    """Whether a node has times to keep: an edge server without a client gives way to those."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid) < 0
+    except ProcessLookupError:
+        return False
 
 
 def _delays_s(before: Mapping[str, Wait], after: Mapping[str, Wait]) -> list[float]:
