@@ -16,11 +16,11 @@ from testbed.emulation import console
 from testbed.errors import EXIT_INTERRUPTED
 from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
-from tests.emulation.runs import emulate, start
+from tests.emulation.runs import BUSIEST, emulate, start
 
 pytestmark = pytest.mark.emulation
 
-SHORT = ("--clients", "1", "--duration", "3", "--compute", "profile", "--cli")
+SHORT = (*BUSIEST, "--clients", "1", "--duration", "3", "--compute", "profile", "--cli")
 SAID = "c1 ip -o -4 addr show\nc1 ping -c 1 -W 5 master\nexit\n"
 
 

@@ -24,7 +24,8 @@ from tests.emulation.runs import emulate_in_time
 
 pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 
-QUICK = ["--clients", "3", "--duration", "150", "--set", "compute.verify_share=0.1"]
+QUICK = ["--clients", "3", "--duration", "150", "--start", "busiest", "--radius", "50"]
+QUICK += ["--set", "compute.verify_share=0.1"]
 _CLOSING_BYTES = 1 << 17  # what a kernel sends between a last look at its counters and the end
 FILES = [
     "config.json",
@@ -55,6 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     finally:
         launcher.kill()
     assert launcher.returncode == 0, said
+    (folder.parent / "said.txt").write_text(said)
     assert _namespaces() == before
     yield RunFolder(folder)
 
@@ -86,6 +88,20 @@ def test_the_simulator_agrees(run: RunFolder, tmp_path: Path) -> None:
     assert (totals.loc[["queries", "migrated_bytes", "uploaded_bytes"], "emulated"] > 0).all()
 
 
+def test_the_run_says_what_migrating_was_worth(run: RunFolder) -> None:
+    """In its last lines, in its report, and in worth.json; where the own figure is between."""
+    said = (run.path.parent / "said.txt").read_text()
+    *_, answered, first, moved = said[: said.index("beside its simulation")].splitlines()
+    assert all(name in answered for name in ("IONN", "this run", "optimal"))
+    assert first.startswith("first query after a change") and "layers" in moved
+    found = run.read_json("worth")
+    counts = found["queries_after_changes"]
+    assert counts["ionn"] < counts["optimal"]
+    assert counts["ionn"] * 0.95 <= counts["run"] <= counts["optimal"] * 1.05
+    assert found["first_query_s"]["ionn"] > 3 * found["first_query_s"]["optimal"]
+    assert "What migrating was worth" in run.report.read_text()
+
+
 @pytest.mark.timeout(500)
 def test_the_run_folder_is_complete(run: RunFolder) -> None:
     assert [name for name in FILES if not (run.path / name).is_file()] == []
@@ -106,8 +122,17 @@ def test_answers_equal_local_execution(run: RunFolder) -> None:
     assert len(verified) >= 3
     assert verified.all()
     fidelity = run.read_json("fidelity")
-    assert fidelity["executions_compared"] > len(verified)  # edge servers compare as well
+    assert fidelity["executions_compared"] > len(verified)
     assert fidelity["executions_unequal"] == 0
+
+
+def test_queries_are_computed_from_what_came_over_the_sockets(run: RunFolder) -> None:
+    """Nearly all, on a machine that others use too; both at clients and at edge servers."""
+    assert run.read_json("summary")["computed_share"] > 0.75
+    executions = read_table(run.path, "executions")
+    at_clients = executions["node"] == executions["client"]
+    assert at_clients.any() and not at_clients.all()
+    assert executions.loc[at_clients & ~executions["whole"], "in_time"].any()
 
 
 def test_handovers_are_timed_in_order(run: RunFolder) -> None:

@@ -22,7 +22,7 @@ from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
 from tests.emulation.decoys import Decoys
-from tests.emulation.runs import wait_for
+from tests.emulation.runs import BUSIEST, wait_for
 
 PYTHON = "/opt/project/.venv/bin/python"
 LAUNCHES = (
@@ -172,7 +172,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = RunFolder(folder)
-        options = ["--clients", "1", "--duration", "600", "--compute", "profile"]
+        options = [*BUSIEST, "--clients", "1", "--duration", "600", "--compute", "profile"]
         self.said = folder.with_suffix(".said")
         self._links = _links()
         with self.said.open("wb") as said:

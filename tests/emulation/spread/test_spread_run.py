@@ -9,12 +9,14 @@ import pytest
 
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_table
+from tests.emulation.runs import BUSIEST
 from tests.emulation.spread.test_spread_network import beside_machines, pytestmark
 
 __all__ = ["pytestmark"]
 
 STEP_S = 6
 SETTINGS = [
+    *BUSIEST,
     *("--machines", "m1,m2", "--model", "mobilenet", "--compute", "profile", "--policy", "pull"),
     *("--clients", "1", "--duration", str(3 * STEP_S), "--set", f"traces.interval_s={STEP_S}"),
     *("--set", "traces.test_people=1", "--set", "traces.margin_m=60"),
