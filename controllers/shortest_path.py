@@ -207,6 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     line = "%(asctime)s %(name)s %(levelname)s: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line)
+    logging.getLogger("os_ken").setLevel(logging.WARNING)
+    logging.getLogger("ryu").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: KeyboardInterrupt
     try:
         network = routes.decode_network(_read(options.network))

@@ -10,9 +10,9 @@ import msgspec
 from testbed.layerstore import LayerStore
 from testbed.protocol.messages import LayerRef
 from testbed.runs.records import RecordWriter
+from testbed.runs.warm_start import WarmStart
 from testbed.settings.experiment import Experiment
 from testbed.values import AccessPoint, Fix, client_seed
-from testbed.warm_start import WarmStart
 
 Role = Literal["client", "edge", "master", "pool"]
 ComputeMode = Literal["real", "memo", "profile"]

@@ -15,10 +15,10 @@ from testbed.exits import exit_with
 from testbed.output import add_json
 from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
+from testbed.runs.warm_start import WarmStart
 from testbed.settings.experiment import Experiment, to_dict
 from testbed.settings.options import Parser, add_cli, add_settings, with_options
 from testbed.values import Schedule
-from testbed.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from testbed.movement import Movement, People
@@ -74,8 +74,8 @@ def run(
         from rich.console import Console
 
         from testbed.analysis.summary import print_summary
-        from testbed.backhaul_links import links_of
         from testbed.simulation.engine import execute
+        from testbed.simulation.links import links_of
 
         folder, begins = _begin(experiment, out, movement)
         links = links_of(experiment, _names(movement.schedule))
@@ -110,8 +110,8 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     Raises ConfigurationError: the traces do not hold what the settings ask for, or the folder
     cannot be made.
     """
-    from testbed.backhaul_links import links_of
     from testbed.simulation.engine import simulate as simulate_into
+    from testbed.simulation.links import links_of
 
     movement = movement_of(experiment, people)
     experiment = movement.settings
@@ -138,8 +138,8 @@ def _begin(
     experiment: Experiment, out: Path | None, movement: Movement
 ) -> tuple[RunFolder, WarmStart | None]:
     """Make the run's folder, and find out how the run begins."""
-    from testbed.backhaul_links import links_of
     from testbed.simulation.engine import carrier_of
+    from testbed.simulation.links import links_of
     from testbed.simulation.warm_start import warm_start
 
     folder = new_folder(experiment, out)

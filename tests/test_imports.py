@@ -23,7 +23,7 @@ LINES = (
     ("testbed.errors",),
     (
         *("testbed.arrays", "testbed.repository", "testbed.values"),
-        *("testbed.clock", "testbed.exits", "testbed.warm_start"),
+        *("testbed.clock", "testbed.exits"),
         *(
             "testbed.output",
             "testbed.terminal",
@@ -38,7 +38,6 @@ LINES = (
     ("testbed.protocol", "testbed.decision"),
     ("testbed.policies", "testbed.movement", "testbed.analysis"),
     ("testbed.settings.options", "testbed.simulation"),
-    ("testbed.backhaul_links",),
     ("testbed.emulation",),
     ("testbed.checks",),
     ("testbed.launch",),
@@ -60,7 +59,7 @@ MAY_IMPORT = {
     "nodes": _BELOW_ANALYSIS,
     "testbed": (),
     "testbed.movement": ("traces", "topologies"),
-    "testbed.backhaul_links": ("topologies", "controllers"),
+    "testbed.simulation.links": ("topologies", "controllers"),
     "testbed.emulation": ("traces", "topologies", "controllers", "nodes"),
     "testbed.checks": ("traces", "topologies", "controllers"),
     "testbed.launch": ("traces", "topologies", "controllers"),

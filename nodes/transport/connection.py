@@ -147,7 +147,8 @@ class Connection:
                     stream.wake_at(low_water)
                 piece = await stream.read(body_bytes)
                 if not piece:
-                    raise ProtocolError(f"the peer ended {body_bytes} bytes before a body's end")
+                    text = f"the peer ended {body_bytes} bytes before a body's end"
+                    raise ConnectionResetError(text)  # as one that moves on does
                 body_bytes -= len(piece)
                 yield piece
         finally:

@@ -26,8 +26,8 @@ from testbed.dnn.partitioning.partition import Costs, Plan, Planner
 from testbed.dnn.partitioning.partitioner import best_plan, plans_of
 from testbed.dnn.partitioning.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
+from testbed.runs.warm_start import Beginning
 from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
-from testbed.warm_start import Beginning
 
 Loads = Mapping[str, ServerStats]
 

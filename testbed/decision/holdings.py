@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf, isinf
 
-from testbed.warm_start import Beliefs
+from testbed.runs.warm_start import Beliefs
 
 
 class Holdings:

@@ -13,14 +13,14 @@ from testbed.analysis.comparison import HIT_TOLERANCE, TOTAL_TOLERANCE, compare_
 from testbed.analysis.figures.comparison_figure import draw_comparison
 from testbed.analysis.html_report import write_report
 from testbed.analysis.worth import EVERYWHERE, WITHOUT, Tables, worth, worth_lines
-from testbed.backhaul_links import links_of
 from testbed.movement import Movement, prepare
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
+from testbed.runs.warm_start import WarmStart
 from testbed.settings.experiment import Experiment, changed, to_dict
 from testbed.simulation.engine import carrier_of, simulate
+from testbed.simulation.links import links_of
 from testbed.simulation.warm_start import warm_start
-from testbed.warm_start import WarmStart
 
 _OWN = "simulated"  # the run's own simulation, a folder in its own
 

@@ -19,8 +19,8 @@ from testbed.emulation.sandbox.sandbox import scratch_folder
 from testbed.errors import EXIT_COMPLETE, EXIT_INTERRUPTED, TestbedError
 from testbed.runs.folder import RunFolder
 from testbed.runs.manifest import now
+from testbed.runs.warm_start import EMPTY
 from testbed.settings.experiment import Experiment, from_dict
-from testbed.warm_start import EMPTY
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from testbed.emulation.briefing import brief, distant_servers
 from testbed.emulation.console import open_console
 from testbed.emulation.display import Progress
 from testbed.emulation.evidence.counting import Counting
-from testbed.emulation.evidence.fidelity import Evidence
+from testbed.emulation.evidence.fidelity import Evidence, sufficient_tdf
 from testbed.emulation.evidence.monitor import Monitor
 from testbed.emulation.evidence.packet_capture import PacketCapture
 from testbed.emulation.fitness import compute_mode
@@ -51,6 +51,7 @@ from testbed.values import MASTER, Schedule
 from topologies.building import find_topology
 
 _SHOW_S = 0.5
+_LOOK_S = 5.0  # whether the run falls behind
 _LEAD_S = 0.5  # from telling all nodes the start to the start
 
 
@@ -232,6 +233,7 @@ class EmulatedRun:
             replay,
             asyncio.create_task(monitor.run()),
             asyncio.create_task(self._show(clock)),
+            asyncio.create_task(self._warn(monitor)),
             asyncio.create_task(self._counting.run(clock, self._schedule.interval_s)),
         ]
         self._progress.start()
@@ -271,6 +273,20 @@ class EmulatedRun:
             self._progress.counts.handovers = self._handovers.done
             self._progress.update(max(0.0, clock.now_s()))
             await asyncio.sleep(_SHOW_S)
+
+    async def _warn(self, monitor: Monitor) -> None:
+        """Say it once if the run falls behind, and which dilation would do."""
+        seen, tdf = 0, self._settings.compute.tdf
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            latest = monitor.readings.run_queue_delay_s[seen:]
+            seen += len(latest)
+            if (enough := sufficient_tdf(latest, tdf)) is not None:
+                self._progress.phase(
+                    "warning: falling behind: nodes wait too long for a processor;"
+                    f" --tdf {enough:g} would do"
+                )
+                return
 
     def _hear(self, message: control.FromNode) -> None:
         counts = self._progress.counts

@@ -15,9 +15,9 @@ import msgspec
 
 from testbed.errors import ConfigurationError
 from testbed.output import to_json
+from testbed.runs.warm_start import WarmStart
 from testbed.runs.whole_files import written_whole
 from testbed.values import Schedule
-from testbed.warm_start import WarmStart
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,6 +18,7 @@ from testbed.movement import Movement
 from testbed.runs.folder import RunFolder
 from testbed.runs.manifest import describe, now
 from testbed.runs.records import write_table
+from testbed.runs.warm_start import EMPTY, WarmStart
 from testbed.settings.experiment import Experiment
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Carrier, Unlimited
@@ -25,7 +26,6 @@ from testbed.simulation.foresight import clients_of
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.rows import COMPUTE, tables_of
 from testbed.simulation.simulated_run import SimulatedRun, goodput
-from testbed.warm_start import EMPTY, WarmStart
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {

@@ -12,6 +12,7 @@ from math import inf, isinf
 
 from testbed.decision.holdings import Holdings
 from testbed.decision.time_to_live import Hold
+from testbed.runs.warm_start import Beginning, Held
 from testbed.simulation.fluid.growth import Growth, Supply
 from testbed.simulation.fluid.uplink import Uplink
 from testbed.simulation.foresight import ClientPath, Expected
@@ -20,7 +21,6 @@ from testbed.simulation.log import AnswerGroup, Log, Moved, Order, Routed, Uploa
 from testbed.simulation.session import Session
 from testbed.simulation.world import World
 from testbed.values import Offer
-from testbed.warm_start import Beginning, Held
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from testbed.arrays import FloatArray
 from testbed.decision.policies import build_policy, build_predictor
 from testbed.decision.time_to_live import kept_after_leaving_s
+from testbed.runs.warm_start import Beginning, WarmStart
 from testbed.settings.experiment import Experiment
 from testbed.settings.units import TCP_GOODPUT_SHARE
 from testbed.simulation.fluid.carrier import Carrier
@@ -23,7 +24,6 @@ from testbed.simulation.offloading import Offloading
 from testbed.simulation.roaming import Roaming
 from testbed.simulation.world import World
 from testbed.values import AccessPoint, client_seed
-from testbed.warm_start import Beginning, WarmStart
 
 
 class SimulatedRun:

@@ -7,12 +7,12 @@ from collections.abc import Collection
 import msgspec
 
 from testbed.movement import Movement
+from testbed.runs.warm_start import Beginning, Beliefs, WarmStart
 from testbed.settings.experiment import Experiment
 from testbed.simulation.fluid.carrier import Carrier
 from testbed.simulation.foresight import clients_of
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.simulated_run import SimulatedRun
-from testbed.warm_start import Beginning, Beliefs, WarmStart
 
 
 def warm_start(settings: Experiment, movement: Movement, carrier: Carrier) -> WarmStart | None:

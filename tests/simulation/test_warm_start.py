@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from testbed.decision.holdings import Holdings
 from testbed.movement import Movement, People, load_people, prepare
+from testbed.runs.warm_start import Beginning, Beliefs, Held, WarmStart
 from testbed.settings.experiment import Experiment, from_dict
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Carrier, Unlimited
@@ -21,7 +22,6 @@ from testbed.simulation.offloading import offloading_of
 from testbed.simulation.simulated_run import SimulatedRun
 from testbed.simulation.warm_start import warm_start
 from testbed.values import Schedule
-from testbed.warm_start import Beginning, Beliefs, Held, WarmStart
 from traces.schedule import past_of
 
 START_S, WINDOW_S = 2400.0, 1200.0

@@ -16,6 +16,7 @@ makes a run no better than "degraded". Each is counted.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ MOVED_INVALID_S = 5.0
 DEGRADED_RATE = 0.95
 INVALID_RATE = 0.85
 
+_MARGIN = 1.2  # of a dilation that is offered
 _VERDICTS = ("good", "degraded", "invalid")
 _OPENING_S = 0.5  # of an upload: slow start
 _HEADER_BYTES, _MSS_BYTES = 66, 1448  # Ethernet, IPv4 and TCP with timestamps
@@ -109,6 +111,19 @@ def assess(evidence: Evidence) -> dict[str, Any]:
         "executions_unequal": evidence.unequal,
         "queries_fallen_back": evidence.fallbacks,
     }
+
+
+def sufficient_tdf(run_queue_delay_s: Sequence[float], tdf: float) -> float | None:
+    """Return the dilation at which these delays would be good; None if they are.
+
+    Args:
+        run_queue_delay_s: of nodes, in wall seconds.
+        tdf: the dilation at which they were measured.
+    """
+    p99_s = float(np.percentile(run_queue_delay_s, 99)) if len(run_queue_delay_s) else 0.0
+    if p99_s / tdf <= DEGRADED_S:
+        return None
+    return math.ceil(_MARGIN * 10 * p99_s / DEGRADED_S) / 10
 
 
 def _lateness(

@@ -115,6 +115,9 @@ def advice(
         ways.append(f"--tdf {math.ceil(tdf)}")
     if mode == "real":
         ways.append("--compute memo")
+    one = replace(settings, model=replace(settings.model, distinct_inputs=1))
+    if not fits and machine.carries(need(one, access_points, mode, model))[1]:
+        ways.append("--set model.distinct_inputs=1")
     if most := next(filter(carried, range(settings.replay.clients - 1, 0, -1)), None):
         ways.append(f"--clients {most}")
     lacking = [what for what, has in (("processors", enough), ("memory", fits)) if not has]

@@ -16,6 +16,7 @@ from testbed.emulation.evidence.fidelity import (
     assess,
     distribution,
     rate_shares,
+    sufficient_tdf,
 )
 from testbed.emulation.evidence.monitor import Readings, Sent
 
@@ -174,3 +175,11 @@ def test_segments_that_the_interface_counts_as_one_are_counted_as_their_frames()
     segments = [Sent(t, "c1", t * frames * 1448 + t * 100 * 66, t * 100) for t in (0, 1)]
     (share,) = rate_shares(segments, [("c1", -1.0, 2.0)], frames * 1514 * 8)
     assert share == pytest.approx(1.0)
+
+
+def test_the_dilation_that_would_do_is_offered_to_a_run_that_falls_behind() -> None:
+    assert sufficient_tdf([], 1.0) is None
+    assert sufficient_tdf([0.001] * 99 + [0.014], 1.0) is None
+    assert sufficient_tdf([0.030] * 100, 2.0) is None  # 15 ms of emulated time
+    assert sufficient_tdf([0.030] * 100, 1.0) == pytest.approx(2.4)
+    assert sufficient_tdf([0.060] * 100, 2.0) == pytest.approx(4.8)
