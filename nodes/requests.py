@@ -52,7 +52,7 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
 class ModelMeasure(msgspec.Struct, frozen=True, tag=True):
     """The model that clients query.
 
-    Seconds of one pass: here (median, one thread; 0 if it was not executed) and on the emulated
+    Seconds of one pass: of a processor here (median; 0 if it was not executed) and on the emulated
     devices. Bytes of its weights, and of the outputs that `memo` keeps of an input.
     """
 

@@ -71,7 +71,6 @@ class EmulatedRun:
         self._folder = folder
         self._scratch = scratch
         self._progress = Progress(console, schedule.duration_s, settings.compute.tdf)
-        self._routed = asyncio.Event()
         self.outcome = Outcome(evidence=Evidence(tdf=settings.compute.tdf))
         # What `_bring_up` makes
         self._machines: Machines
@@ -139,7 +138,6 @@ class EmulatedRun:
         first_count = asyncio.create_task(self._counting.read(None))
         stack.callback(first_count.cancel)
         self.outcome.ready("capture")
-        self._routed.set()
         await self._start_nodes(await models)
         stack.callback(self._nodes.close)
         await first_count
@@ -165,17 +163,11 @@ class EmulatedRun:
         return network
 
     async def _build_models(self) -> Models:
-        """Begin to build the clients' models, while the network comes up where that disturbs none.
-
-        What this machine can compute is measured when it has nothing else to do.
-        """
+        """Begin to build the clients' models, while the network comes up."""
         network = self._network
         setup = brief(self._settings, self._schedule, network, self._folder, self._scratch)
         self._nursery.set_up(setup)
-        mode = self._settings.compute.mode
-        if mode == "auto":
-            await self._routed.wait()
-        executed = mode in ("auto", "real")
+        executed = self._settings.compute.mode in ("auto", "real")
         measured = await asyncio.to_thread(partial(self._nursery.measure, executed=executed))
         choice = self.outcome.compute = compute_mode.choose(self._settings, measured)
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
