@@ -14,12 +14,13 @@ last answer. Every 30 s the master predicts where clients walk next and has thei
 import _venv  # noqa: F401  continues under the project's interpreter; must come first
 
 from testbed.launch import main
-from testbed.settings.experiment import Experiment, Migration, Model, Replay
+from testbed.settings.experiment import Compute, Experiment, Migration, Model, Replay
 
 EXPERIMENT = Experiment(
     name="kaist_inception",
     replay=Replay(clients=8, start="typical", duration_s=300),
     model=Model(name="inception", client_device="odroid-xu4", server_device="titan-xp"),
+    compute=Compute(tdf="auto"),
     migration=Migration(policy="perdnn", radius_m=100, ttl_intervals=5),
     seed=1,
 )

@@ -114,7 +114,7 @@ def check_rates(experiment: Experiment) -> None:
 
     What is shaped has whole bits a second, and the kernel counts them in 64 bits.
     """
-    wireless, tdf = experiment.wireless, experiment.compute.tdf
+    wireless, tdf = experiment.wireless, experiment.compute.dilation
     rates_bps = {
         "wireless.up_bps": wireless.up_bps,
         "wireless.down_bps": wireless.down_bps,

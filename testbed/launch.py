@@ -84,6 +84,8 @@ def run(
         if as_json:
             print_summary(folder)
         return status
+    if experiment.compute.tdf == "auto":
+        experiment = _paced(experiment, len(movement.schedule.access_points))
     check_rates(experiment)
     if experiment.simulation.beside and (why := beside_obstacle(experiment)) is not None:
         sys.stderr.write(f"the run will not be compared with IONN and optimal: {why}\n")
@@ -151,6 +153,15 @@ def _begin(
     if begins is not None:
         folder.write_warm_start(begins)
     return folder, begins
+
+
+def _paced(experiment: Experiment, access_points: int) -> Experiment:
+    """Return the experiment at the pace that this machine can keep, and say which that is."""
+    from testbed.emulation.fitness.pace import free_processors, sufficient_pace
+
+    tdf, reason = sufficient_pace(experiment, access_points, free_processors())
+    sys.stderr.write(f"tdf {tdf:g}: {reason}\n")
+    return experiment.at_pace(tdf)
 
 
 def _names(schedule: Schedule) -> list[str]:

@@ -86,7 +86,7 @@ def test_a_run_starts_with_its_settings_and_movement_in_its_folder(
         )
     assert started.value.args == ("testbed.emulation", [str(out)])
     assert sorted(path.name for path in out.iterdir()) == [
-        *("config.json", "schedule.json", "training.npz")
+        *("config.json", "schedule.json", "training.npz", "warm_start.json")
     ]
 
 

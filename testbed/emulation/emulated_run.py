@@ -70,8 +70,8 @@ class EmulatedRun:
         self._schedule = schedule
         self._folder = folder
         self._scratch = scratch
-        self._progress = Progress(console, schedule.duration_s, settings.compute.tdf)
-        self.outcome = Outcome(evidence=Evidence(tdf=settings.compute.tdf))
+        self._progress = Progress(console, schedule.duration_s, settings.compute.dilation)
+        self.outcome = Outcome(evidence=Evidence(tdf=settings.compute.dilation))
         # What `_bring_up` makes
         self._machines: Machines
         self._nursery: SpreadNursery
@@ -211,7 +211,7 @@ class EmulatedRun:
             await nodes.ready_again(warm, control.WarmUp())
 
     async def _replay(self) -> None:
-        tdf = self._settings.compute.tdf
+        tdf = self._settings.compute.dilation
         clock = RunClock(time.monotonic() + _LEAD_S, tdf)
         self.outcome.origin_unix_s = time.time() + (clock.origin_s - time.monotonic())
         described = self._folder.read_json("manifest")
@@ -268,7 +268,7 @@ class EmulatedRun:
 
     async def _warn(self, monitor: Monitor) -> None:
         """Say it once if the run falls behind, and which dilation would do."""
-        seen, tdf = 0, self._settings.compute.tdf
+        seen, tdf = 0, self._settings.compute.dilation
         while True:
             await asyncio.sleep(_LOOK_S)
             latest = monitor.readings.run_queue_delay_s[seen:]

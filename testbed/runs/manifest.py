@@ -28,7 +28,7 @@ def describe(settings: Experiment, packages: tuple[str, ...]) -> dict[str, Any]:
         "experiment": settings.name,
         "engine": settings.engine,
         "seed": settings.seed,
-        "tdf": settings.compute.tdf,
+        "tdf": settings.compute.dilation,
         "compute": settings.compute.mode,
         **versions(packages),
         "kernel": platform.release(),

@@ -20,7 +20,11 @@ class Compute(Section, frozen=True, kw_only=True):
         ),
     ] = "auto"
     tdf: Annotated[
-        float, Meta(ge=1, description="time dilation: the run takes so many times longer")
+        Annotated[float, Meta(ge=1)] | Literal["auto"],
+        Meta(
+            description="time dilation: the run takes so many times longer (auto: the least that"
+            " this machine can keep, found out before it)"
+        ),
     ] = 1.0
     execute_share: Annotated[
         float,
@@ -51,6 +55,11 @@ class Compute(Section, frozen=True, kw_only=True):
             " host:/folder (none: this one alone)"
         ),
     ] = ()
+
+    @property
+    def dilation(self) -> float:
+        """The time dilation factor; of "auto" that of a run which has not been dilated yet."""
+        return 1.0 if isinstance(self.tdf, str) else self.tdf
 
 
 class Simulation(Section, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.settings.engines import Compute, Simulation
@@ -39,6 +40,11 @@ class Experiment(Section, frozen=True, kw_only=True):
     migration: Migration = Migration()
     compute: Compute = Compute()
     simulation: Simulation = Simulation()
+
+    def at_pace(self, tdf: float) -> Experiment:
+        """Return the same experiment at another time dilation."""
+        return replace(self, compute=replace(self.compute, tdf=tdf))
+
     #: Of the policy and the predictor that run: what their classes declare as their own settings.
     policy: dict[str, Any] = msgspec.field(default_factory=dict)
     predictor: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -81,7 +81,7 @@ def test_help_lists_every_setting_with_type_unit_and_default() -> None:
         assert path in text or path in {each for each, _ in OPTIONS.values()}, path
     for option in OPTIONS:
         assert f"{option} " in text
-    assert "get layers (number above 0 to 10000000, m; default: 50)" in text
+    assert "get layers (number above 0 to 10000000, m; default: 100)" in text
     assert "(integer from 1 to 200; default: 8)" in text
     assert "(number above 0, bit/s; default: 50000000)" in text
     assert "default: 1x3x224x224" in text

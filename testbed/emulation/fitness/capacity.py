@@ -65,7 +65,7 @@ class Need:
 
 def need(settings: Experiment, access_points: int, mode: ComputeMode, model: ModelMeasure) -> Need:
     """Return what a run with these settings needs."""
-    clients, tdf = settings.replay.clients, settings.compute.tdf
+    clients, tdf = settings.replay.clients, settings.compute.dilation
     wireless_bps = clients * settings.wireless.up_bps / tdf
     backhaul_bps = _SENT_ON_SHARE * wireless_bps if access_points > 1 else 0.0
     queries_a_s = clients / (model.server_s + settings.model.query_gap_s) / tdf
@@ -111,7 +111,7 @@ def advice(
     ways = []
     if not enough:
         most_processors = machine.processors * _PROCESSOR_SHARE
-        tdf = settings.compute.tdf * wanted.processors / most_processors
+        tdf = settings.compute.dilation * wanted.processors / most_processors
         ways.append(f"--tdf {math.ceil(tdf)}")
     if mode == "real":
         ways.append("--compute memo")

@@ -29,7 +29,7 @@ def choose(settings: Experiment, measured: ModelMeasure) -> ComputeChoice:
     """
     if settings.compute.mode != "auto":
         return ComputeChoice(settings.compute.mode, "as set")
-    tdf = settings.compute.tdf
+    tdf = settings.compute.dilation
     allowed_s = min(measured.client_s, measured.server_s) * tdf
     query_s = (measured.server_s + settings.model.query_gap_s) * tdf
     load = settings.replay.clients * measured.pass_s / query_s / len(os.sched_getaffinity(0))

@@ -71,7 +71,7 @@ class EmulatedNetwork:
             self.mininet.addHost(client, ip=None)
         self.mininet.build()
         self.delay = kernel_delay.find(settings, self.mininet.links)
-        self.air = Air(settings.wireless, self.delay.of_wireless_s, settings.compute.tdf)
+        self.air = Air(settings.wireless, self.delay.of_wireless_s, settings.compute.dilation)
         self.mininet.nameToNode[self.air.node.name] = self.air.node
         self._openvswitches: OpenVSwitches | None = None
         self._netlink: dict[str, IPRoute] = {}
@@ -168,7 +168,7 @@ class EmulatedNetwork:
         wireless_bps = backhaul.wireless_links(self.access_points)
         rate_bps = link_rate_bps(ends, interface.params, backhaul.link_bps, wireless_bps)
         delay_s = self.delay.of_backhaul_s(interface.params)
-        return backhaul_shape(backhaul, rate_bps, delay_s, self._settings.compute.tdf)
+        return backhaul_shape(backhaul, rate_bps, delay_s, self._settings.compute.dilation)
 
     def _set_up_host(self, host: Node) -> None:
         with inside_network(namespace_of(host)):
