@@ -71,7 +71,9 @@ def photographs(folder: str | None) -> tuple[Path, ...]:
     try:
         files = sorted(path for path in Path(folder).iterdir() if path.is_file())
     except OSError as error:
-        raise ConfigurationError(f"model.frames: {folder}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"model.frames: {folder}: {error.strerror}; name a folder with JPEG or PNG files"
+        ) from error
     found = tuple(path for path in files if _is_image(path))
     if not found:
         raise ConfigurationError(

@@ -13,7 +13,8 @@ from testbed.repository import REPOSITORY
 from testbed.runs.folder import RunFolder
 
 #: Many handovers, half of them misses; not simulated afterwards, which takes seconds.
-BUSIEST = ("--start", "busiest", "--radius", "50", "--set", "simulation.beside=false")
+BUSIEST = ("--start", "busiest", "--radius", "50", "--tdf", "1")
+BUSIEST += ("--set", "simulation.beside=false")
 
 
 def start(folder: Path, *options: str, launch: Sequence[str] = ()) -> subprocess.Popen[str]:

@@ -31,7 +31,9 @@ def hogs() -> Iterator[None]:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("hogs")
 def test_real_computing_on_a_busy_machine_is_called_invalid(tmp_path: Path) -> None:
-    run, printed = emulate(tmp_path / "run", *OVERLOAD, "--duration", "15", timeout_s=200)
+    run, printed = emulate(
+        tmp_path / "run", *OVERLOAD, "--duration", "15", "--tdf", "1", timeout_s=200
+    )
     fidelity = run.read_json("fidelity")
     assert fidelity["verdict"] == "invalid"
     assert any("computations: 99th percentile" in reason for reason in fidelity["reasons"])

@@ -14,13 +14,15 @@ import sys
 from math import ceil
 
 from nodes.requests import ModelMeasure
+from nodes.setup import ComputeMode
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.emulation.fitness.capacity import need
-from testbed.errors import ConfigurationError
 from testbed.settings.experiment import Experiment
 from testbed.simulation.offloading import layer_graph
 
 _MARGIN_SHARE = 0.5  # of the processors' time that is left, which a run may need
+#: A core of 2.5 GHz with AVX-512: Inception's 3.4 G in 85 ms (`benchmarks/execution.py`).
+_MULTIPLY_ADDS_A_S = 40e9
 _STEPS = 4  # of a dilation, to one more
 _PROBE_S = 1.5
 #: Takes what it gets of a processor for so long, and says which share that was.
@@ -45,21 +47,24 @@ def free_processors(seconds: float = _PROBE_S) -> float:
 def sufficient_pace(settings: Experiment, access_points: int, free: float) -> tuple[float, str]:
     """Return the dilation that a run takes with so many processors' time left, and why.
 
-    Raises ConfigurationError where every query is to be computed in time: only a measured pass
-    tells what that takes.
+    With `--compute real` a pass must also end within the devices' time; how long it takes is
+    reckoned from its multiply-adds.
     """
-    if settings.compute.mode == "real":
-        raise ConfigurationError(
-            "compute.tdf: with --compute real, name a dilation (--tdf 8); a run with --compute auto"
-            " says at its start which would do"
-        )
     graph = layer_graph(settings.model)
-    server_s = float(device_profile(settings.model.server_device).layer_times(graph).sum())
-    model = ModelMeasure(pass_s=0.0, client_s=0.0, server_s=server_s, weight_bytes=0, memo_bytes=0)
-    wanted = need(settings.at_pace(1.0), access_points, "memo", model).processors
-    tdf = max(1.0, ceil(_STEPS * wanted / (_MARGIN_SHARE * free)) / _STEPS)
+    client_s, server_s = (
+        float(device_profile(device).layer_times(graph).sum())
+        for device in (settings.model.client_device, settings.model.server_device)
+    )
+    mode: ComputeMode = "real" if settings.compute.mode == "real" else "memo"
+    pass_s = sum(layer.multiply_adds for layer in graph.layers) / _MULTIPLY_ADDS_A_S
+    model = ModelMeasure(pass_s, client_s, server_s, weight_bytes=0, memo_bytes=0)
+    wanted = need(settings.at_pace(1.0), access_points, mode, model).processors
+    paces = [1.0, wanted / (_MARGIN_SHARE * free)]
     reason = (
         f"at its worst moment the run needs {wanted:.1f} processors undilated, {free:.1f} are free,"
-        f" and half of them keep its times"
+        " and half of them keep its times"
     )
-    return tdf, reason
+    if mode == "real":
+        paces.append(pass_s / (_MARGIN_SHARE * min(client_s, server_s)))
+        reason += f"; a pass takes some {pass_s * 1e3:.0f} ms here, {server_s * 1e3:.0f} ms there"
+    return ceil(_STEPS * max(paces)) / _STEPS, reason

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from testbed.emulation.fitness.pace import free_processors, sufficient_pace
-from testbed.errors import ConfigurationError
 from testbed.settings.experiment import Compute, Experiment, Replay
 
 
@@ -29,9 +28,11 @@ def test_the_reason_has_both_numbers() -> None:
     assert "needs 1.4 processors" in reason and "1.5 are free" in reason
 
 
-def test_what_computing_takes_is_not_guessed() -> None:
-    with pytest.raises(ConfigurationError, match=r"compute\.tdf: .*--tdf 8"):
-        sufficient_pace(settings(mode="real"), 100, 2.0)
+def test_where_all_is_computed_a_pass_ends_within_the_devices_time() -> None:
+    tdf, reason = sufficient_pace(settings(mode="real"), 100, 2.0)
+    assert 8.0 < tdf < 30.0
+    assert "a pass takes some" in reason and "11 ms there" in reason
+    assert sufficient_pace(settings(mode="real"), 100, 32.0)[0] > 8.0  # however many there are
 
 
 def test_an_undilated_one_stands_for_auto_until_it_is_known() -> None:
