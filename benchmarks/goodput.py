@@ -182,7 +182,9 @@ def setup_of(network: EmulatedNetwork, scratch: Path, model: str) -> NodeSetup:
     """Return what the nodes know from the start."""
     (scratch / "run").mkdir()
     return NodeSetup(
-        experiment=from_dict({"name": "goodput", "model": {"name": model}}),
+        experiment=from_dict(
+            {"name": "goodput", "model": {"name": model}, "traces": {"interval_s": 30.0}}
+        ),
         run_folder=str(scratch / "run"),
         scratch=str(scratch),
         access_points=tuple(AccessPoint(name, 0.0, 0.0) for name in network.access_points),

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.emulation, pytest.mark.slow]
 TOLERANCE = 0.03
 #: Two people who are handed over at the first step, and upload nearly all the while.
 SCENARIO = ("--clients", "2", "--duration", "25", "--compute", "memo", "--policy", "perdnn")
+SCENARIO += ("--set", "replay.warm_start=false")
 
 
 def figures(run: RunFolder) -> dict[str, float]:
