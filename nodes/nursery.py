@@ -32,7 +32,7 @@ import torch
 from nodes import requests
 from nodes.client import Client
 from nodes.computing import heap
-from nodes.computing.apart import Apart
+from nodes.computing.apart import Apart, end_with
 from nodes.computing.client_model import build_client_model, load_client_model, structure
 from nodes.computing.compute import Computer
 from nodes.computing.memo import Memo
@@ -162,19 +162,14 @@ class Nursery:
         return requests.Built(client)
 
     def _become(self, request: requests.Fork, control: socket.socket) -> NoReturn:
-        status = 1
-        try:
+        def live() -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             setproctitle.setproctitle(f"testbed {request.role} {request.name}")
             multiprocessing.current_process().name = request.name  # in log.txt
             enter_network(Path(request.network))
             asyncio.run(self._live(request, control))
-            status = 0
-        except BaseException:
-            _log.exception("%s ended", request.name)
-        finally:
-            logging.shutdown()
-            os._exit(status)
+
+        end_with(live, f"{request.name} ended")
 
     async def _live(self, request: requests.Fork, channel: socket.socket) -> None:
         control = await NodeSide.open(channel)

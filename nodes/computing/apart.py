@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,7 +47,7 @@ class Apart:
         self._reader, writer = os.pipe()
         self._pid = os.fork()
         if not self._pid:
-            _do(work, writer, when_idle=when_idle)
+            end_with(partial(_do, work, writer, when_idle=when_idle), "executing apart")
         os.close(writer)
 
     def returned(self) -> bytes:
@@ -65,28 +66,33 @@ class Apart:
         return outcome.returned
 
 
-def _do(work: Callable[[], bytes], writer: int, *, when_idle: bool) -> NoReturn:
+def end_with(work: Callable[[], object], what: str) -> NoReturn:
+    """Do a fork's work and end it: with status 0, or 1 and what failed in the log, as `what`."""
     status = 1
     try:
-        close_sockets()
-        torch.set_num_threads(1)  # OpenMP's other threads are not in the fork
-        gc.disable()  # it would copy the pages that are shared with the parent
-        if when_idle:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        outcome: Returned | Raised
-        try:
-            outcome = Returned(work())
-        except ProtocolError as error:
-            outcome = Raised(str(error))
-        # The parent may have ended
-        with contextlib.suppress(BrokenPipeError):
-            frames.write(writer, outcome)
+        work()
         status = 0
     except BaseException:
-        _log.exception("executing apart")
+        _log.exception("%s", what)
     finally:
         logging.shutdown()
         os._exit(status)
+
+
+def _do(work: Callable[[], bytes], writer: int, *, when_idle: bool) -> None:
+    close_sockets()
+    torch.set_num_threads(1)  # OpenMP's other threads are not in the fork
+    gc.disable()  # it would copy the pages that are shared with the parent
+    if when_idle:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    outcome: Returned | Raised
+    try:
+        outcome = Returned(work())
+    except ProtocolError as error:
+        outcome = Raised(str(error))
+    # The parent may have ended
+    with contextlib.suppress(BrokenPipeError):
+        frames.write(writer, outcome)
 
 
 def close_sockets(but: Collection[int] = ()) -> None:

@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nodes.computing.memo import Memo
-from nodes.computing.outputs import Outputs, split
+from nodes.computing.outputs import Outputs, executed, split
 from nodes.executions.handing_in import Executions
 from nodes.executions.work import Work
 from nodes.setup import ComputeMode
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.executor import Executor
 from testbed.dnn.fused_executor import FusedExecutor
-from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
 Weights = mmap.mmap | memoryview | bytes
@@ -149,8 +148,7 @@ class Computer:
 
     def _held(self, job: Job) -> dict[int, str]:
         """Return the digests of what is here of the weights that a job reads."""
-        executed = range(job.first, job.last + 1)
-        needed = set(executed).union(*(self.graph.layers[i].weights_of for i in executed))
+        needed = self.graph.weight_owners(job.first, job.last)
         held = self._digests.get(job.client, {})
         return {layer: digest for layer, digest in held.items() if layer in needed}
 
@@ -164,7 +162,4 @@ class Computer:
             self._executors[job.client] = executor  # `load` adds what comes while this one loads
             for layer, data in list(self._weights.get(job.client, {}).items()):
                 executor.load_layer(layer, memoryview(data))
-        specs = self.graph.specs_of
-        live = {p: tuple(tensors_from_bytes(specs(p), data)) for p, data in inputs.items()}
-        values = executor.run(job.first, job.last, live)
-        return {p: joined_bytes(values[p]) for p in self.outputs_of(job)}
+        return executed(executor, self.graph, job.first, job.last, inputs)

@@ -8,8 +8,9 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from testbed.dnn.executor import Executor
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.tensors import tensors_from_bytes
+from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
 Outputs = Mapping[int, memoryview]
@@ -28,6 +29,19 @@ def split(
         raise ProtocolError(f"outputs of {tuple(producers)}: {sum(sizes)} bytes, not {len(body)}")
     whole, ends = memoryview(body), pairwise(accumulate(sizes, initial=0))
     return {p: whole[start:end] for p, (start, end) in zip(producers, ends, strict=True)}
+
+
+def executed(
+    executor: Executor, graph: LayerGraph, first: int, last: int, inputs: Outputs
+) -> Outputs:
+    """Execute layers `first` to `last`; return those of their outputs that are needed afterwards.
+
+    Raises ProtocolError if tensors or weights that they read are missing.
+    """
+    specs = graph.specs_of
+    live = {p: tuple(tensors_from_bytes(specs(p), data)) for p, data in inputs.items()}
+    values = executor.run(first, last, live)
+    return {p: joined_bytes(values[p]) for p in graph.live(last + 1) if p >= first}
 
 
 def same_tensors(

@@ -6,6 +6,7 @@ import mmap
 import struct
 
 _SHARE = struct.Struct("=d")
+SHARE_BYTES = _SHARE.size
 _FIRST_COST_A_S = 25e9  # multiply-adds a second of a core, until something has been executed
 _WEIGHT_OF_LAST = 0.1
 _LEAST_S = 2.0
@@ -62,6 +63,11 @@ class Backlog:
     def write_share(self, where: mmap.mmap) -> None:
         """Tell all nodes."""
         _SHARE.pack_into(where, 0, self.share)
+
+
+def read_share(where: mmap.mmap) -> float:
+    """Return what `Backlog.write_share` wrote last."""
+    return float(_SHARE.unpack_from(where)[0])
 
 
 def _over(value: float, most: float) -> float:

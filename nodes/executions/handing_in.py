@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import mmap
 import socket
-import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from nodes.executions.backlog import SHARE_BYTES, read_share
 from nodes.executions.work import (
     MAX_MESSAGE_BYTES,
     Done,
@@ -24,9 +24,8 @@ from nodes.executions.work import (
 from testbed.errors import ProtocolError
 
 SOCKET = "socket"
-SHARE = "share"  # a double: the share of queries that the pool has time for
+SHARE = "share"  # `backlog.read_share`: the share of queries that the pool has time for
 
-_SHARE = struct.Struct("=d")
 _decoder = msgspec.json.Decoder(Done)
 
 
@@ -49,7 +48,7 @@ class Executions:
             connection.connect(str(self._folder / SOCKET))
             connection.setblocking(False)
             with (self._folder / SHARE).open("rb") as file:
-                self._share = mmap.mmap(file.fileno(), _SHARE.size, prot=mmap.PROT_READ)
+                self._share = mmap.mmap(file.fileno(), SHARE_BYTES, prot=mmap.PROT_READ)
         except OSError:
             connection.close()
             raise
@@ -59,7 +58,7 @@ class Executions:
     @property
     def share(self) -> float:
         """The share of queries, 0 to 1, that the pool has time for at present."""
-        return 0.0 if self._share is None else float(_SHARE.unpack_from(self._share)[0])
+        return 0.0 if self._share is None else read_share(self._share)
 
     def hand_in(
         self,

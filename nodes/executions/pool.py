@@ -19,16 +19,17 @@ import os
 import socket
 import time
 from collections.abc import Coroutine
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
 import msgspec
 import psutil
 
-from nodes.computing.apart import close_sockets
+from nodes.computing.apart import close_sockets, end_with
 from nodes.computing.memo import Memo
 from nodes.control import Compared, Finish, NodeSide, Ready, Start, Stop, Stopped
-from nodes.executions.backlog import Backlog
+from nodes.executions.backlog import SHARE_BYTES, Backlog
 from nodes.executions.handing_in import SHARE, SOCKET
 from nodes.executions.work import MAX_MESSAGE_BYTES, Done, Work, discard
 from nodes.executions.worker import Worker
@@ -65,7 +66,7 @@ class _Process:
         if not self.pid:
             channel = theirs.detach()
             close_sockets(but={channel})
-            worker.serve(channel)
+            end_with(partial(worker.serve, channel), "executing")
         theirs.close()
         ours.setblocking(False)
         self.channel = ours
@@ -156,17 +157,8 @@ class ExecutionPool:
     def _take(self, work: Work, connection: socket.socket) -> None:
         node = work.file.rpartition("-")[0]
         number = next(self._numbers)
-        if work.urgent:
-            item = _Item(0, 0.0, number, work, node, connection)
-        elif work.whole:
-            due_s = time.monotonic() + _CHECKED_WITHIN_S
-            item = _Item(1, due_s, number, work, node, connection)
-        elif work.due_s is not None:
-            item = _Item(1, work.due_s, number, work, node, connection)
-        else:
-            item = _Item(2, 0.0, number, work, node, connection)
         process = self._process_for(work)
-        heapq.heappush(process.waiting, item)
+        heapq.heappush(process.waiting, _Item(*_rank(work), number, work, node, connection))
         process.wanted.set()
         self._backlog.add(self._cost(work), self._size(work))
         self._publish()
@@ -263,9 +255,9 @@ class ExecutionPool:
 
     def _shared_number(self) -> mmap.mmap:
         path = self._folder / SHARE
-        path.write_bytes(bytes(8))
+        path.write_bytes(bytes(SHARE_BYTES))
         with path.open("r+b") as file:
-            return mmap.mmap(file.fileno(), 8)
+            return mmap.mmap(file.fileno(), SHARE_BYTES)
 
     def _publish(self) -> None:
         self._backlog.write_share(self._share)
@@ -275,3 +267,12 @@ class ExecutionPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._control.watch(task)
+
+
+def _rank(work: Work) -> tuple[int, float]:
+    """Return how urgent work is, and when it is due among its like; the least goes first."""
+    if work.urgent:
+        return 0, 0.0
+    if work.whole:
+        return 1, time.monotonic() + _CHECKED_WITHIN_S
+    return (2, 0.0) if work.due_s is None else (1, work.due_s)

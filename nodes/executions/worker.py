@@ -11,17 +11,15 @@ import mmap
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 import torch
 
 from nodes.computing import heap
 from nodes.computing.memo import Memo
-from nodes.computing.outputs import Outputs, same_tensors
+from nodes.computing.outputs import Outputs, executed, same_tensors
 from nodes.executions.work import (
     MAX_MESSAGE_BYTES,
     Content,
@@ -32,7 +30,6 @@ from nodes.executions.work import (
 )
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.fused_executor import FusedExecutor
-from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
 from testbed.errors import ProtocolError
 
 _MAX_CHARACTERS = 1000  # of a failure, which has to fit a message
@@ -67,21 +64,13 @@ class Worker:
         self._most_bytes = most_bytes
         self._models: OrderedDict[str, _Loaded] = OrderedDict()
 
-    def serve(self, channel: int) -> NoReturn:
-        """Execute what comes over a socket until its other end closes, and end the process."""
-        status = 1
-        try:
-            torch.set_num_threads(1)  # OpenMP's other threads are not in a fork
-            heap.keep_large_blocks()
-            while message := os.read(channel, MAX_MESSAGE_BYTES):
-                work = _decoder.decode(message)
-                os.write(channel, msgspec.json.encode(self.carry_out(work)))
-            status = 0
-        except BaseException:
-            _log.exception("executing")
-        finally:
-            logging.shutdown()
-            os._exit(status)
+    def serve(self, channel: int) -> None:
+        """Execute what comes over a socket until its other end closes; in a fork."""
+        torch.set_num_threads(1)  # OpenMP's other threads are not in it
+        heap.keep_large_blocks()
+        while message := os.read(channel, MAX_MESSAGE_BYTES):
+            work = _decoder.decode(message)
+            os.write(channel, msgspec.json.encode(self.carry_out(work)))
 
     def carry_out(self, work: Work) -> Done:
         """Execute and compare; whatever is wrong with the work is told, not raised."""
@@ -101,10 +90,7 @@ class Worker:
 
     def _execute(self, work: Work, content: Content) -> Outputs:
         executor = self._model(work, content.weights)
-        specs = self._graph.specs_of
-        live = {p: tuple(tensors_from_bytes(specs(p), data)) for p, data in content.reads.items()}
-        values = executor.run(work.first, work.last, live)
-        return {p: joined_bytes(values[p]) for p in values if p >= work.first}
+        return executed(executor, self._graph, work.first, work.last, content.reads)
 
     def _is_equal(self, work: Work, content: Content, outputs: Outputs) -> bool:
         if work.whole:
@@ -117,8 +103,8 @@ class Worker:
 
     def _model(self, work: Work, weights: dict[int, str]) -> FusedExecutor:
         """Return the client's model with the weights that the node holds."""
-        for layer in _needed(self._captured, range(work.first, work.last + 1)):
-            if layer not in weights:
+        for layer in self._graph.weight_owners(work.first, work.last):
+            if self._graph.weight_bytes[layer] and layer not in weights:
                 name = self._graph.layers[layer].name
                 raise ProtocolError(f"layer {name!r} has no weights at who executes it")
         loaded = self._models.pop(work.client, None)
@@ -140,10 +126,3 @@ class Worker:
     def _held_bytes(self) -> int:
         sizes = self._graph.weight_bytes
         return sum(int(sizes[layer]) for each in self._models.values() for layer in each.digests)
-
-
-def _needed(captured: CapturedModel, layers: Sequence[int]) -> set[int]:
-    """Return the layers that own weights which these read."""
-    graph = captured.graph
-    owners = set(layers).union(*(graph.layers[index].weights_of for index in layers))
-    return {index for index in owners if graph.weight_bytes[index]}

@@ -36,7 +36,9 @@ class FusedExecutor(Executor):
             index: first for first, chain in self._chains.items() for index in chain.layers
         }
         self._prepared: dict[int, _Convolve] = {}
-        self._last_read = _last_readers(captured)
+        self._last_read: dict[int, list[int]] = defaultdict(list)  # layer -> what none reads later
+        for producer, reader in captured.graph.last_use.items():
+            self._last_read[reader].append(producer)
 
     def load_layer(self, index: int, buffer: bytes | bytearray | memoryview) -> None:
         """Set a layer's weights; what was prepared of earlier ones is dropped."""
@@ -108,15 +110,3 @@ class FusedExecutor(Executor):
             return result
 
         return convolve_packed
-
-
-def _last_readers(captured: CapturedModel) -> dict[int, list[int]]:
-    """Layer -> the producers whose last reader it is, none of them an answer."""
-    last: dict[int, int] = {}
-    for index, layer in enumerate(captured.graph.layers):
-        last.update(dict.fromkeys(layer.inputs, index))
-    ends: dict[int, list[int]] = defaultdict(list)
-    for producer, index in last.items():
-        if producer not in captured.graph.outputs:
-            ends[index].append(producer)
-    return ends

@@ -130,7 +130,7 @@ class LayerGraph(msgspec.Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def _last_use(self) -> dict[int, int]:
+    def last_use(self) -> dict[int, int]:
         """Producer -> the last boundary before which its output is still needed."""
         last: dict[int, int] = {}
         for producer, consumer in zip(*(ends.tolist() for ends in self.edges), strict=True):
@@ -139,18 +139,23 @@ class LayerGraph(msgspec.Struct, frozen=True, dict=True):
 
     def live(self, boundary: int) -> tuple[int, ...]:
         """Producers (`INPUT` included) of the tensors needed after `boundary`, ascending."""
-        return tuple(p for p, last in sorted(self._last_use.items()) if p < boundary <= last)
+        return tuple(p for p, last in sorted(self.last_use.items()) if p < boundary <= last)
 
     def reads(self, first: int, last: int) -> tuple[int, ...]:
         """Producers before layer `first` whose tensors layers `first` to `last` read, ascending."""
         read = {p for layer in self.layers[first : last + 1] for p in layer.inputs}
         return tuple(sorted(p for p in read if p < first))
 
+    def weight_owners(self, first: int, last: int) -> set[int]:
+        """The layers to which weights may belong that layers `first` to `last` read."""
+        read = self.layers[first : last + 1]
+        return set(range(first, last + 1)).union(*(layer.weights_of for layer in read))
+
     @cached_property
     def live_bytes(self) -> npt.NDArray[np.int64]:
         """Bytes of the tensors that are live at each boundary, (n + 1,)."""
         change = np.zeros(len(self) + 2, dtype=np.int64)
-        for producer, last in self._last_use.items():
+        for producer, last in self.last_use.items():
             size = self.bytes_of(producer)
             change[producer + 1] += size
             change[last + 1] -= size
