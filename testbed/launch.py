@@ -75,12 +75,10 @@ def run(
 
         from testbed.analysis.summary import print_summary
         from testbed.simulation.engine import execute
-        from testbed.simulation.links import links_of
 
         folder, begins = _begin(experiment, out, movement)
-        links = links_of(experiment, _names(movement.schedule))
         console = Console(stderr=True)
-        status = execute(experiment, movement, folder, links, console, begins)
+        status = execute(experiment, movement, folder, console, begins)
         if as_json:
             print_summary(folder)
         return status
@@ -113,14 +111,12 @@ def simulate(experiment: Experiment, out: Path, people: People, *, figures: bool
     cannot be made.
     """
     from testbed.simulation.engine import simulate as simulate_into
-    from testbed.simulation.links import links_of
 
     movement = movement_of(experiment, people)
     experiment = movement.settings
     folder, begins = _begin(experiment, out, movement)
     goes_on = nullcontext(lambda time_s: True)
-    links = links_of(experiment, _names(movement.schedule))
-    simulate_into(experiment, movement, folder, links, goes_on, begins=begins, figures=figures)
+    simulate_into(experiment, movement, folder, goes_on, begins=begins, figures=figures)
 
 
 def movement_of(experiment: Experiment, people: People | None = None) -> Movement:
@@ -140,16 +136,11 @@ def _begin(
     experiment: Experiment, out: Path | None, movement: Movement
 ) -> tuple[RunFolder, WarmStart | None]:
     """Make the run's folder, and find out how the run begins."""
-    from testbed.simulation.engine import carrier_of
-    from testbed.simulation.links import links_of
     from testbed.simulation.warm_start import warm_start
 
     folder = new_folder(experiment, out)
     folder.write_schedule(movement.schedule)
-    if movement.past is None:
-        return folder, None
-    carrier = carrier_of(experiment, links_of(experiment, _names(movement.past)))
-    begins = warm_start(experiment, movement, carrier)
+    begins = warm_start(experiment, movement)
     if begins is not None:
         folder.write_warm_start(begins)
     return folder, begins
@@ -162,10 +153,6 @@ def _paced(experiment: Experiment, access_points: int) -> Experiment:
     tdf, reason = sufficient_pace(experiment, access_points, free_processors())
     sys.stderr.write(f"tdf {tdf:g}: {reason}\n")
     return experiment.at_pace(tdf)
-
-
-def _names(schedule: Schedule) -> list[str]:
-    return [access_point.name for access_point in schedule.access_points]
 
 
 def walked(schedule: Schedule) -> str:

@@ -8,7 +8,7 @@ between are made before, if at all (`traces.between_samples`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,6 @@ ABSENT = -1  # instead of a count of handovers: not present in the whole window
 
 #: A time of the traces', or which window it shall be.
 Start = float | Literal["busiest", "typical"]
-_FOUND_OUT = ("busiest", "typical")
 
 Near = Callable[[Sequence[AccessPoint], FloatArray], Sequence[AccessPoint]]
 
@@ -74,10 +73,9 @@ def build_schedule(
     _check(clients, start, duration_s)
     interval_s = traces.interval_s
     steps = int(np.ceil(duration_s / interval_s))
-    found_out = start in _FOUND_OUT
     phase_s = 0.0 if isinstance(start, str) else start % interval_s
     walks = take_walks(traces, access_points, phase_s)
-    counts = count_handovers(walks, steps, history if found_out else 0)
+    counts = count_handovers(walks, steps, history if isinstance(start, str) else 0)
     first = first_step(counts, clients, start, interval_s)
     in_window = counts[:, first] if first < counts.shape[1] else np.full(len(walks), ABSENT)
     if (present := int((in_window != ABSENT).sum())) < clients:
@@ -140,6 +138,8 @@ def past_of(
     interval_s = schedule.interval_s
     phase_s = schedule.start_s % interval_s
     stop = round((schedule.start_s - phase_s) / interval_s)
+    theirs = {*schedule.clients.values()}
+    traces = replace(traces, traces=tuple(t for t in traces.traces if t.name in theirs))
     walks = {walk.trace: walk for walk in take_walks(traces, access_points, phase_s)}
     before = {client: walks[trace].between(0, stop) for client, trace in schedule.clients.items()}
     moves = {client: walk for client, walk in before.items() if len(walk.attached)}

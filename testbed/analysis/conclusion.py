@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,10 @@ import pandas as pd
 from testbed.analysis.executions import with_executions
 from testbed.analysis.figures.run_figures import draw_figures
 from testbed.analysis.html_report import write_report
-from testbed.analysis.summary import summarise
+from testbed.analysis.summary import Tables, summarise
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import has_table, read_table, read_tables, write_table
 from testbed.values import Schedule
-
-Tables = Mapping[str, pd.DataFrame]
 
 
 def conclude_run(

@@ -16,6 +16,9 @@ from testbed.output import print_json
 from testbed.runs.folder import RunFolder
 from testbed.settings.units import format_size
 
+Tables = Mapping[str, pd.DataFrame]
+"""A run's tables by name."""
+
 #: The fidelity of a simulation: virtual time waits for everything.
 NOT_APPLICABLE = "not applicable"
 
@@ -49,11 +52,11 @@ def lines(summary: Mapping[str, Any], reasons: Sequence[str], folder: Path) -> l
     ratio = "-" if summary["hit_ratio"] is None else f"{summary['hit_ratio']:.0%}"
     up_mbps, down_mbps = summary["peak_uplink_mbps"], summary["peak_downlink_mbps"]
     return [
-        f"{summary['queries']} queries, median {_ms(summary['median_latency_s'])}, "
-        f"95th percentile {_ms(summary['p95_latency_s'])}; "
+        f"{summary['queries']} queries, median {milliseconds(summary['median_latency_s'])}, "
+        f"95th percentile {milliseconds(summary['p95_latency_s'])}; "
         f"{summary['cold_start_queries']} in cold starts, {summary['failed_queries']} failed",
         f"{summary['handovers']} handovers: {summary['hits']} hits, {summary['misses']} misses "
-        f"(hit ratio {ratio}); median gap {_ms(summary['median_handover_gap_s'])}",
+        f"(hit ratio {ratio}); median gap {milliseconds(summary['median_handover_gap_s'])}",
         f"{format_size(migrated)} of layers migrated, {format_size(wire)} with headers on the "
         f"backhaul; busiest server {up_mbps:.0f} Mbit/s up, "
         f"{down_mbps:.0f} Mbit/s down over an interval",
@@ -139,5 +142,6 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _ms(seconds: float | None) -> str:
+def milliseconds(seconds: float | None) -> str:
+    """Return a time for people; "-" for none."""
     return "-" if seconds is None else f"{seconds * 1e3:.0f} ms"

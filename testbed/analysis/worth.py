@@ -11,10 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from testbed.analysis.summary import moves, queries_after_changes
+from testbed.analysis.summary import Tables, milliseconds, moves, queries_after_changes
 from testbed.settings.units import format_size
-
-Tables = Mapping[str, pd.DataFrame]
 
 WITHOUT, EVERYWHERE = "ionn", "optimal"  # the policies that bound what can be won
 
@@ -76,12 +74,8 @@ def worth_lines(found: Mapping[str, Any]) -> list[str]:
         f" server: IONN (nothing migrated) {answered[WITHOUT]}, this run {answered['run']}"
         f" (simulated: {answered['simulated']}), optimal (all layers everywhere)"
         f" {answered[EVERYWHERE]}: {won}",
-        f"first query after a change, median: IONN {_ms(first[WITHOUT])}, this run"
-        f" {_ms(first['run'])}, optimal {_ms(first[EVERYWHERE])}",
+        f"first query after a change, median: IONN {milliseconds(first[WITHOUT])}, this run"
+        f" {milliseconds(first['run'])}, optimal {milliseconds(first[EVERYWHERE])}",
         f"moved for it: {format_size(found['migrated_bytes'])} of layers; the busiest server sent"
         f" {found['peak_uplink_mbps']:.0f} Mbit/s over an interval",
     ]
-
-
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:.0f} ms"

@@ -12,14 +12,14 @@ from dataclasses import replace
 from testbed.analysis.comparison import HIT_TOLERANCE, TOTAL_TOLERANCE, compare_runs
 from testbed.analysis.figures.comparison_figure import draw_comparison
 from testbed.analysis.html_report import write_report
-from testbed.analysis.worth import EVERYWHERE, WITHOUT, Tables, worth, worth_lines
+from testbed.analysis.summary import Tables
+from testbed.analysis.worth import EVERYWHERE, WITHOUT, worth, worth_lines
 from testbed.movement import Movement, prepare
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import read_tables
 from testbed.runs.warm_start import WarmStart
 from testbed.settings.experiment import Experiment, changed, to_dict
-from testbed.simulation.engine import carrier_of, simulate
-from testbed.simulation.links import links_of
+from testbed.simulation.engine import simulate
 from testbed.simulation.warm_start import warm_start
 
 _OWN = "simulated"  # the run's own simulation, a folder in its own
@@ -66,11 +66,7 @@ def _simulate(
     """Simulate into a folder, without figures; return the tables."""
     folder.write_json("config", to_dict(settings))
     folder.write_schedule(movement.schedule)
-    if begins is None and movement.past is not None:
-        names = [each.name for each in movement.past.access_points]
-        begins = warm_start(settings, movement, carrier_of(settings, links_of(settings, names)))
-    names = [each.name for each in movement.schedule.access_points]
+    begins = begins or warm_start(settings, movement)
     watch = nullcontext(lambda time_s: True)
-    links = links_of(settings, names)
-    simulate(settings, movement, folder, links, watch, begins=begins, figures=False)
+    simulate(settings, movement, folder, watch, begins=begins, figures=False)
     return read_tables(folder.path)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed.analysis.captures.pcapng_writer import to_pcapng
-from testbed.analysis.conclusion import Tables, conclude_run
+from testbed.analysis.conclusion import conclude_run
+from testbed.analysis.summary import Tables
 from testbed.analysis.traffic.traffic_analysis import analyze_run
 from testbed.emulation.evidence.fidelity import assess, rate_shares
 from testbed.emulation.evidence.packet_capture import SNAP_BYTES, raw_captures

@@ -41,13 +41,13 @@ class Experiment(Section, frozen=True, kw_only=True):
     compute: Compute = Compute()
     simulation: Simulation = Simulation()
 
-    def at_pace(self, tdf: float) -> Experiment:
-        """Return the same experiment at another time dilation."""
-        return replace(self, compute=replace(self.compute, tdf=tdf))
-
     #: Of the policy and the predictor that run: what their classes declare as their own settings.
     policy: dict[str, Any] = msgspec.field(default_factory=dict)
     predictor: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def at_pace(self, tdf: float) -> Experiment:
+        """Return the same experiment at another time dilation."""
+        return replace(self, compute=replace(self.compute, tdf=tdf))
 
 
 #: Settings that were the section migration's, and the policies that have them as their own now.

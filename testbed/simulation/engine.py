@@ -23,9 +23,11 @@ from testbed.settings.experiment import Experiment
 from testbed.simulation.fluid.backhaul import Limited
 from testbed.simulation.fluid.carrier import Carrier, Unlimited
 from testbed.simulation.foresight import clients_of
+from testbed.simulation.links import paths_of
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.rows import COMPUTE, tables_of
 from testbed.simulation.simulated_run import SimulatedRun, goodput
+from testbed.values import Schedule
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch")
 _VERDICT: dict[str, Any] = {
@@ -33,10 +35,6 @@ _VERDICT: dict[str, Any] = {
     "reasons": ["simulated: virtual time waits for everything"],
 }
 
-#: Links from one server to another, by their numbers among the run's access points.
-Path = Callable[[int, int], tuple[int, ...]]
-#: Returns the paths between access points, and the links' rates in bit/s.
-Links = Callable[[], tuple[Path, list[float]]]
 #: Watches a run, and says after each step whether there shall be another.
 Watch = AbstractContextManager[Callable[[float], bool]]
 
@@ -45,7 +43,6 @@ def execute(
     settings: Experiment,
     movement: Movement,
     folder: RunFolder,
-    links: Links,
     console: Console,
     begins: WarmStart | None = None,
 ) -> int:
@@ -54,7 +51,7 @@ def execute(
     Ctrl-C ends the run early, with what was done until then; else as `simulate`.
     """
     watch = _watched(console, movement.schedule.duration_s)
-    complete = simulate(settings, movement, folder, links, watch, begins=begins)
+    complete = simulate(settings, movement, folder, watch, begins=begins)
     for line in lines(folder.read_json("summary"), _VERDICT["reasons"], folder.path):
         console.print(line, highlight=False, soft_wrap=True)
     return EXIT_COMPLETE if complete else EXIT_INTERRUPTED
@@ -64,7 +61,6 @@ def simulate(
     settings: Experiment,
     movement: Movement,
     folder: RunFolder,
-    links: Links,
     watch: Watch,
     *,
     begins: WarmStart | None = None,
@@ -72,10 +68,9 @@ def simulate(
 ) -> bool:
     """Simulate an experiment and write all of its folder; return whether it came to its end.
 
-    The folder has the schedule in it. `links` is for a limited backhaul. `watch` is entered while
-    virtual time passes; what it returns is told the time after each step, and says whether there
-    shall be another. `begins` is how the run begins; `figures` says whether figures and report are
-    made.
+    The folder has the schedule in it. `watch` is entered while virtual time passes; what it returns
+    is told the time after each step, and says whether there shall be another. `begins` is how the
+    run begins; `figures` says whether figures and report are made.
     """
     schedule = movement.schedule
     described = describe(settings, _PACKAGES) | {
@@ -95,7 +90,7 @@ def simulate(
         schedule.access_points,
         clients,
         movement.training.positions_m,
-        carrier_of(settings, links),
+        carrier_of(settings, schedule),
         duration_s=schedule.duration_s,
         begins=begins,
     )
@@ -115,12 +110,12 @@ def simulate(
     return complete
 
 
-def carrier_of(settings: Experiment, links: Links) -> Carrier:
-    """Return the backhaul that the settings ask for; `links` is for a limited one."""
+def carrier_of(settings: Experiment, schedule: Schedule) -> Carrier:
+    """Return the backhaul that the settings ask for, among a schedule's access points."""
     if settings.simulation.backhaul == "unlimited":
         return Unlimited()
-    path, rates_bps = links()
-    return Limited(path, [rate_bps * goodput(settings) / 8 for rate_bps in rates_bps])
+    paths = paths_of(settings, schedule)
+    return Limited(paths, [rate_bps * goodput(settings) / 8 for rate_bps in paths.rates_bps])
 
 
 @contextmanager

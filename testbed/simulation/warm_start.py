@@ -9,16 +9,20 @@ import msgspec
 from testbed.movement import Movement
 from testbed.runs.warm_start import Beginning, Beliefs, WarmStart
 from testbed.settings.experiment import Experiment
+from testbed.simulation.engine import carrier_of
 from testbed.simulation.fluid.carrier import Carrier
 from testbed.simulation.foresight import clients_of
 from testbed.simulation.offloading import offloading_of
 from testbed.simulation.simulated_run import SimulatedRun
 
 
-def warm_start(settings: Experiment, movement: Movement, carrier: Carrier) -> WarmStart | None:
+def warm_start(
+    settings: Experiment, movement: Movement, carrier: Carrier | None = None
+) -> WarmStart | None:
     """Return how the run of a movement begins; None where nothing is known from before it.
 
-    `carrier` is the backhaul among all access points, and not only those of the run.
+    `carrier` is the backhaul among all access points, and not only those of the run; by default the
+    one that the settings ask for.
     """
     past, schedule = movement.past, movement.schedule
     if past is None:
@@ -30,7 +34,7 @@ def warm_start(settings: Experiment, movement: Movement, carrier: Carrier) -> Wa
         past.access_points,
         clients,
         movement.training.positions_m,
-        carrier,
+        carrier or carrier_of(settings, past),
         duration_s=past.duration_s,
         details=False,
     )
