@@ -94,6 +94,9 @@ class EmulatedRun:
                 await open_console(self._network)
             try:
                 await self._replay()
+            except BaseException:
+                take_down()
+                raise
             finally:
                 self.outcome.counters = self._counting.last
                 for role in ("client", "edge", "master"):
