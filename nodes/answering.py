@@ -14,6 +14,7 @@ from nodes.computing.compute import Computer, Job
 from nodes.computing.emulated_gpu import EmulatedGpu
 from nodes.computing.outputs import Outputs
 from nodes.transport.connection import Connection
+from testbed.decision.goodput import Reading
 from testbed.errors import ProtocolError
 from testbed.protocol.messages import Answer, Query, Refused
 
@@ -45,9 +46,12 @@ class Answering:
         self._kept: dict[str, _Kept] = {}
         self.most_bytes = int(computer.graph.live_bytes.max())  # of a query's body
 
-    async def answer(self, connection: Connection, query: Query, body: memoryview) -> None:
+    async def answer(
+        self, connection: Connection, query: Query, body: memoryview, came: Reading
+    ) -> None:
         """Execute a segment and send what it returns, or the reason why that cannot be.
 
+        `came` is how fast the body did, in emulated time; the client plans with that.
         Raises ProtocolError if the tensors in it, or those that it asks for, are not the segment's.
         """
         kept = self._kept.pop(query.client, None)  # a new query, or a last segment, frees them
@@ -70,7 +74,7 @@ class Answering:
             copies = {producer: memoryview(bytes(values[producer])) for producer in query.keeps}
             self._kept[query.client] = _Kept(query.query, copies)
         answer = b"".join(values[producer] for producer in query.returns)
-        await connection.send(Answer(query.query, late_s), answer)
+        await connection.send(Answer(query.query, late_s, *came), answer)
         if query.execute:
             self._computer.check(job, inputs)
 

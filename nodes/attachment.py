@@ -14,6 +14,7 @@ from nodes.setup import NodeSetup
 from nodes.transport.connection import Connection
 from nodes.transport.layer_transfer import LayerSender
 from testbed.clock import RunClock
+from testbed.decision.goodput import LinkGoodput, Reading
 from testbed.dnn.partitioning.crossings import Crossing, crossings
 from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_order import available_layers
@@ -27,13 +28,15 @@ class Attachment:
     """Two connections to the plan's server, for layers and for queries, and what the server has.
 
     `first_byte_s` is when the client first heard the server; `hit` says whether all server-side
-    layers of the plan were present then, `present_bytes` of `wanted_bytes` were.
+    layers of the plan were present then, `present_bytes` of `wanted_bytes` were. `number` is the
+    plan's.
     """
 
     def __init__(
         self, client: str, model: ClientModel, setup: NodeSetup, plan: PlanReply, clock: RunClock
     ) -> None:
         self.server = plan.server
+        self.number = plan.number
         self.first_byte_s = 0.0
         self.present_bytes = 0
         self._client = client
@@ -41,12 +44,14 @@ class Attachment:
         self._model = model
         self._wanted = model.refs(plan.upload)
         self.wanted_bytes = sum(ref.size_bytes for ref in self._wanted)
-        wireless = setup.experiment.wireless
-        self._costs = model.costs(plan.server_s, wireless.up_bps, wireless.down_bps)
+        self._server_s = plan.server_s
+        wireless, interval_s = setup.experiment.wireless, setup.experiment.traces.step_s
+        self._goodput = LinkGoodput(wireless.up_bps, wireless.down_bps, interval_s)
         self._planner = planner_of(setup.experiment.model)
         self._on_server = np.array(plan.on_server)
         self._present: set[int] = set()
-        self._steps: tuple[Crossing, ...] | None = None
+        self._steps: tuple[Crossing, ...] = ()
+        self._planned_with: tuple[float, float] | None = None  # the steps, with these rates
         self._clock = clock
         self._started_s = self._upload_ended_s = clock.now_s()
         self._sender: LayerSender | None = None
@@ -58,13 +63,37 @@ class Attachment:
 
     async def open(self) -> None:
         """Connect, learn what the server holds, and start to upload the rest."""
-        self._layers = await Connection.open(self._address, PORTS["upload"])
-        self._sender = LayerSender(self._layers, self._model.store, self._now_stored)
-        holding = await self._sender.announce(Wanted(self._client, self._wanted))
+        self.present_bytes = await self._announce()
         self.first_byte_s = self._clock.now_s()
-        self.present_bytes = sum(holding.present_bytes)
         self._queries = await Connection.open(self._address, PORTS["query"])
-        self._upload = asyncio.create_task(self._send_layers(self._sender))
+        self._begin_upload()
+
+    async def replan(self, plan: PlanReply) -> dict[str, Any] | None:
+        """Go on with another plan here (section III.B.2).
+
+        Returns the record of the upload so far where another one begins, of what is missing now.
+        """
+        self._server_s, self._on_server = plan.server_s, np.array(plan.on_server)
+        self._planned_with = None
+        wanted = self._model.refs(plan.upload)
+        if wanted == self._wanted:
+            return None
+        self._wanted = wanted
+        record, before = self._record(), self._layers
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+        try:
+            # Before the other connection ends, or the server would take the client for gone
+            await self._announce()
+        finally:
+            if before is not None:
+                before.abort()
+        if not self.ended:
+            self._begin_upload()
+        elif self._layers is not None:  # the client has moved on meanwhile
+            self._layers.abort()
+        return record
 
     @property
     def hit(self) -> bool:
@@ -78,12 +107,17 @@ class Attachment:
 
     def steps(self) -> tuple[Crossing, ...]:
         """Return how the planner executes a query with the layers that the server has now."""
-        if self._steps is None:
-            graph = self._model.graph
+        rates_bps = self.rates_bps()
+        if self._planned_with != rates_bps:
+            graph, costs = self._model.graph, self._model.costs(self._server_s, *rates_bps)
             available = available_layers(graph, self._present, self._on_server)
-            plan = self._planner(graph, self._costs, available)
-            self._steps = crossings(graph, plan.segments())
+            self._steps = crossings(graph, self._planner(graph, costs, available).segments())
+            self._planned_with = rates_bps
         return self._steps
+
+    def rates_bps(self) -> tuple[float, float]:
+        """Return the goodput of the link to plan with, (up, down)."""
+        return self._goodput.rates_bps(self._clock.now_s())
 
     async def query(self, query: Query, body: bytes) -> tuple[Answer, dict[int, memoryview]]:
         """Have the server execute layers; return its answer and the tensors in it.
@@ -103,8 +137,12 @@ class Attachment:
         if received is None:
             raise ProtocolError(f"{self.server} ended the connection")
         answer, tensors = received
+        came = self._queries.reading
         if not isinstance(answer, Answer) or answer.query != query.query:
             raise ProtocolError(f"{self.server} answered {answer!r}")
+        now_s, tdf = self._clock.now_s(), self._clock.tdf
+        self._goodput.up.read(Reading(answer.read_bytes, answer.read_s), now_s)
+        self._goodput.down.read(came._replace(seconds=came.seconds / tdf), now_s)
         return answer, split(self._model.graph, query.returns, tensors)
 
     def end(self) -> dict[str, Any] | None:
@@ -119,6 +157,18 @@ class Attachment:
             self._queries.abort()
         return record
 
+    async def _announce(self) -> int:
+        """Connect for layers; return how many bytes of the wanted ones the server holds."""
+        self._started_s = self._clock.now_s()
+        self._layers = await Connection.open(self._address, PORTS["upload"])
+        self._sender = LayerSender(self._layers, self._model.store, self._now_stored)
+        holding = await self._sender.announce(Wanted(self._client, self._wanted))
+        return sum(holding.present_bytes)
+
+    def _begin_upload(self) -> None:
+        assert self._sender is not None
+        self._upload = asyncio.create_task(self._send_layers(self._sender))
+
     async def _send_layers(self, sender: LayerSender) -> None:
         try:
             await sender.send_all()
@@ -129,7 +179,7 @@ class Attachment:
 
     def _now_stored(self, ref: LayerRef) -> None:
         self._present.add(ref.layer)
-        self._steps = None
+        self._planned_with = None
 
     def _record(self) -> dict[str, Any] | None:
         if self._sender is None or self._upload is None:

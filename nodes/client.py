@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from nodes import control
 from nodes.attachment import Attachment
@@ -44,6 +46,8 @@ class Client:
         self._plans: asyncio.Queue[messages.PlanReply] = asyncio.Queue()
         self._attachments: list[Attachment] = []  # to one server; two while it is reached anew
         self._attaching: asyncio.Task[None] | None = None
+        self._replans: set[asyncio.Task[None]] = set()
+        self._replanning = asyncio.Lock()  # one after the other
         self._records = setup.record_writer(name)
         self._querying = Querying(setup, name, channel, computer, model, self._records)
 
@@ -58,15 +62,17 @@ class Client:
                 self._clock = RunClock(message.origin_s, message.tdf)
                 self._querying.start(self._clock)
             elif isinstance(message, control.Position):
-                await master.send(messages.Report(message.time_s, message.x_m, message.y_m))
+                await self._report(message, master)
             elif isinstance(message, control.InRange):
                 await master.send(messages.Choose(message.handover, message.access_points))
             elif isinstance(message, control.Associated):
                 await self._associated(message, master)
         await self._querying.stop()
         await self._detach()
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        ending = [hearing, *self._replans]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await master.close()
         self._records.close()
         self._channel.tell(control.Stopped())
@@ -86,10 +92,25 @@ class Client:
         await master.expect(messages.Registered, "the master's confirmation")
         return master
 
+    async def _report(self, position: control.Position, master: Connection) -> None:
+        """Tell the master where the client is, and what its link has carried there."""
+        up_bps = down_bps = None
+        if (attachment := self._querying.attachment) is not None:
+            up_bps, down_bps = attachment.rates_bps()
+        where = position.time_s, position.x_m, position.y_m
+        await master.send(messages.Report(*where, up_bps, down_bps))
+
     async def _hear(self, master: Connection) -> None:
         async for message in master.incoming():
             if isinstance(message, messages.PlanReply):
-                self._plans.put_nowait(message)
+                attachment = self._querying.attachment
+                if attachment is None or attachment.number != message.number:
+                    self._plans.put_nowait(message)
+                else:
+                    again = asyncio.create_task(self._replan(attachment, message))
+                    self._replans.add(again)
+                    again.add_done_callback(self._replans.discard)
+                    self._channel.watch(again)
             elif isinstance(message, messages.Choice):
                 self._channel.tell(control.Chosen(message.number, message.access_point))
             else:
@@ -120,6 +141,9 @@ class Client:
             _log.warning("%s: cannot attach to %s: %s", self._name, plan.server, error)
             return
         self._querying.attachment = attachment
+        while not self._plans.empty():  # the plan has changed again meanwhile
+            if (plan := self._plans.get_nowait()).number == attachment.number:
+                await self._replan(attachment, plan)
         self._leave(but=attachment)  # the one before kept what the server has until now
         self._channel.tell(
             control.Attached(
@@ -130,6 +154,17 @@ class Client:
                 hit=attachment.hit,
             )
         )
+
+    async def _replan(self, attachment: Attachment, plan: messages.PlanReply) -> None:
+        """Go on with a plan that the master has changed; the upload is recorded so far."""
+        async with self._replanning:
+            if attachment.ended:
+                return
+            try:
+                self._record(await attachment.replan(plan))
+            except (OSError, ProtocolError) as error:
+                text = "%s: cannot upload to %s by its new plan: %s"
+                _log.warning(text, self._name, plan.server, error)
 
     async def _detach(self) -> None:
         self._querying.attachment = None
@@ -142,6 +177,9 @@ class Client:
     def _leave(self, but: Attachment | None = None) -> None:
         """End all attachments but one."""
         while self._attachments and self._attachments[0] is not but:
-            if (record := self._attachments.pop(0).end()) is not None:
-                self._records.append("transfers", **record)
-                self._channel.tell(control.Transferred("upload", record["bytes"]))
+            self._record(self._attachments.pop(0).end())
+
+    def _record(self, upload: Mapping[str, Any] | None) -> None:
+        if upload is not None:
+            self._records.append("transfers", **upload)
+            self._channel.tell(control.Transferred("upload", upload["bytes"]))

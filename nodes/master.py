@@ -20,6 +20,7 @@ from nodes.setup import NodeSetup
 from nodes.transport.connection import Connection, serve
 from testbed.clock import RunClock
 from testbed.decision.coordinator import Coordinator
+from testbed.decision.current_plan import CurrentPlan
 from testbed.decision.policies import build_policy, build_predictor
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.partitioning.planners import planner_of
@@ -42,6 +43,7 @@ class Master:
         self._clock = RunClock(math.inf)
         self._servers = EdgeServers()
         self._weights: dict[str, dict[int, messages.LayerRef]] = {}
+        self._numbers: dict[str, int] = {}  # of clients' last attachments
         self._records = setup.record_writer(MASTER)
         self._coordinator: Coordinator
 
@@ -89,7 +91,7 @@ class Master:
             elif isinstance(message, messages.Attach):
                 await self._attach(client, message, connection)
             elif isinstance(message, messages.Report):
-                await self._report(Fix(client, message.time_s, message.x_m, message.y_m))
+                await self._report(client, message, connection)
             else:
                 raise ProtocolError(f"{client} sent {message!r}")
 
@@ -112,22 +114,60 @@ class Master:
         self._check_known(client, (attach.access_point,))
         server = self._coordinator.associate(client, attach.access_point)
         self._check_known(client, (server,))
-        current = self._coordinator.plan(client, server, await self._loads([server]))
-        reply = messages.PlanReply(
-            attach.number, server, current.plan.on_server, current.upload, current.server_s
+        current = self._coordinator.current_plan(client, await self._loads([server]))
+        self._numbers[client] = attach.number
+        await self._tell(client, server, current, connection)
+        self._record_plan(client, server, current, "attachment", told=True)
+
+    async def _tell(
+        self, client: str, server: str, current: CurrentPlan, connection: Connection
+    ) -> None:
+        number, on_server = self._numbers[client], current.plan.on_server
+        await connection.send(
+            messages.PlanReply(number, server, on_server, current.upload, current.server_s)
         )
-        await connection.send(reply)
+
+    def _record_plan(
+        self, client: str, server: str, current: CurrentPlan, cause: str, *, told: bool
+    ) -> None:
+        plan, costs = current.plan, current.costs
+        self._records.append(
+            "plans",
+            client=client,
+            time_s=self._clock.now_s(),
+            server=server,
+            cause=cause,
+            told=told,
+            up_mbps=costs.up_bps / 1e6,
+            down_mbps=costs.down_bps / 1e6,
+            server_s=float(costs.server_s.sum()),
+            latency_s=plan.latency_s,
+            layers_server=sum(plan.on_server),
+            upload_bytes=plan.upload_bytes,
+        )
 
     def _check_known(self, client: str, access_points: Sequence[str]) -> None:
         if not set(access_points) <= self._setup.addresses.keys() - {MASTER}:
             raise ProtocolError(f"{client} names servers that are not all known")
 
-    async def _report(self, fix: Fix) -> None:
-        situation = self._coordinator.predict(fix)
+    async def _report(self, client: str, report: messages.Report, connection: Connection) -> None:
+        """Plan again for where the client is, and ahead for where it will be (section III.B.2)."""
+        coordinator = self._coordinator
+        fix = Fix(client, report.time_s, report.x_m, report.y_m)
+        situation = coordinator.predict(fix)
+        if report.up_bps is not None and report.down_bps is not None:
+            coordinator.measured(client, (report.up_bps, report.down_bps))
+        here = coordinator.server(client)
+        there = () if situation is None else coordinator.destinations(situation)
+        loads = await self._loads([*dict.fromkeys((*([here] if here else ()), *there))])
+        if here is not None:
+            current, changed = coordinator.replan(client, loads)
+            if changed:
+                await self._tell(client, here, current, connection)
+            self._record_plan(client, here, current, "report", told=changed)
         if situation is None:
             return
-        loads = await self._loads(self._coordinator.destinations(situation))
-        offers = self._coordinator.offers(situation, loads)
+        offers = coordinator.offers(situation, loads)
         self._record(fix, situation.prediction, offers)
         for offer in offers:
             await self._order(offer)

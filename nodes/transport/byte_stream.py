@@ -8,9 +8,12 @@ process for larger pieces only; and files go out by sendfile.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import mmap
 import os
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -84,6 +87,14 @@ class ByteStream(asyncio.BufferedProtocol):
     def buffered_bytes(self) -> int:
         """What has come and was not read yet."""
         return self._end - self._lent
+
+    @property
+    def arrived_bytes(self) -> int:
+        """What was not read yet, here or in the kernel."""
+        if self._transport.is_closing():
+            return self.buffered_bytes
+        (waiting,) = struct.unpack("i", fcntl.ioctl(self.socket, termios.FIONREAD, bytes(4)))
+        return self.buffered_bytes + int(waiting)
 
     async def read(self, most_bytes: int) -> memoryview:
         """Return what comes next, at least a byte, or nothing at the end; good until the next call.

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import BinaryIO, TypeVar
 
 from nodes.transport.byte_stream import ByteStream
+from testbed.decision.goodput import Reading
 from testbed.errors import ProtocolError
 from testbed.protocol.framing import PREAMBLE, frame_head, parse_header, parse_preamble
 from testbed.protocol.messages import AnyMessage, Message
@@ -34,13 +36,15 @@ class Connection:
     """Frames over one TCP connection; bodies may be streamed in both directions.
 
     `file_bytes` counts the bytes of files that the socket took, also of a body that was cut off,
-    `frame_bytes` everything else that was sent: preambles, headers and other bodies.
+    `frame_bytes` everything else that was sent: preambles, headers and other bodies. `reading` is
+    how fast the last whole body came (wall time), from when it was begun to be read.
     """
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self.file_bytes = 0
         self.frame_bytes = 0
+        self.reading = Reading(0, 0.0)
         self._wire_bytes = self._payload_bytes = 0
         self.port: int = stream.socket.getsockname()[1]
         _configure(stream.socket)
@@ -122,10 +126,12 @@ class Connection:
         """Return the body that follows a head; ProtocolError if it is longer than expected."""
         if body_bytes > most_body_bytes:
             raise ProtocolError(f"a body of {body_bytes} bytes, at most {most_body_bytes} expected")
+        begun_s, before = time.monotonic(), self._stream.arrived_bytes
         whole, count = memoryview(bytearray(body_bytes)), 0
         async for piece in self.body(body_bytes):
             whole[count : count + len(piece)] = piece
             count += len(piece)
+        self.reading = Reading(max(0, body_bytes - before), time.monotonic() - begun_s)
         return whole
 
     async def body(self, body_bytes: int) -> AsyncIterator[memoryview]:

@@ -10,26 +10,27 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from testbed.arrays import FloatArray
+from testbed.decision.current_plan import CurrentPlan
 from testbed.decision.holdings import Holdings
 from testbed.decision.policy import Policy, Situation
 from testbed.decision.time_to_live import kept_after_leaving_s, time_to_live_s
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partitioning.cold_start import ColdStart, cold_start
-from testbed.dnn.partitioning.partition import Costs, Plan, Planner
+from testbed.dnn.partitioning.partition import Costs, Planner
 from testbed.dnn.partitioning.partitioner import best_plan, plans_of
-from testbed.dnn.partitioning.upload_order import weighted_runs
 from testbed.gpu.stats import ServerStats
 from testbed.runs.warm_start import Beginning
 from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
 
 Loads = Mapping[str, ServerStats]
+Rates = tuple[float, float]  # of a wireless link, (up, down) bit/s
+_Known = tuple[bytes, Rates]  # what a plan is made for: the server's times, the link's rates
 
 #: The load of a server that nobody has asked yet.
 IDLE = ServerStats("modelled", 0, 0.0, 0.0, 0, math.nan)
@@ -63,47 +64,6 @@ class Predicts(Protocol):
         """Return the servers that b people may visit, from their recent positions, (b, m, 2)."""
 
 
-@dataclass(frozen=True, eq=False)
-class CurrentPlan:
-    """What a client does at one server: where layers run, in which order they are uploaded."""
-
-    graph: LayerGraph
-    costs: Costs
-    plan: Plan
-    planner: Planner = best_plan  # that made it
-    _cold_starts: dict[tuple[float, float], ColdStart] = field(default_factory=dict, init=False)
-
-    @cached_property
-    def groups(self) -> list[tuple[int, ...]]:
-        """The server-side layers with weights, in the groups that are uploaded together."""
-        return weighted_runs(self.graph, self.costs, self.plan.mask)
-
-    @cached_property
-    def upload(self) -> tuple[int, ...]:
-        """The server-side layers with weights, most efficient first."""
-        return tuple(layer for group in self.groups for layer in group)
-
-    def cold_start(self, gap_s: float, within_s: float) -> ColdStart:
-        """Return the queries within a time after arrival, by how much of the plan is there."""
-        asked = gap_s, within_s
-        if asked not in self._cold_starts:
-            self._cold_starts[asked] = cold_start(
-                self.graph,
-                self.costs,
-                self.plan.mask,
-                self.groups,
-                gap_s=gap_s,
-                within_s=within_s,
-                planner=self.planner,
-            )
-        return self._cold_starts[asked]
-
-    @cached_property
-    def server_s(self) -> tuple[float, ...]:
-        """Estimated time of each layer at the server, (n,) seconds."""
-        return tuple(self.costs.server_s.tolist())
-
-
 @dataclass
 class _Client:
     graph: LayerGraph
@@ -112,7 +72,9 @@ class _Client:
     holdings: Holdings
     access_point: str | None = None
     server: str | None = None  # that executes for it
-    plans: dict[str, tuple[bytes, CurrentPlan]] = field(default_factory=dict)  # by server
+    rates_bps: Rates | None = None  # its link's, once measured
+    told: CurrentPlan | None = None  # with its server, as it knows it
+    plans: dict[str, tuple[_Known, CurrentPlan]] = field(default_factory=dict)  # by server
 
 
 class Coordinator:
@@ -123,9 +85,10 @@ class Coordinator:
 
     The access points have positions (the paper's Wi-Fi database), with which the predictor was
     fitted in this order. `server_times` estimates the time of each layer of a graph at servers of
-    these loads, (servers, n) seconds; `rates_bps` are of the wireless link, (up, down);
-    `interval_s` lies between reports, and between prediction and predicted time, `gap_s` between
-    the answer to a query and the client's next. `planner` makes all plans.
+    these loads, (servers, n) seconds; `rates_bps` are supposed of every wireless link, (up, down),
+    but of one that a client has measured, where it is; `interval_s` lies between reports, and
+    between prediction and predicted time, `gap_s` between the answer to a query and the client's
+    next. `planner` makes all plans.
     """
 
     def __init__(
@@ -161,6 +124,10 @@ class Coordinator:
         holdings = Holdings(self._rates_bps[0] / 8, kept_s)
         self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
 
+    def measured(self, client: str, rates_bps: Rates) -> None:
+        """Learn the goodput of a client's link to where it is."""
+        self._clients[client].rates_bps = rates_bps
+
     def begin_with(self, client: str, begins: Beginning) -> None:
         """Learn how a registered client stands when the run begins."""
         known = self._clients[client]
@@ -182,13 +149,32 @@ class Coordinator:
     def associate(self, client: str, access_point: str) -> str:
         """The client is now at this access point; return the server that executes for it."""
         known = self._clients[client]
-        known.access_point = access_point
+        known.access_point, known.rates_bps, known.told = access_point, None, None
         known.server = self._policy.serving(access_point, known.server)
         return known.server
 
     def attach(self, client: str, access_point: str, loads: Loads | None = None) -> CurrentPlan:
         """The client is now at this access point; return its current partitioning plan."""
-        return self.plan(client, self.associate(client, access_point), loads)
+        self.associate(client, access_point)
+        return self.current_plan(client, loads)
+
+    def current_plan(self, client: str, loads: Loads | None = None) -> CurrentPlan:
+        """Return the plan of an associated client with its server, which it is told now."""
+        known = self._clients[client]
+        assert known.server is not None
+        known.told = self.plan(client, known.server, loads)
+        return known.told
+
+    def replan(self, client: str, loads: Loads | None = None) -> tuple[CurrentPlan, bool]:
+        """Plan again with the server of an associated client, for the present load and goodput.
+
+        Returns the plan, and whether it is to be told since it has changed (section III.B.2).
+        """
+        told, now = self._clients[client].told, self.current_plan(client, loads)
+        if told is None or now.differs_from(told):
+            return now, True
+        self._clients[client].told = told
+        return now, False
 
     def predict(self, fix: Fix) -> Situation | None:
         """Take a client's position; return where it will be next, and what a policy asks of that.
@@ -246,6 +232,10 @@ class Coordinator:
         """Return the access point that a client is attached to."""
         return self._clients[client].access_point
 
+    def server(self, client: str) -> str | None:
+        """Return the server that executes for a client."""
+        return self._clients[client].server
+
     def plan(self, client: str, server: str, loads: Loads | None = None) -> CurrentPlan:
         """Return the (future) partitioning plan between a client and a server."""
         return self._plans(client, [server], loads)[0]
@@ -255,8 +245,8 @@ class Coordinator:
     ) -> list[CurrentPlan]:
         """Return the plans between a client and servers, those that are new made together.
 
-        A client's plans are kept while its servers' times stay what they were; servers of equal
-        times, such as all idle ones, share one.
+        A client's plans are kept while its servers' times and its link stay what they were; servers
+        of equal times, such as all idle ones, share one. The link is measured where the client is.
         """
         self._loads.update(loads or {})
         if not servers:
@@ -264,21 +254,24 @@ class Coordinator:
         known = self._clients[client]
         stats = [self._loads.get(server, IDLE) for server in servers]
         server_s = self._server_times(known.graph, stats)
-        keys = [times_s.tobytes() for times_s in server_s]
+        keys = [
+            (times_s.tobytes(), (server == known.server and known.rates_bps) or self._rates_bps)
+            for server, times_s in zip(servers, server_s, strict=True)
+        ]
         plans = dict(known.plans.values())
         new = {
             key: times_s for key, times_s in zip(keys, server_s, strict=True) if key not in plans
         }
-        if new:
-            plans |= self._make_plans(known, new)
+        for rates in {rates for _, rates in new}:
+            alike = {key: times_s for key, times_s in new.items() if key[1] == rates}
+            plans |= self._make_plans(known, alike, rates)
         found = [(key, plans[key]) for key in keys]
         known.plans.update(zip(servers, found, strict=True))
         return [current for _, current in found]
 
     def _make_plans(
-        self, client: _Client, server_s: Mapping[bytes, FloatArray]
-    ) -> dict[bytes, CurrentPlan]:
-        rates_bps = self._rates_bps
+        self, client: _Client, server_s: Mapping[_Known, FloatArray], rates_bps: Rates
+    ) -> dict[_Known, CurrentPlan]:
         times_s = np.array([*server_s.values()])
         planner, graph, client_s = self._planner, client.graph, client.client_s
         plans = plans_of(planner, graph, client_s, times_s, *rates_bps)

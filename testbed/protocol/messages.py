@@ -75,14 +75,22 @@ class Registered(Message, frozen=True, tag="registered"):
 
 
 class Report(Message, frozen=True, tag="report"):
-    """A client's position, sent every interval; ValueError if it is not finite."""
+    """A client's position, sent every interval, and the goodput of its link, where it has one.
+
+    Raises ValueError for a position that is not finite, or a rate that is not above 0.
+    """
 
     time_s: float
     x_m: float
     y_m: float
+    up_bps: float | None = None
+    down_bps: float | None = None
 
     def __post_init__(self) -> None:
         _check_position(self.time_s, self.x_m, self.y_m)
+        for rate_bps in (self.up_bps, self.down_bps):
+            if rate_bps is not None and not 0 < rate_bps < math.inf:
+                raise ValueError(f"no link carries {rate_bps} bit/s")
 
 
 class Attach(Message, frozen=True, tag="attach"):
@@ -95,7 +103,8 @@ class Attach(Message, frozen=True, tag="attach"):
 class PlanReply(Message, frozen=True, tag="plan"):
     """Which server executes for the client now, and the current partitioning plan with it.
 
-    The server is mostly the access point's own; the policy decides it.
+    The server is mostly the access point's own; the policy decides it. It comes again, with the
+    same number, when the plan has changed with the server's load or the link (section III.B.2).
     """
 
     number: int
@@ -222,10 +231,20 @@ class Query(Message, frozen=True, tag="query"):
 
 
 class Answer(Message, frozen=True, tag="answer"):
-    """The body holds what the query `returns`; `late_s` is the time beyond the device's."""
+    """The body holds what the query `returns`; `late_s` is the time beyond the device's.
+
+    The last `read_bytes` of the query's body came in `read_s`, which tells the uplink's goodput.
+    Raises ValueError where that cannot be.
+    """
 
     query: int
     late_s: float
+    read_bytes: int = 0
+    read_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.read_bytes <= MAX_BODY_BYTES or not 0 <= self.read_s < math.inf:
+            raise ValueError(f"{self.read_bytes} bytes do not come in {self.read_s} s")
 
 
 class Refused(Message, frozen=True, tag="refused"):

@@ -131,7 +131,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
-#: What only a run with captures has
+#: What only an emulated run has.
 CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
     "executions": (
         _text("client", "client whose query it is"),
@@ -144,6 +144,23 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         Column("processor_s", "time of a processor that it took", "float64", "s (wall)"),
         _flag("in_time", "what it gave was handed out; else it is what had been replayed"),
         _flag("equal", "it gave what was handed out, within floating-point tolerance"),
+    ),
+    "plans": (
+        _text("client", "client whose current partitioning plan it is"),
+        _time("time_s", "when the master made it"),
+        _text("server", "edge server that executes for the client"),
+        _text("cause", "attachment, or report: a report of where the client is"),
+        _flag("told", "told to the client: at its attachment, and when it had changed"),
+        _rate(
+            "up_mbps",
+            "uplink that it was made for: the configured rate, or the goodput that queries had,"
+            " once that departs from it by a tenth",
+        ),
+        _rate("down_mbps", "downlink that it was made for, likewise"),
+        _time("server_s", "estimated time of all layers at the server, at its load"),
+        _time("latency_s", "expected of a query once the server has all of the plan's layers"),
+        _count("layers_server", "layers that run at the server"),
+        _size("upload_bytes", "weights of these layers"),
     ),
     "flows": (
         _text("interface", "access point at whose backhaul link the flow was captured"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
 
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import LayerGraph
@@ -45,7 +48,8 @@ class Offloading:
 
     It remembers every set of layers that it has planned for: keep one for many attachments. The
     link has the rates of `costs` when nothing else uses it; `round_trip_s` is to the server and
-    back, beyond the link, each time it executes something.
+    back, beyond the link, each time it executes something. Queries have `beside_upload` of the
+    uplink while layers of the plan are missing, which is what a client measures then.
     """
 
     def __init__(
@@ -54,11 +58,14 @@ class Offloading:
         costs: Costs,
         round_trip_s: float = 0.0,
         planner: Planner = best_plan,
+        beside_upload: float = 1.0,
     ) -> None:
         self.graph = graph
         self.costs = costs
         self.round_trip_s = round_trip_s
         self.planner = planner
+        self.beside_upload = beside_upload
+        self._uploading = replace(costs, up_bps=costs.up_bps * beside_upload)
         self.plan = planner(graph, costs, None)
         self._on_server = self.plan.mask
         self._known: dict[frozenset[int], tuple[TimedSegment, ...]] = {}
@@ -66,7 +73,13 @@ class Offloading:
 
     def at_distance(self, round_trip_s: float) -> Offloading:
         """Return the same with a server so far away; the plan does not consider that."""
-        return Offloading(self.graph, self.costs, round_trip_s, self.planner)
+        return Offloading(self.graph, self.costs, round_trip_s, self.planner, self.beside_upload)
+
+    @cached_property
+    def _weighted(self) -> frozenset[int]:
+        """The plan's layers with weights."""
+        weighted = self.graph.weight_bytes.astype(bool)
+        return frozenset(np.flatnonzero(self._on_server & weighted).tolist())
 
     @cached_property
     def _runs(self) -> list[tuple[int, ...]]:
@@ -81,7 +94,8 @@ class Offloading:
         key = frozenset(present)
         if key not in self._known:
             available = available_layers(self.graph, key, self._on_server)
-            plan = self.planner(self.graph, self.costs, available)
+            costs = self.costs if key.issuperset(self._weighted) else self._uploading
+            plan = self.planner(self.graph, costs, available)
             cut = plan.mask.tobytes()
             if cut not in self._steps:
                 self._steps[cut] = self.steps_of(plan.segments())
@@ -121,7 +135,8 @@ def offloading_of(settings: Experiment, rate: float = 1.0) -> Offloading:
         up_bps=wireless.up_bps * rate,
         down_bps=wireless.down_bps * rate,
     )
-    return Offloading(graph, costs, planner=planner_of(settings.model))
+    half = 0.5 if settings.simulation.sharing == "shared" else 1.0
+    return Offloading(graph, costs, planner=planner_of(settings.model), beside_upload=half)
 
 
 def layer_graph(model: Model) -> LayerGraph:

@@ -174,3 +174,27 @@ def test_registering_again_starts_over() -> None:
 def test_an_unknown_client_is_an_error_not_a_new_client() -> None:
     with pytest.raises(KeyError):
         build().report(Fix("stranger", 0.0, 0.0, 0.0))
+
+
+def test_a_plan_is_told_again_when_the_load_has_changed_it() -> None:
+    coordinator = build(n=1)
+    coordinator.register("walker", GRAPH, CLIENT_S, ())
+    first = coordinator.attach("walker", "ap1")
+    assert coordinator.replan("walker", {"ap1": busy(0)}) == (first, False)
+    loaded, changed = coordinator.replan("walker", {"ap1": busy(3)})
+    assert changed and sum(loaded.server_s) == pytest.approx(4 * sum(first.server_s))
+    assert coordinator.replan("walker", {"ap1": busy(3)}) == (loaded, False)  # that it knows
+    assert coordinator.replan("walker", {"ap2": busy(9)}) == (loaded, False)  # where it is not
+
+
+def test_the_current_plan_is_for_the_goodput_of_the_link_and_future_ones_are_not() -> None:
+    coordinator = build(n=1)
+    coordinator.register("walker", GRAPH, CLIENT_S, ())
+    assert all(coordinator.attach("walker", "ap1").plan.on_server)
+    coordinator.measured("walker", (1e5, 1e5))  # 60 kB of input take 4.8 s
+    local, changed = coordinator.replan("walker")
+    assert changed and not any(local.plan.on_server) and local.upload == ()
+    assert local.costs.up_bps == 1e5
+    assert all(coordinator.plan("walker", "ap2").plan.on_server)
+    moved = coordinator.attach("walker", "ap2")  # nobody has measured there
+    assert moved.costs.up_bps == 35e6

@@ -17,6 +17,7 @@ from testbed.protocol.messages import (
     Choose,
     Load,
     Migrate,
+    PlanReply,
     Registered,
     Report,
     Stored,
@@ -84,9 +85,29 @@ def test_future_plans_are_made_for_the_loads_of_the_destinations(tmp_path: Path)
         await plan(client, "ap0")
         await client.send(Report(0.0, 25.0, 0.0))
         await until(lambda: any(isinstance(m, Migrate) for m in here.heard), "an order")
-        assert (here.asked(), there.asked(), elsewhere.asked()) == (1, 1, 0)
+        # The server where the client is: as it comes, and at its report
+        assert (here.asked(), there.asked(), elsewhere.asked()) == (2, 1, 0)
         order = next(message for message in here.heard if isinstance(message, Migrate))
         assert order.destination == "ap1" and order.layers
+
+    play(tmp_path, test)
+
+
+def test_a_report_replans_and_the_client_is_told_what_changed(tmp_path: Path) -> None:
+    async def test(on_stage: Stage) -> None:
+        here = await on_stage.edge("ap0", IDLE)
+        client = await on_stage.client()
+        first = await plan(client, "ap0")
+        await client.send(Report(0.0, 25.0, 0.0))
+        await until(lambda: here.asked() == 2, "the load at a report")
+        here.load = BUSY
+        await client.send(Report(30.0, 25.0, 0.0))
+        loaded = await client.expect(PlanReply, "a plan")  # none came when nothing had changed
+        assert (loaded.number, loaded.server) == (first.number, "ap0")
+        assert sum(loaded.server_s) > 2 * sum(first.server_s)
+        await client.send(Report(60.0, 25.0, 0.0, 1e3, 1e3))
+        slow = await client.expect(PlanReply, "a plan")
+        assert any(loaded.on_server) and not any(slow.on_server)
 
     play(tmp_path, test)
 
