@@ -191,6 +191,7 @@ def setup_of(network: EmulatedNetwork, scratch: Path, model: str) -> NodeSetup:
         addresses={name: network.address(name) for name in (*network.access_points, MASTER)},
         clients=network.clients,
         warm_start=None,
+        image_rest=None,
         trajectories=dict.fromkeys(network.clients, ()),
     )
 

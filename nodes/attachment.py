@@ -29,7 +29,8 @@ class Attachment:
 
     `first_byte_s` is when the client first heard the server; `hit` says whether all server-side
     layers of the plan were present then, `present_bytes` of `wanted_bytes` were. `number` is the
-    plan's.
+    plan's. Where the server starts `from_image`, it gets that elsewhere, and all of it is present
+    or nothing.
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class Attachment:
         self._client = client
         self._address = setup.addresses[plan.server]
         self._model = model
+        self.from_image = plan.from_image
         self._wanted = model.refs(plan.upload)
         self.wanted_bytes = sum(ref.size_bytes for ref in self._wanted)
+        if plan.from_image:
+            self._wanted = setup.image_parts(client)
         self._server_s = plan.server_s
         wireless, interval_s = setup.experiment.wireless, setup.experiment.traces.step_s
         self._goodput = LinkGoodput(wireless.up_bps, wireless.down_bps, interval_s)
@@ -63,7 +67,11 @@ class Attachment:
 
     async def open(self) -> None:
         """Connect, learn what the server holds, and start to upload the rest."""
-        self.present_bytes = await self._announce()
+        present_bytes = await self._announce()
+        if not self.from_image:
+            self.present_bytes = present_bytes
+        elif self.complete:
+            self.present_bytes = self.wanted_bytes
         self.first_byte_s = self._clock.now_s()
         self._queries = await Connection.open(self._address, PORTS["query"])
         self._begin_upload()
@@ -76,7 +84,7 @@ class Attachment:
         self._server_s, self._on_server = plan.server_s, np.array(plan.on_server)
         self._planned_with = None
         wanted = self._model.refs(plan.upload)
-        if wanted == self._wanted:
+        if wanted == self._wanted or self.from_image:
             return None
         self._wanted = wanted
         record, before = self._record(), self._layers
@@ -107,6 +115,8 @@ class Attachment:
 
     def steps(self) -> tuple[Crossing, ...]:
         """Return how the planner executes a query with the layers that the server has now."""
+        if self.from_image and not self.complete:
+            return self._model.local()
         rates_bps = self.rates_bps()
         if self._planned_with != rates_bps:
             graph, costs = self._model.graph, self._model.costs(self._server_s, *rates_bps)
@@ -171,7 +181,7 @@ class Attachment:
 
     async def _send_layers(self, sender: LayerSender) -> None:
         try:
-            await sender.send_all()
+            await sender.send_all(lambda ref: not self.from_image)
         except (OSError, ProtocolError) as error:
             _log.warning("%s: upload to %s broke off: %s", self._client, self.server, error)
         finally:
@@ -182,7 +192,7 @@ class Attachment:
         self._planned_with = None
 
     def _record(self) -> dict[str, Any] | None:
-        if self._sender is None or self._upload is None:
+        if self._sender is None or self._upload is None or self.from_image:
             return None
         uploading = not self._upload.done()
         return {

@@ -46,6 +46,8 @@ class Client:
         self._plans: asyncio.Queue[messages.PlanReply] = asyncio.Queue()
         self._attachments: list[Attachment] = []  # to one server; two while it is reached anew
         self._attaching: asyncio.Task[None] | None = None
+        begins = setup.warm_start and setup.warm_start.clients.get(name)
+        self._image_at = begins.image_at if begins else None  # the server that had it whole last
         self._replans: set[asyncio.Task[None]] = set()
         self._replanning = asyncio.Lock()  # one after the other
         self._records = setup.record_writer(name)
@@ -121,8 +123,11 @@ class Client:
         self._querying.attachment = None
         if self._attaching is not None and not self._attaching.done():
             await self._detach()
+        for each in self._attachments:
+            if each.from_image and each.complete:
+                self._image_at = each.server
         # Before the next report, for which the master must know where the client is
-        await master.send(messages.Attach(where.handover, where.access_point))
+        await master.send(messages.Attach(where.handover, where.access_point, self._image_at))
         self._attaching = asyncio.create_task(self._attach(where), name="attaching")
         self._channel.watch(self._attaching)
         self._querying.attaching = self._attaching

@@ -12,20 +12,19 @@ import contextlib
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from functools import cache, partial
+from collections.abc import Callable, Coroutine, Iterator
 
 from nodes.answering import Answering
+from nodes.client_layers import ClientLayers
 from nodes.computing.compute import Computer
 from nodes.computing.emulated_gpu import EmulatedGpu
 from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped, WarmUp
 from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
 from nodes.transport.connection import Connection, serve
-from nodes.transport.layer_transfer import LayerReceiver, is_whole
+from nodes.transport.layer_transfer import LayerReceiver
 from testbed.clock import RunClock
 from testbed.decision.policy import CLOUD
-from testbed.decision.time_to_live import HeldLayers, kept_after_leaving_s
 from testbed.errors import ProtocolError
 from testbed.protocol import messages
 
@@ -54,22 +53,20 @@ class EdgeServer:
         self._computer = computer
         self._clock = RunClock(math.inf)  # before the run, emulated time is minus infinity
         settings = setup.experiment
-        kept_s = kept_after_leaving_s(settings.migration, settings.traces.step_s)
-        self._held: HeldLayers[str] = HeldLayers(kept_s)
+        exclusive = settings.server.accelerator == "exclusive"
+        self._gpu = EmulatedGpu(exclusive=exclusive, watch=control.watch)
+        self._layers = ClientLayers(setup, name, computer, self._gpu)
+        self._held = self._layers.held
         self._expiry_changed = asyncio.Event()
-        self._receiver = LayerReceiver(self._held, self._is_named, self._layer_stored)
-        self._store = cache(partial(setup.layer_store, name))  # of a client
-        self._layers: dict[str, dict[int, messages.LayerRef]] = defaultdict(dict)
+        self._receiver = LayerReceiver(self._held, self._layers.is_named, self._layer_stored)
         self._round_trip_s = settings.server.cloud_round_trip_s if name == CLOUD else 0.0
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
-        exclusive = settings.server.accelerator == "exclusive"
-        self._gpu = EmulatedGpu(exclusive=exclusive, watch=control.watch)
         self._records = setup.record_writer(name)
-        self._migrations = Migrations(name, self._held, self._store, control, self._records)
+        self._migrations = Migrations(name, self._layers, control, self._records)
         inputs = settings.model.distinct_inputs
-        self._answering = Answering(computer, self._gpu, inputs, self._has_layer)
+        self._answering = Answering(computer, self._gpu, inputs, self._layers.can_execute)
 
     async def run(self) -> None:
         """Serve until the experiment says stop."""
@@ -90,10 +87,10 @@ class EdgeServer:
                 self._gpu.start(self._clock)
                 self._expiry_changed.set()
             elif isinstance(message, Preload):
-                self._preload()
+                self._layers.preload()
                 self._control.tell(Ready())
             elif isinstance(message, WarmUp):
-                self._warm_up()
+                self._layers.warm_up()
                 self._control.tell(Ready())
         for server in servers:
             server.close()
@@ -121,13 +118,6 @@ class EdgeServer:
                 if self._round_trip_s:
                     await self._clock.sleep_until(self._clock.now_s() + self._round_trip_s)
                 await self._answering.answer(connection, query, body, came)
-
-    def _has_layer(self, client: str, layer: int) -> bool:
-        """Whether a layer can be executed for a client: its weights, if any, are here."""
-        if not self._computer.graph.layers[layer].weight_bytes:
-            return True
-        ref = self._layers[client].get(layer)
-        return ref is not None and is_whole(self._held, client, ref)
 
     # Layers in
 
@@ -172,55 +162,22 @@ class EdgeServer:
     async def _take_layers(
         self, connection: Connection, client: str, layers: tuple[messages.LayerRef, ...]
     ) -> None:
-        self._check(client, layers)
-        for ref in layers:
-            self._name_layer(client, ref)
-            if is_whole(self._held, client, ref):  # perhaps as another layer of equal bytes
-                self._load(client, ref)
+        self._layers.name(client, layers)
         self._listeners[client].add(connection)
         try:
             await connection.send(self._receiver.holding(client, layers))
             announced = {ref.digest: ref for ref in layers}
-            await self._receiver.receive(connection, client, self._store(client), announced)
+            store = self._layers.store(client)
+            await self._receiver.receive(connection, client, store, announced)
         finally:
             self._listeners[client].discard(connection)
 
-    def _name_layer(self, client: str, ref: messages.LayerRef) -> None:
-        """A client has one version of each layer: discard the bytes of an earlier one."""
-        earlier = self._layers[client].get(ref.layer, ref)
-        self._layers[client][ref.layer] = ref
-        if not self._is_named(client, earlier.digest):
-            self._held.forget(client, earlier.digest)
-            self._store(client).discard(earlier.digest)
-
-    def _is_named(self, client: str, digest: str) -> bool:
-        return any(ref.digest == digest for ref in self._layers[client].values())
-
-    def _check(self, client: str, layers: tuple[messages.LayerRef, ...]) -> None:
-        graph = self._computer.graph
-        if len({ref.layer for ref in layers}) < len(layers):
-            raise ProtocolError(f"{client} names a layer twice")
-        for ref in layers:
-            self._store(client).path(ref.digest)  # or it is no digest
-            if (
-                not 0 <= ref.layer < len(graph)
-                or not graph.layers[ref.layer].weight_bytes == ref.size_bytes > 0
-            ):
-                raise ProtocolError(f"{ref} is no layer of {graph.model}")
-
     async def _layer_stored(self, client: str, ref: messages.LayerRef) -> None:
-        for known in self._layers[client].values():
-            if known.digest == ref.digest:
-                self._load(client, known)
+        self._layers.arrived(client, ref)
         self._migrations.layer_arrived(client)
         for listener in list(self._listeners[client]):
             with contextlib.suppress(OSError):
                 await listener.send(messages.Stored(ref.digest))
-
-    def _load(self, client: str, ref: messages.LayerRef) -> None:
-        weights = self._store(client).read(ref.digest)
-        self._computer.load(client, ref.layer, ref.digest, weights)
-        self._gpu.hold(client, self._computer.held_bytes(client))
 
     async def _discard_expired(self) -> None:
         """Discard clients' layers when their time to live is over (section III.B.2)."""
@@ -231,12 +188,7 @@ class EdgeServer:
             if math.isfinite(wait_s):
                 loop.call_later(wait_s, self._expiry_changed.set)
             await self._expiry_changed.wait()
-            for client, digests in self._held.discard_expired(self._clock.now_s()).items():
-                self._layers.pop(client, None)
-                self._computer.unload(client)
-                self._gpu.hold(client, 0)
-                for digest in digests:
-                    self._store(client).discard(digest)
+            self._layers.discard_expired(self._clock.now_s())
 
     # Layers out
 
@@ -254,45 +206,16 @@ class EdgeServer:
             self._hold_until(order.client, order.until_s)
             return
         try:
-            await self._migrations.carry_out(order, self._clock)
+            complete = await self._migrations.carry_out(order, self._clock)
+            if complete and order.moves:
+                self._layers.moved(order.client)
+        except (OSError, ProtocolError) as error:
+            if order.most_bps is None:
+                raise
+            # Its client has gone on before all of it was there
+            _log.info("%s: an image of %s stays here: %s", self._name, order.client, error)
         finally:
             self._expiry_changed.set()  # what was kept for sending may now be discarded
-
-    def _preload(self) -> None:
-        """Hold all layers of all clients, as the bound of section IV.B.3 does."""
-        for client in self._setup.clients:
-            self._begin_with(client, self._setup.weights(client), math.inf, math.inf)
-
-    def _warm_up(self) -> None:
-        """Hold what the hours before the run have left here."""
-        if (begins := self._setup.warm_start) is None:
-            return
-        for client, held in begins.at(self._name).items():
-            by_layer = {ref.layer: ref for ref in self._setup.weights(client)}
-            refs = [by_layer[layer] for layer in begins.layers]
-            until_s = math.inf if held.until_s is None else held.until_s
-            self._begin_with(client, refs, held.present_bytes, until_s)
-
-    def _begin_with(
-        self, client: str, refs: Iterable[messages.LayerRef], present_bytes: float, until_s: float
-    ) -> None:
-        """Hold the first so many bytes of a client's layers, one after the other."""
-        self._held.offer(client, until_s)
-        store = self._store(client)
-        for ref in refs:
-            count = int(min(ref.size_bytes, present_bytes))
-            present_bytes -= count
-            if count == ref.size_bytes:
-                store.link(ref.digest)
-            elif count:
-                whole = self._setup.layer_store(client, client).read(ref.digest)
-                store.write(ref.digest, 0, memoryview(whole)[:count])
-            else:
-                return
-            self._layers[client][ref.layer] = ref
-            self._held.add(client, ref.digest, count)
-            if count == ref.size_bytes:
-                self._load(client, ref)
 
     # Shared
 

@@ -22,6 +22,7 @@ from testbed.clock import RunClock
 from testbed.decision.coordinator import Coordinator
 from testbed.decision.current_plan import CurrentPlan
 from testbed.decision.policies import build_policy, build_predictor
+from testbed.decision.policy import CLOUD, Image
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.partitioning.planners import planner_of
 from testbed.errors import ProtocolError
@@ -30,6 +31,8 @@ from testbed.gpu.stats import ServerStats
 from testbed.protocol import messages
 from testbed.runs.folder import RunFolder
 from testbed.values import MASTER, Fix, Offer, Prediction
+
+_FOR_GOOD_S = 1e12  # an order that stands until it is carried out
 
 _log = logging.getLogger(__name__)
 
@@ -112,20 +115,45 @@ class Master:
 
     async def _attach(self, client: str, attach: messages.Attach, connection: Connection) -> None:
         self._check_known(client, (attach.access_point,))
+        if attach.image_at is not None:
+            self._check_known(client, (attach.image_at,))
         server = self._coordinator.associate(client, attach.access_point)
         self._check_known(client, (server,))
         current = self._coordinator.current_plan(client, await self._loads([server]))
+        image = self._coordinator.image(client, attach.image_at)
         self._numbers[client] = attach.number
-        await self._tell(client, server, current, connection)
+        await self._tell(client, server, current, connection, from_image=image is not None)
+        if image is not None and image.source != server:
+            await self._fetch(client, server, image)
         self._record_plan(client, server, current, "attachment", told=True)
 
     async def _tell(
-        self, client: str, server: str, current: CurrentPlan, connection: Connection
+        self,
+        client: str,
+        server: str,
+        current: CurrentPlan,
+        connection: Connection,
+        *,
+        from_image: bool = False,
     ) -> None:
         number, on_server = self._numbers[client], current.plan.on_server
-        await connection.send(
-            messages.PlanReply(number, server, on_server, current.upload, current.server_s)
+        plan = server, on_server, current.upload, current.server_s
+        await connection.send(messages.PlanReply(number, *plan, from_image))
+
+    async def _fetch(self, client: str, server: str, image: Image) -> None:
+        """Have a client's image sent to the server where it is; it stays until it is whole."""
+        rest = self._setup.image_rest
+        order = messages.Migrate(
+            client=client,
+            destination=server,
+            address=self._setup.addresses[server],
+            layers=(*self._weights[client].values(), *(() if rest is None else (rest,))),
+            ends_s=_FOR_GOOD_S,
+            until_s=self._clock.now_s(),  # only the client's being there holds a part of it
+            most_bps=image.most_bps,
+            moves=image.source != CLOUD,
         )
+        await self._servers.order(image.source, order)
 
     def _record_plan(
         self, client: str, server: str, current: CurrentPlan, cause: str, *, told: bool

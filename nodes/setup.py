@@ -28,6 +28,7 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, str]  # access points and master
     clients: tuple[str, ...]
     warm_start: WarmStart | None  # what servers hold when the run begins
+    image_rest: LayerRef | None  # what images have beside a model's layers, the same for all
     trajectories: dict[str, tuple[Fix, ...]]  # client -> positions before the run, oldest first
 
     @property
@@ -53,6 +54,11 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
         """Return a client's layers that have weights, once its model is built."""
         file = self.weights_file(client)
         return msgspec.json.decode(file.read_bytes(), type=tuple[LayerRef, ...])
+
+    def image_parts(self, client: str) -> tuple[LayerRef, ...]:
+        """Return all that a server needs for a client: its layers, and the rest of an image."""
+        rest = () if self.image_rest is None else (self.image_rest,)
+        return (*self.weights(client), *rest)
 
     def input_file(self, client: str, key: int) -> Path:
         """Where one of a client's distinct inputs lies."""

@@ -13,6 +13,7 @@ from testbed.errors import ConfigurationError, unknown_name
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, Model
 
+_MOST_REST_BYTES = 1_000_000_000  # of an image, beside the model
 _LEAST_BPS, _MAX_BPS = 8e3, 1e12
 
 
@@ -31,7 +32,7 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
     from traces.loading import check_exists
 
     _check_engine(experiment)
-    _check_policy(experiment)
+    _check_images(experiment)
     if experiment.traces.path is not None:
         check_exists(Path(experiment.traces.path))
     experiment = resolved(experiment)
@@ -97,15 +98,17 @@ def _check_engine(experiment: Experiment) -> None:
         )
 
 
-def _check_policy(experiment: Experiment) -> None:
-    from testbed.decision.policies import find_policy
+def _check_images(experiment: Experiment) -> None:
+    from testbed.decision.policies import build_policy
 
-    name = experiment.migration.policy
-    if experiment.engine == "emulate" and find_policy(name).from_images:
+    image = build_policy(experiment).image(0.0, None)
+    if image is None or experiment.engine != "emulate":
+        return
+    if not 0 <= image.size_bytes <= _MOST_REST_BYTES:
         raise ConfigurationError(
-            f"migration.policy: {name} is simulated only, since an emulation's servers exchange"
-            " layers and no images; set engine=simulate, or take pull, which moves layers after the"
-            " client"
+            f"migration.policy: images of {image.size_bytes / 1e6:g} MB beside the model; an"
+            f" emulation keeps that in memory, and takes 0 to {_MOST_REST_BYTES / 1e6:g} MB"
+            " (policy.image_mb), a simulation any"
         )
 
 

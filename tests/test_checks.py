@@ -38,8 +38,10 @@ from tests.command_line import parsed, status_and_error
             ["--set", "model.planner=static", "--set", "model.static_cut=conv_x"],
             "inception has no layer 'conv_x'",
         ),
-        (["--policy", "download"], "migration.policy: download is simulated only"),
-        (["--policy", "handoff"], "set engine=simulate"),
+        (
+            ["--policy", "handoff", "--set", "policy.image_mb=2000"],
+            "migration.policy: images of 2000 MB beside the model",
+        ),
         (
             ["--policy", "handoff", "--engine", "simulate", "--set", "policy.image_mb=-1"],
             "image_mb",

@@ -23,6 +23,8 @@ MessageT = TypeVar("MessageT", bound=Message)
 #: Set on every socket: the machine's default may be bbr, which shares a link unlike cubic.
 CONGESTION_CONTROL = "cubic"
 
+_SO_MAX_PACING_RATE = 47  # asm-generic/socket.h; Python has no name for it
+_UNPACED_BYTES_S = (1 << 32) - 2  # all ones mean no limit
 _WAKE_BYTES = 1 << 18  # 60 ms at 35 Mbit/s
 _BACKLOG = 1024  # all servers of a run come to the master at once
 _TCP_INFO_BYTES = 216  # up to tcpi_bytes_retrans (linux/tcp.h)
@@ -159,6 +161,11 @@ class Connection:
                 yield piece
         finally:
             stream.wake_at(1)
+
+    def pace(self, most_bps: float) -> None:
+        """Have the kernel send at most so fast (SO_MAX_PACING_RATE)."""
+        bytes_s = min(int(most_bps / 8), _UNPACED_BYTES_S)
+        self._stream.socket.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, bytes_s)
 
     def wire_bytes(self) -> int:
         """Return what this end has put on the wire so far, in bytes of Ethernet frames.

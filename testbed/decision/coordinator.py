@@ -19,7 +19,7 @@ import numpy.typing as npt
 from testbed.arrays import FloatArray
 from testbed.decision.current_plan import CurrentPlan
 from testbed.decision.holdings import Holdings
-from testbed.decision.policy import Policy, Situation
+from testbed.decision.policy import Image, Policy, Situation
 from testbed.decision.time_to_live import kept_after_leaving_s, time_to_live_s
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.partitioning.partition import Costs, Planner
@@ -231,6 +231,11 @@ class Coordinator:
     def current(self, client: str) -> str | None:
         """Return the access point that a client is attached to."""
         return self._clients[client].access_point
+
+    def image(self, client: str, holder: str | None) -> Image | None:
+        """Return what the server of a client needs whole first; `holder` had it whole last."""
+        weight_bytes = float(self._clients[client].graph.weight_bytes.sum())
+        return self._policy.image(weight_bytes, holder)
 
     def server(self, client: str) -> str | None:
         """Return the server that executes for a client."""

@@ -102,6 +102,10 @@ class HeldLayers(Generic[LayerKey]):
         """Another server offered the client's layers: hold what is here until `until_s` (TTL)."""
         self._holding(client).offer(until_s)
 
+    def release(self, client: str) -> None:
+        """No offer holds the client's layers any more."""
+        self._holding(client).offered_until_s = -math.inf
+
     def leave(self, client: str, now_s: float) -> None:
         """The client is no longer attached; `discard_expired` then drops what nothing holds."""
         self._holding(client).leave(now_s, self._kept_s)

@@ -25,7 +25,8 @@ from nodes.requests import ModelMeasure
 from nodes.setup import ComputeMode
 from testbed.clock import RunClock
 from testbed.decision.policies import build_policy
-from testbed.emulation.briefing import brief, distant_servers
+from testbed.decision.policy import CLOUD
+from testbed.emulation.briefing import brief, distant_servers, image_sources
 from testbed.emulation.console import open_console
 from testbed.emulation.display import Progress
 from testbed.emulation.evidence.counting import Counting
@@ -134,7 +135,10 @@ class EmulatedRun:
         )
         stack.callback(self._handovers.close)
         await self._handovers.place_clients()
-        capture = PacketCapture(raw_folder(self._folder), network.backhaul_ports(), self._scratch)
+        sends = image_sources(settings)
+        capture = PacketCapture(
+            raw_folder(self._folder), network.backhaul_ports(sends), self._scratch
+        )
         self.outcome.capture = stack.enter_context(capture)
         self._counting = Counting(northbound, records)
         stack.callback(self._counting.close)
@@ -160,7 +164,9 @@ class EmulatedRun:
         loop = asyncio.get_running_loop()
         network = await loop.run_in_executor(thread, SpreadNetwork, *described)
         self.outcome.delay = network.delay
-        self.outcome.addresses = network.addresses()
+        sends = image_sources(self._settings)
+        distant = {server: network.address(host) for server, host in sends.items()}
+        self.outcome.addresses = network.addresses() | distant
         if network.delay.missing:
             self._progress.phase(f"warning: link delay {network.delay.described()}")
         return network
@@ -205,12 +211,14 @@ class EmulatedRun:
         self.outcome.ready("models")
         await nodes.start("client", {c: network.namespace(c) for c in network.clients})
         policy = build_policy(self._settings)
-        if policy.preloaded:
+        if policy.from_images:  # they are in the cloud at first
+            await nodes.ready_again([CLOUD], control.Preload())
+        elif policy.preloaded:
             policy.learn(self._schedule.access_points, self._folder.read_training())
             holding = [name for name in nodes.names("edge") if policy.preloads(name)]
             await nodes.ready_again(holding, control.Preload())
         if (begins := self._folder.read_warm_start()) is not None:
-            warm = [name for name in nodes.names("edge") if begins.at(name)]
+            warm = [name for name in nodes.names("edge") if begins.concerns(name)]
             await nodes.ready_again(warm, control.WarmUp())
 
     async def _replay(self) -> None:

@@ -94,10 +94,14 @@ class Report(Message, frozen=True, tag="report"):
 
 
 class Attach(Message, frozen=True, tag="attach"):
-    """The client is now at this access point and asks for its plan, which repeats `number`."""
+    """The client is now at this access point and asks for its plan, which repeats `number`.
+
+    `image_at` is the server that had the client's image whole last, where servers start from one.
+    """
 
     number: int
     access_point: str
+    image_at: str | None = None
 
 
 class PlanReply(Message, frozen=True, tag="plan"):
@@ -112,6 +116,8 @@ class PlanReply(Message, frozen=True, tag="plan"):
     on_server: tuple[bool, ...]  # where each layer shall run, (n_layers,)
     upload: tuple[int, ...]  # the server's layers with weights, most efficient first
     server_s: tuple[float, ...]  # estimated time of each layer on the server, (n_layers,)
+    #: The client uploads nothing, and executes itself until the server has its image whole.
+    from_image: bool = False
 
 
 class Choose(Message, frozen=True, tag="choose"):
@@ -159,7 +165,8 @@ class Migrate(Message, frozen=True, tag="migrate"):
 
     Layers that the server does not have yet are sent when they arrive, until `ends_s`; the
     receiver holds them until `until_s` (TTL). A server that is told to send to itself holds what it
-    has.
+    has. It sends at most `most_bps`; with `moves` it gives up what it has once that has arrived, as
+    an image that follows its client. Raises ValueError for a rate that is not above 0.
     """
 
     client: str
@@ -168,6 +175,12 @@ class Migrate(Message, frozen=True, tag="migrate"):
     layers: tuple[LayerRef, ...]
     ends_s: float
     until_s: float
+    most_bps: float | None = None
+    moves: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most_bps is not None and not 0 < self.most_bps < math.inf:
+            raise ValueError(f"nothing is sent at {self.most_bps} bit/s")
 
 
 # Layers: client -> edge server (upload) and edge server -> edge server (migration)

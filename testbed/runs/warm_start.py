@@ -68,6 +68,11 @@ class WarmStart(msgspec.Struct, frozen=True):
             text += f"; {self.left_out} times also one that is no part of this run, left out"
         return text
 
+    def concerns(self, server: str) -> bool:
+        """Whether a server holds something when the run begins."""
+        images = (begins.image_at for begins in self.clients.values())
+        return bool(self.at(server)) or server in images
+
     def at(self, server: str) -> dict[str, Held]:
         """Return what a server holds, by client."""
         return {

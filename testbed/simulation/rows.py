@@ -30,7 +30,8 @@ def tables_of(
     answers = []
     for client, log in zip(clients, logs, strict=True):
         rows["handovers"] += _handovers(world, names, client.name, log)
-        rows["transfers"] += _uploads(world, names, client.name, log, goodput)
+        if not world.policy.from_images:
+            rows["transfers"] += _uploads(world, names, client.name, log, goodput)
         rows["transfers"] += _migrations(world, names, client.name, log, goodput)
         rows["predictions"] += _predictions(world, names, client, log)
         answers.append(_queries(names, client.name, log.answers))

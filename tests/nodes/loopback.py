@@ -69,6 +69,7 @@ def make_setup(
         addresses={name: address(number) for number, name in enumerate(names, start=1)},
         clients=tuple(clients),
         warm_start=None,
+        image_rest=None,
         trajectories=dict.fromkeys(clients, ()),
     )
     (folder / "scratch").mkdir()

@@ -24,6 +24,7 @@ from testbed.analysis.traffic.server_traffic import (
     server_sides,
 )
 from testbed.analysis.traffic.witness import compare_witnesses
+from testbed.decision.policy import CLOUD
 from testbed.errors import CaptureError, ConfigurationError, TestbedError
 from testbed.runs.folder import RunFolder
 from testbed.runs.records import has_table, read_table
@@ -141,11 +142,14 @@ def analyze_run(folder: RunFolder, interval_s: float | None = None) -> TrafficAn
     )
     found = TrafficAnalysis(interval_s, clock.origin_unix_s, servers=servers)
 
+    # The cloud is captured where it sends images
+    captured = [*servers, *({CLOUD} & clock.addresses.keys())]
+
     def sides(capture: CaptureFile, packets: PacketBatch) -> Traffic:
-        return server_sides(packets, capture.names(), servers)
+        return server_sides(packets, capture.names(), captured)
 
     flows = _read(found, readings, sides, tally)
-    _take_problems(found, readings, servers)
+    _take_problems(found, readings, captured)
     found.backhaul = tally.table()
     found.flows = _joined_flows(flows, origin_ns, tdf)
     found.names = {address: name for name, address in clock.addresses.items()}

@@ -6,7 +6,7 @@ What is added to it: a private Open vSwitch, addresses without ARP, shaped links
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mininet.link import Intf
@@ -116,14 +116,20 @@ class EmulatedNetwork:
         names = (*self.access_points, MASTER, *self.clients)
         return {name: self.address(name) for name in names}
 
-    def backhaul_ports(self) -> dict[Path, dict[int, str]]:
-        """Return the ports that lead to access points, {namespace: {index: access point}}."""
+    def backhaul_ports(
+        self, distant: Mapping[str, str] | None = None
+    ) -> dict[Path, dict[int, str]]:
+        """Return the ports that lead to servers, {namespace: {index: server}}.
+
+        `distant` servers are at no access point, but at other hosts.
+        """
         ports: dict[Path, dict[int, str]] = {}
-        for access_point in self.access_points:
-            port = self._switch_port(access_point)
+        at = {access_point: access_point for access_point in self.access_points}
+        for server, host in (at | dict(distant or {})).items():
+            port = self._switch_port(host)
             namespace = namespace_of(port.node)
             index = interface_index(namespace, port.name)
-            ports.setdefault(namespace, {})[index] = access_point
+            ports.setdefault(namespace, {})[index] = server
         return ports
 
     def forget_cached_flows(self, access_points: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ import msgspec
 import psutil
 from pyroute2 import IPRoute
 
+from testbed.emulation.briefing import image_rest
 from testbed.emulation.evidence.monitor import Monitor
 from testbed.emulation.network.addresses import GATEWAY_MAC
 from testbed.emulation.network.air import route_by_radio
@@ -157,6 +158,7 @@ class Outpost:
     def _prepare(self, request: wire.Prepare) -> None:
         here = {"scratch": str(self._scratch), "run_folder": str(self._folder)}
         setup = msgspec.structs.replace(request.setup, **here)
+        image_rest(setup.experiment, Path(setup.scratch))  # whose bytes are needed here too
         self._nursery.set_up(setup)
         if request.build:
             asyncio.run(self._nursery.build_models(request.mode, setup.clients).built())

@@ -249,7 +249,7 @@ class SpreadNursery(NurseryProcess):
         assert self._setup is not None
         policy = find_policy(self._setup.experiment.migration.policy)
         warm = self._setup.warm_start is not None
-        build = mode == "memo" or policy.preloaded or warm
+        build = mode == "memo" or policy.preloaded or policy.from_images or warm
         connected = self._machines.connected()
         threads = ThreadPoolExecutor(len(connected) or 1, "prepare")
         prepare = partial(RemoteMachine.prepare, setup=self._setup, mode=mode, build=build)
