@@ -242,7 +242,9 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
         access_points=setup.access_points,
         predictor=predictor,
         policy=policy,
-        server_times=server_times(settings.model.server_device).layer_times,
+        server_times=server_times(
+            settings.model.server_device, settings.server.estimator
+        ).layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.step_s,
         gap_s=settings.model.query_gap_s,
@@ -251,6 +253,6 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
 
 
 @cache
-def server_times(device: str) -> ServerTimes:
+def server_times(device: str, estimator: str) -> ServerTimes:
     """Return the execution-time estimator of edge servers with this device."""
-    return ServerTimes.train(device_profile(device))
+    return ServerTimes.train(device_profile(device), estimator)

@@ -9,9 +9,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from testbed.dnn.graph import LayerGraph
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment, Model
+from testbed.settings.offloads import Server
 
 _MOST_REST_BYTES = 1_000_000_000  # of an image, beside the model
 _LEAST_BPS, _MAX_BPS = 8e3, 1e12
@@ -48,7 +50,11 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
             _check_undelayed(details for *_, details in layout.cables)
     if out is not None and out.exists():
         RunFolder.at(out)
-    _check_model(experiment.model)
+    graph = _check_model(experiment.model)
+    if experiment.server.estimator != Server().estimator:
+        from testbed.gpu.estimation.layer_by_layer import check_learnable
+
+        check_learnable(graph, device_profile(experiment.model.server_device))
     return experiment
 
 
@@ -70,6 +76,11 @@ def _check_engine(experiment: Experiment) -> None:
     if experiment.engine == "simulate" and experiment.wireless.association != "nearest":
         raise ConfigurationError(
             "wireless.association: where servers are chosen by their load, only an emulation can"
+        )
+    if experiment.engine == "simulate" and experiment.server.estimator != Server().estimator:
+        raise ConfigurationError(
+            "server.estimator: the simulator's servers have their devices' times whatever their"
+            " load, so it would change nothing; emulate, or leave it"
         )
     if experiment.backhaul.fibre and experiment.backhaul.wireless_bps is None:
         raise ConfigurationError(
@@ -143,7 +154,8 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 
 
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
-def _check_model(model: Model) -> None:
+def _check_model(model: Model) -> LayerGraph:
+    """Return the model's layers."""
     from testbed.dnn.camera import photographs
     from testbed.dnn.models.published import MODELS, published_graph
     from testbed.dnn.partitioning.planners import layer_index, planner_of
@@ -159,7 +171,7 @@ def _check_model(model: Model) -> None:
     if name in MODELS:
         if model.static_cut is not None:
             layer_index(published_graph(name), model.static_cut)
-        return
+        return published_graph(name)
     if ":" not in name:
         raise ConfigurationError(
             unknown_name("model", name, MODELS) + ", or package.module:factory"
@@ -171,6 +183,7 @@ def _check_model(model: Model) -> None:
     captured = capture(module, examples, name)
     if model.static_cut is not None:
         layer_index(captured.graph, model.static_cut)
+    return captured.graph
 
 
 def check_servers(experiment: Experiment, known: set[str]) -> None:

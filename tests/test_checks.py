@@ -33,6 +33,15 @@ from tests.command_line import parsed, status_and_error
         (["--input-shape", "1x3xwide"], "model.input_shape"),
         (["--input-shape", "1x0x224"], "model.input_shape"),
         (["--set", "model.planner=shortest"], "model.planner: expected all_client"),
+        (["--set", "server.estimator=tree"], "server.estimator: expected forest"),
+        (
+            ["--set", "server.estimator=forest", "--engine", "simulate"],
+            "server.estimator: the simulator's servers",
+        ),
+        (
+            ["--set", "server.estimator=ll", "--model", "tests.dnn.sample_models:attention"],
+            "has layers of other types",
+        ),
         (["--set", "model.planner=static"], "model.static_cut: the planner static needs"),
         (
             ["--set", "model.planner=static", "--set", "model.static_cut=conv_x"],
@@ -134,7 +143,11 @@ def test_a_hybrid_backhaul_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    "setting", ["wireless.airtime=shared", "wireless.delay_s=2ms", "backhaul.delay_s=0.001"]
+    "setting",
+    [
+        *("wireless.airtime=shared", "wireless.delay_s=2ms", "backhaul.delay_s=0.001"),
+        "server.estimator=forest",
+    ],
 )
 def test_what_cannot_be_simulated_cannot_stand_beside_its_simulation(setting: str) -> None:
     chosen = check(parsed("--set", setting))

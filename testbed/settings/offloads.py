@@ -55,6 +55,13 @@ class Server(Section, frozen=True, kw_only=True):
         Literal["modelled", "exclusive"],
         Meta(description="clients share it (contention model), or are served one at a time"),
     ] = "modelled"
+    estimator: Annotated[
+        Literal["slowdown", "forest", "ll", "ll_load"],
+        Meta(
+            description="layers' times at loaded servers: idle times a learnt slowdown, the paper's"
+            " random forest, NeuroSurgeon's regressions by number of clients, the same with load"
+        ),
+    ] = "slowdown"
     load_wait_s: Annotated[
         NotNegative, Meta(description="how long the master waits for servers to tell their load")
     ] = 0.05

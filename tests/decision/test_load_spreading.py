@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,9 +13,10 @@ from testbed.decision.policies import Ionn
 from testbed.dnn.devices.device_file import ProfiledLayer
 from testbed.dnn.devices.device_profile import DeviceProfile
 from testbed.dnn.graph import Layer, LayerGraph, TensorSpec
-from testbed.gpu.accelerator import Accelerator, Work
+from testbed.gpu.accelerator import Work
 from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
+from testbed.gpu.virtual_servers import Execution, Process, VirtualServers
 from testbed.mobility.positions import Stay
 from testbed.settings.experiment import Migration
 from testbed.values import AccessPoint
@@ -66,10 +66,7 @@ def in_turn(coordinator: Coordinator, client: str, loads: dict[str, ServerStats]
 
 
 def run(server_times: ServerTimes, choose: Choice) -> tuple[Counter[str], list[float]]:
-    """Let the clients come, choose once, and raise queries; return who is where, and query times.
-
-    All in virtual time: events are arrivals and queries, and the accelerators' completions.
-    """
+    """Let clients come, choose once, and raise queries; return who is where, and query times."""
     coordinator = Coordinator(
         access_points=[AccessPoint(name, 10.0 * i, 0.0) for i, name in enumerate(SERVERS)],
         predictor=Stay(1),
@@ -79,30 +76,24 @@ def run(server_times: ServerTimes, choose: Choice) -> tuple[Counter[str], list[f
         interval_s=30.0,
         gap_s=0.5,
     )
-    accelerators = {server: Accelerator() for server in SERVERS}
+    servers = VirtualServers(SERVERS)
     where: dict[str, str] = {}
-    raised: dict[tuple[str, int], tuple[str, float]] = {}
     query_s: list[float] = []
-    events = [(ARRIVAL_S * number, f"c{number}") for number in range(CLIENTS)]
-    while True:
-        completing = min(SERVERS, key=lambda name: accelerators[name].next_completion_s())
-        completes_s = accelerators[completing].next_completion_s()
-        if min(events[0][0] if events else np.inf, completes_s) > END_S:
-            return Counter(where.values()), query_s
-        if not events or completes_s <= events[0][0]:
-            for ticket, done_s in accelerators[completing].advance(completes_s):
-                client, raised_s = raised.pop((completing, ticket))
-                query_s.append(done_s - raised_s)
-                heapq.heappush(events, (done_s + QUERY_GAP_S, client))
-            continue
-        now_s, client = heapq.heappop(events)
-        if client not in where:
-            loads = {name: server.read(now_s) for name, server in accelerators.items()}
-            coordinator.register(client, GRAPH, CLIENT_S, ())
-            where[client] = choose(coordinator, client, loads)
-        server = where[client]
-        ticket = accelerators[server].submit(now_s, client, Work.of(sum(SERVER_S)))
-        raised[server, ticket] = client, now_s
+
+    def visit(client: str, arrives_s: float) -> Process:
+        raised_s = yield arrives_s
+        coordinator.register(client, GRAPH, CLIENT_S, ())
+        server = choose(coordinator, client, {name: servers.load(name) for name in SERVERS})
+        where[client] = server
+        while True:
+            answered_s = yield Execution(server, client, Work.of(sum(SERVER_S)))
+            query_s.append(answered_s - raised_s)
+            raised_s = yield QUERY_GAP_S
+
+    for number in range(CLIENTS):
+        servers.start(visit(f"c{number}", ARRIVAL_S * number))
+    servers.run(END_S)
+    return Counter(where.values()), query_s
 
 
 def test_clients_spread_over_the_servers_that_they_see_and_wait_less(

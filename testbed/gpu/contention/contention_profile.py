@@ -62,6 +62,7 @@ HYPERPARAMETERS = (
 #: The paper's workload features; memory in use says what clients have stored, not what they do.
 LOAD = ("active_clients", "kernel_utilisation", "memory_utilisation", "temperature_c")
 
+CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # beside the timed one, for what the master learns
 GAPS_S = (0.001, 2.0)  # log-uniform between: hardly ever idle to hardly ever busy
 
 _TIMED = "timed"

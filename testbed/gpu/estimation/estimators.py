@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
@@ -53,11 +54,13 @@ class LinearLogarithmic:
     def __init__(self, *, load: bool) -> None:
         self._load = load
         self._models: dict[tuple[str, int], _LeastSquares] = {}
-        self._clients = np.empty(0, dtype=np.int64)
+        self._clients: dict[str, npt.NDArray[np.int64]] = {}  # by layer type
 
     def fit(self, rows: pd.DataFrame) -> None:
         """Learn a model for each layer type and number of clients."""
-        self._clients = np.unique(rows["clients"])
+        self._clients = {
+            str(kind): np.unique(clients) for kind, clients in rows.groupby("kind")["clients"]
+        }
         self._models = {
             (str(kind), int(clients)): _LeastSquares(
                 self._features(str(kind), group), group["time_s"].to_numpy()
@@ -67,11 +70,9 @@ class LinearLogarithmic:
 
     def predict(self, rows: pd.DataFrame) -> FloatArray:
         """Return seconds, (rows,); KeyError for a type of layer that was not learnt."""
-        distance = np.abs(rows["clients"].to_numpy()[:, None] - self._clients)
-        nearest = self._clients[distance.argmin(axis=1)]
         times_s = np.empty(len(rows))
-        for (kind, clients), places in rows.groupby(["kind", nearest]).indices.items():
-            model = self._models[kind, clients]
+        for (kind, clients), places in rows.groupby(["kind", "clients"]).indices.items():
+            model = self._models[kind, nearest(clients, self._clients[kind])]
             times_s[places] = model.predict(self._features(kind, rows.iloc[places]))
         return times_s
 
@@ -124,6 +125,11 @@ class Forest(ByLayerType):
     def new_model(self) -> RandomForestRegressor:
         """Return a forest that draws its samples with the seed."""
         return RandomForestRegressor(n_estimators=50, min_samples_leaf=5, random_state=self._seed)
+
+
+def nearest(number: int, numbers: npt.NDArray[np.int64]) -> int:
+    """Return the one of the numbers that lies nearest, the lower of two."""
+    return int(numbers[np.abs(numbers - number).argmin()])
 
 
 def measured_load(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from testbed.gpu.estimation.boosting import Boosting, IdleTimesSlowdown
 from testbed.gpu.estimation.estimators import Estimator, Forest, IdleProfile, LinearLogarithmic
 
 CONVOLUTION = "Convolution"
-KEPT = "monotone GB w/ load"  # the one that `ServerTimes` uses
+KEPT = "monotone GB w/ load"  # the one that `ServerTimes` uses by default
 
 #: The paper's three, what each of load and forest does alone, and what goes beyond.
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {

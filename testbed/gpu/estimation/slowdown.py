@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.arrays import FloatArray
+from testbed.dnn.graph import LayerGraph
 from testbed.gpu.contention.contention_profile import LOAD
 
 
@@ -65,6 +66,15 @@ class Slowdown:
                 found = self._model.predict(loads[active][:, self._measured])
             slowdowns[active] = np.maximum(1.0, found)
         return slowdowns
+
+    def layer_times(
+        self,
+        graph: LayerGraph,  # its layers are slowed down alike
+        idle_s: FloatArray,
+        loads: FloatArray,
+    ) -> FloatArray:
+        """Return seconds of each layer at each load, (s, n), from those when idle, (n,)."""
+        return self.of(loads)[:, None] * idle_s
 
     @property
     def _one_thread(self) -> Any:

@@ -76,6 +76,15 @@ def test_other_numbers_of_clients_are_estimated_as_the_nearest() -> None:
     assert four == pytest.approx(2 * one)
 
 
+def test_the_nearest_number_is_one_that_a_type_of_layer_was_timed_with() -> None:
+    rows = planted(lambda rows: 1e-5 + 2e-12 * rows["input_bytes"])
+    estimator = LinearLogarithmic(load=False)
+    estimator.fit(rows[(rows["kind"] != "Pooling") | (rows["clients"] == 2)])
+    two, five = (estimator.predict(rows.assign(clients=number)) for number in (2, 5))
+    pooling = (rows["kind"] == "Pooling").to_numpy()
+    assert (two == five).tolist() == pooling.tolist()
+
+
 def test_estimates_do_not_depend_on_the_rows_order(
     split: tuple[pd.DataFrame, pd.DataFrame], learnt: dict[str, Estimator]
 ) -> None:
