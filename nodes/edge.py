@@ -17,7 +17,7 @@ from functools import cache, partial
 
 from nodes.answering import Answering
 from nodes.computing.compute import Computer
-from nodes.computing.emulated_gpu import EmulatedGpu
+from nodes.computing.own_gpu import server_gpu
 from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped, WarmUp
 from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
@@ -64,8 +64,7 @@ class EdgeServer:
         self._listeners: dict[str, set[Connection]] = defaultdict(set)
         self._attached: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
-        exclusive = settings.server.accelerator == "exclusive"
-        self._gpu = EmulatedGpu(exclusive=exclusive, watch=control.watch)
+        self._gpu = server_gpu(settings, computer, control.watch)
         self._records = setup.record_writer(name)
         self._migrations = Migrations(name, self._held, self._store, control, self._records)
         inputs = settings.model.distinct_inputs
@@ -241,7 +240,8 @@ class EdgeServer:
     async def _obey(self, master: Connection) -> None:
         async for order in master.incoming():
             if isinstance(order, messages.LoadRequest):
-                master.post(messages.Load(self._gpu.stats()))
+                if (stats := self._gpu.stats()) is not None:
+                    master.post(messages.Load(stats))
             elif isinstance(order, messages.Migrate):
                 self._spawn(self._migrate(order))
             else:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.runs.folder import RunFolder
+from testbed.settings.engines import Precision
 from testbed.settings.experiment import Experiment, Model
 
 _LEAST_BPS, _MAX_BPS = 8e3, 1e12
@@ -47,7 +48,8 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
             _check_undelayed(details for *_, details in layout.cables)
     if out is not None and out.exists():
         RunFolder.at(out)
-    _check_model(experiment.model)
+    emulated = experiment.engine == "emulate"
+    _check_model(experiment.model, experiment.compute.precision if emulated else "float32")
     return experiment
 
 
@@ -140,7 +142,7 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 
 
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
-def _check_model(model: Model) -> None:
+def _check_model(model: Model, precision: Precision) -> None:
     from testbed.dnn.camera import photographs
     from testbed.dnn.models.published import MODELS, published_graph
     from testbed.dnn.partitioning.planners import layer_index, planner_of
@@ -168,6 +170,18 @@ def _check_model(model: Model) -> None:
     captured = capture(module, examples, name)
     if model.static_cut is not None:
         layer_index(captured.graph, model.static_cut)
+    if precision == "float32":
+        return
+    from testbed.dnn.placed_executor import PlacedExecutor
+    from testbed.dnn.target import Target
+
+    try:
+        PlacedExecutor(captured, Target("cpu", precision)).query(*examples)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"compute.precision: {name} cannot be executed in {precision}:"
+            f" {str(error).partition(chr(10))[0]}; set compute.precision=float32"
+        ) from error
 
 
 def check_servers(experiment: Experiment, known: set[str]) -> None:

@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from testbed.settings.section import Distance, NotNegative, Positive, Section
 
+THIS_MACHINE = "this-machine"  # a device profile of that name is this machine's own
+
 
 class Model(Section, frozen=True, kw_only=True):
     """The DNN that clients query, and the devices it runs on."""
