@@ -7,9 +7,9 @@ tensor's greatest magnitude where that is more. The processors' results are with
 
 In `bfloat16` each layer rounds to eight bits, and models have hundreds. Over 75 models (the three
 with 25 seeds each), every layer rounded, an output was off by up to 6 % of its tensor's greatest
-magnitude beyond the 1.6 % of itself that PyTorch allows, and its cosine with the true one was 0.9978
-at least; all but one had the same greatest answer (`benchmarks/execution.py --precision bfloat16`).
-Somewhat more is allowed.
+magnitude beyond the 1.6 % of itself that PyTorch allows, and its cosine with the true one was
+0.9978 at least; all but one had the same greatest answer (`benchmarks/execution.py --precision
+bfloat16`). Somewhat more is allowed.
 """
 
 from __future__ import annotations
