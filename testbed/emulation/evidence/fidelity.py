@@ -10,8 +10,8 @@ The verdict's limits (docs/architecture/fidelity.md), times in emulated seconds:
 | rate of a client's link while it uploads, share of the ideal: median | from 95 % | below 85 % |
 
 A capture that dropped packets, a full queue that should never be, an execution that gave another
-result when repeated, a query that fell back, or a delay that was asked for and is not emulated,
-makes a run no better than "degraded". Each is counted.
+result when repeated, one that a GPU had no memory for, a query that fell back, or a delay that was
+asked for and is not emulated, makes a run no better than "degraded". Each is counted.
 """
 
 from __future__ import annotations
