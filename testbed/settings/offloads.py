@@ -24,9 +24,13 @@ class Model(Section, frozen=True, kw_only=True):
         224,
     )
     client_device: Annotated[str, Meta(description="profile that times the clients")] = "odroid-xu4"
-    server_device: Annotated[str, Meta(description="profile that times the edge servers")] = (
-        "titan-xp"
-    )
+    server_device: Annotated[
+        str,
+        Meta(
+            description="profile that times the edge servers (this-machine, on a GPU in mode real:"
+            " it times itself)"
+        ),
+    ] = "titan-xp"
     planner: Annotated[
         Literal["minimum_cut", "path", "single_cut", "all_server", "all_client", "static"],
         Meta(
