@@ -11,8 +11,8 @@ from functools import partial
 from typing import NamedTuple
 
 from nodes.computing.compute import Computer, Job
-from nodes.computing.emulated_gpu import EmulatedGpu
 from nodes.computing.outputs import Outputs
+from nodes.computing.own_gpu import ServerGpu
 from nodes.transport.connection import Connection
 from testbed.decision.goodput import Reading
 from testbed.errors import ProtocolError
@@ -35,7 +35,7 @@ class Answering:
     def __init__(
         self,
         computer: Computer,
-        gpu: EmulatedGpu,
+        gpu: ServerGpu,
         distinct_inputs: int,
         has_layer: Callable[[str, int], bool],
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from nodes.computing.compute import Computer
-from nodes.computing.emulated_gpu import EmulatedGpu
+from nodes.computing.own_gpu import ServerGpu
 from nodes.setup import NodeSetup
 from nodes.transport.layer_transfer import is_whole
 from testbed.decision.policies import build_policy
@@ -25,7 +25,7 @@ class ClientLayers:
     layers and what an image has beside them, and stay where they are of use until they move on.
     """
 
-    def __init__(self, setup: NodeSetup, server: str, computer: Computer, gpu: EmulatedGpu) -> None:
+    def __init__(self, setup: NodeSetup, server: str, computer: Computer, gpu: ServerGpu) -> None:
         self._setup = setup
         self._server = server
         self._computer = computer

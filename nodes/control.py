@@ -115,6 +115,10 @@ class Compared(Control, frozen=True):
     equal: bool
 
 
+class MemoryFull(Control, frozen=True):
+    """The GPU's memory was full: the processors executed what was meant for it."""
+
+
 class Failed(Control, frozen=True):
     """The node cannot go on."""
 
@@ -126,7 +130,9 @@ class Stopped(Control, frozen=True):
 
 
 ToNode = Preload | WarmUp | Start | Position | Associated | InRange | Finish | Stop
-FromNode = Ready | Answered | Chosen | Attached | Transferred | Compared | Failed | Stopped
+FromNode = (
+    Ready | Answered | Chosen | Attached | Transferred | Compared | MemoryFull | Failed | Stopped
+)
 
 _to_node = msgspec.json.Decoder(ToNode)
 _from_node = msgspec.json.Decoder(FromNode)

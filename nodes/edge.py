@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from nodes.answering import Answering
 from nodes.client_layers import ClientLayers
 from nodes.computing.compute import Computer
-from nodes.computing.emulated_gpu import EmulatedGpu
+from nodes.computing.own_gpu import server_gpu
 from nodes.control import NodeSide, Preload, Ready, Start, Stop, Stopped, WarmUp
 from nodes.migrations import Migrations
 from nodes.setup import NodeSetup
@@ -53,8 +53,7 @@ class EdgeServer:
         self._computer = computer
         self._clock = RunClock(math.inf)  # before the run, emulated time is minus infinity
         settings = setup.experiment
-        exclusive = settings.server.accelerator == "exclusive"
-        self._gpu = EmulatedGpu(exclusive=exclusive, watch=control.watch)
+        self._gpu = server_gpu(settings, computer, control.watch)
         self._layers = ClientLayers(setup, name, computer, self._gpu)
         self._held = self._layers.held
         self._expiry_changed = asyncio.Event()
@@ -195,7 +194,8 @@ class EdgeServer:
     async def _obey(self, master: Connection) -> None:
         async for order in master.incoming():
             if isinstance(order, messages.LoadRequest):
-                master.post(messages.Load(self._gpu.stats()))
+                if (stats := self._gpu.stats()) is not None:
+                    master.post(messages.Load(stats))
             elif isinstance(order, messages.Migrate):
                 self._spawn(self._migrate(order))
             else:

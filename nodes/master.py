@@ -26,6 +26,7 @@ from testbed.decision.policy import CLOUD, Image
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.partitioning.planners import planner_of
 from testbed.errors import ProtocolError
+from testbed.gpu.estimation.gpu_times import gpu_times
 from testbed.gpu.estimation.server_times import ServerTimes
 from testbed.gpu.stats import ServerStats
 from testbed.protocol import messages
@@ -44,7 +45,7 @@ class Master:
         self._setup = setup
         self._control = control
         self._clock = RunClock(math.inf)
-        self._servers = EdgeServers()
+        self._servers = EdgeServers("nvml" if setup.experiment.timed_by_gpu else "modelled")
         self._weights: dict[str, dict[int, messages.LayerRef]] = {}
         self._numbers: dict[str, int] = {}  # of clients' last attachments
         self._records = setup.record_writer(MASTER)
@@ -235,6 +236,9 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
     settings = setup.experiment
     predictor, policy = build_predictor(settings), build_policy(settings)
     servers_m = np.array([(each.x_m, each.y_m) for each in setup.access_points])
+    device = settings.model.server_device
+    estimator = settings.server.estimator
+    times = gpu_times(device) if settings.timed_by_gpu else server_times(device, estimator)
     paths_m = RunFolder(Path(setup.run_folder)).read_training()
     predictor.fit(paths_m, servers_m)
     policy.learn(setup.access_points, paths_m)
@@ -242,9 +246,7 @@ def build_coordinator(setup: NodeSetup) -> Coordinator:
         access_points=setup.access_points,
         predictor=predictor,
         policy=policy,
-        server_times=server_times(
-            settings.model.server_device, settings.server.estimator
-        ).layer_times,
+        server_times=times.layer_times,
         rates_bps=(settings.wireless.up_bps, settings.wireless.down_bps),
         interval_s=settings.traces.step_s,
         gap_s=settings.model.query_gap_s,

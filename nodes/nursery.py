@@ -45,14 +45,16 @@ from nodes.setup import ComputeMode, NodeSetup, Role
 from nodes.transport.connection import Connection, serve
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.devices.device_profile import device_profile
-from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import build_model
 from testbed.dnn.partitioning.partition import Costs
 from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_stages import handed_on, upload_stages
+from testbed.dnn.placed_executor import PlacedExecutor
+from testbed.dnn.target import Device, Target, begin
 from testbed.errors import EmulationError, TestbedError
+from testbed.gpu.nvml import SAME_ORDER
 from testbed.namespaces import enter_network
 
 if TYPE_CHECKING:
@@ -215,24 +217,30 @@ class Nursery:
         if mode != "real" and not self._computers:
             heap.large_blocks_apart()
         if (role, mode) not in self._computers:
-            computer = Computer(self._captured, self._layer_s[role], mode, self._memo)
+            compute = self._setup.experiment.compute
+            on_gpu = role == "edge" and compute.device == "cuda"
+            target = Target("cuda" if on_gpu else "cpu", compute.precision)
+            computer = Computer(self._captured, self._layer_s[role], mode, self._memo, target)
             self._computers[role, mode] = computer
         return self._computers[role, mode]
 
     def _measure(self, executed: bool) -> requests.ModelMeasure:
+        on_gpu = self._setup.experiment.compute.device == "cuda"
         graph = self._captured.graph
         return requests.ModelMeasure(
-            pass_s=self._pass_s() if executed else 0.0,
+            pass_s=self._pass_s("cpu") if executed else 0.0,
             client_s=float(self._layer_s["client"].sum()),
             server_s=float(self._layer_s["edge"].sum()),
             weight_bytes=int(graph.weight_bytes.sum()),
             memo_bytes=self._memo.kept_bytes,
+            gpu_pass_s=self._pass_s("cuda") if executed and on_gpu else None,
         )
 
-    def _pass_s(self) -> float:
-        """Measure apart, so that this process stays free of tensor operations."""
+    def _pass_s(self, device: Device) -> float:
+        """Measure apart, so that this process stays free of tensor operations, and of CUDA."""
+        target = Target(device, self._setup.experiment.compute.precision)
         try:
-            return float(Apart(lambda: str(_pass_s(self._setup)).encode()).returned())
+            return float(Apart(lambda: str(_pass_s(self._setup, target)).encode()).returned())
         except TestbedError as error:
             raise EmulationError("this machine cannot execute the model; see log.txt") from error
 
@@ -252,21 +260,26 @@ async def _rehearse() -> None:
         await control.close()
 
 
-def _pass_s(setup: NodeSetup) -> float:
+def _pass_s(setup: NodeSetup, target: Target) -> float:
     settings = setup.experiment.model
     module, examples = build_model(settings.name, 0, settings.input_shape)
-    executor = FusedExecutor(capture(module, examples, settings.name))
+    executor = PlacedExecutor(capture(module, examples, settings.name), target)
+    # Of one processor, whoever else wants it meanwhile
+    clock_s = time.thread_time if target.device == "cpu" else time.monotonic
+    if target.device != "cpu":
+        begin(target.device)
     times = []
     for _ in range(1 + _MEASURED_PASSES):  # the first warms up
-        started_s = time.thread_time()  # of one processor, whoever else wants it meanwhile
+        started_s = clock_s()
         executor.query(*examples)
-        times.append(time.thread_time() - started_s)
+        times.append(clock_s() - started_s)
     return float(np.median(times[1:]))
 
 
 def main(channel_fd: str) -> None:
     """Run the nursery: `python -m nodes.nursery CHANNEL_FD`."""
     setproctitle.setproctitle("testbed nursery")
+    os.environ.update(SAME_ORDER)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     channel = socket.socket(fileno=int(channel_fd))

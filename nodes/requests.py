@@ -53,7 +53,8 @@ class ModelMeasure(msgspec.Struct, frozen=True, tag=True):
     """The model that clients query.
 
     Seconds of one pass: of a processor here (median; 0 if it was not executed) and on the emulated
-    devices. Bytes of its weights, and of the outputs that `memo` keeps of an input.
+    devices; `gpu_pass_s` of this machine's GPU, None where that does not execute for the servers.
+    Bytes of its weights, and of the outputs that `memo` keeps of an input.
     """
 
     pass_s: float
@@ -61,6 +62,7 @@ class ModelMeasure(msgspec.Struct, frozen=True, tag=True):
     server_s: float
     weight_bytes: int
     memo_bytes: int
+    gpu_pass_s: float | None = None
 
 
 Request = Build | Fork | Measure

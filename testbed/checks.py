@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from testbed.dnn.graph import LayerGraph
 from testbed.errors import ConfigurationError, unknown_name
 from testbed.runs.folder import RunFolder
+from testbed.settings.engines import Precision
 from testbed.settings.experiment import Experiment, Model
 from testbed.settings.offloads import Server
+
+if TYPE_CHECKING:
+    from testbed.dnn.captured_model import CapturedModel
 
 _MOST_REST_BYTES = 1_000_000_000  # of an image, beside the model
 _LEAST_BPS, _MAX_BPS = 8e3, 1e12
@@ -50,7 +54,9 @@ def check(experiment: Experiment, out: Path | None = None) -> Experiment:
             _check_undelayed(details for *_, details in layout.cables)
     if out is not None and out.exists():
         RunFolder.at(out)
-    graph = _check_model(experiment.model)
+    emulated = experiment.engine == "emulate"
+    precision = experiment.compute.precision if emulated else "float32"
+    graph = _check_model(experiment.model, precision)
     if experiment.server.estimator != Server().estimator:
         from testbed.gpu.estimation.layer_by_layer import check_learnable
 
@@ -154,7 +160,7 @@ def _check_undelayed(links: Iterable[Mapping[str, Any]]) -> None:
 
 
 @cache  # the configurations of a sweep share few models, and capturing one takes seconds
-def _check_model(model: Model) -> LayerGraph:
+def _check_model(model: Model, precision: Precision) -> LayerGraph:
     """Return the model's layers."""
     from testbed.dnn.camera import photographs
     from testbed.dnn.models.published import MODELS, published_graph
@@ -183,7 +189,24 @@ def _check_model(model: Model) -> LayerGraph:
     captured = capture(module, examples, name)
     if model.static_cut is not None:
         layer_index(captured.graph, model.static_cut)
+    if precision != "float32":
+        _check_precision(captured, examples, precision)
     return captured.graph
+
+
+def _check_precision(
+    captured: CapturedModel, examples: Sequence[Any], precision: Precision
+) -> None:
+    from testbed.dnn.placed_executor import PlacedExecutor
+    from testbed.dnn.target import Target
+
+    try:
+        PlacedExecutor(captured, Target("cpu", precision)).query(*examples)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"compute.precision: {captured.graph.model} cannot be executed in {precision}:"
+            f" {str(error).partition(chr(10))[0]}; set compute.precision=float32"
+        ) from error
 
 
 def check_servers(experiment: Experiment, known: set[str]) -> None:

@@ -82,6 +82,7 @@ def run(
         if as_json:
             print_summary(folder)
         return status
+    experiment = _placed(experiment)
     if experiment.compute.tdf == "auto":
         experiment = _paced(experiment, len(movement.schedule.access_points))
     check_rates(experiment)
@@ -144,6 +145,17 @@ def _begin(
     if begins is not None:
         folder.write_warm_start(begins)
     return folder, begins
+
+
+def _placed(experiment: Experiment) -> Experiment:
+    """Return the experiment with the device that executes its layers, and say which that is."""
+    from testbed.emulation.fitness import compute_device
+
+    experiment, said = compute_device.resolved(experiment)
+    for line in (*said, compute_device.warning(experiment)):
+        if line is not None:
+            sys.stderr.write(f"{line}\n")
+    return experiment
 
 
 def _paced(experiment: Experiment, access_points: int) -> Experiment:

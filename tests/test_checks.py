@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.checks import beside_obstacle, check
+from testbed.errors import ConfigurationError
 from tests.command_line import parsed, status_and_error
 
 
@@ -161,3 +162,13 @@ def test_what_was_checked_has_every_setting_of_its_policy_and_predictor() -> Non
     rnn = check(parsed("--predictor", "rnn"))
     assert (rnn.policy, rnn.predictor) == ({}, {"units": 32})
     assert check(rnn) == rnn
+
+
+def test_a_model_that_bfloat16_cannot_execute_is_refused_before_an_emulation() -> None:
+    low = ("--set", "compute.precision=bfloat16")
+    check(parsed("--model", "tests.dnn.sample_models:chain", *low))
+    inverse = ("--model", "tests.dnn.sample_models:inverse", *low)
+    said = r"compute\.precision: .*inverse cannot be executed"
+    with pytest.raises(ConfigurationError, match=said):
+        check(parsed(*inverse))
+    check(parsed(*inverse, "--engine", "simulate"))

@@ -4,7 +4,10 @@
 before the run, and hands out these outputs; the machine's execution pool (`nodes.executions`)
 executes the same from what is here, in time or afterwards, and compares. `profile` computes nothing
 and sends zeros of the right size. In each, the caller waits until the device profile's time is
-over, so the timing is the device's.
+over, so the timing is the device's; but for a GPU that times itself.
+
+A GPU is used by one process of the pool, in `real` too: a CUDA context takes hundreds of MB, and
+hundreds of nodes would need one each.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import asyncio
 import mmap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +28,10 @@ from nodes.executions.work import Work
 from nodes.setup import ComputeMode
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.executor import Executor
-from testbed.dnn.fused_executor import FusedExecutor
+from testbed.dnn.placed_executor import PlacedExecutor
+from testbed.dnn.target import REFERENCE, Target
 from testbed.errors import ProtocolError
+from testbed.gpu.stats import ServerStats
 
 Weights = mmap.mmap | memoryview | bytes
 
@@ -46,7 +51,8 @@ class Computer:
 
     `captured` is the model's structure, without weights, `layer_s` the device's time for each
     layer, (n,) seconds. `mode` says how outputs come about; the mode `memo` finds them in `memo`.
-    `executions` is the node's tie to the execution pool, where there is one.
+    `target` is where it executes. `executions` is the node's tie to the execution pool, where there
+    is one: the pool alone has the GPU.
     """
 
     def __init__(
@@ -55,10 +61,12 @@ class Computer:
         layer_s: npt.NDArray[np.float64],
         mode: ComputeMode,
         memo: Memo,
+        target: Target = REFERENCE,
     ) -> None:
         self.graph = captured.graph
         self.mode = mode
         self.executions: Executions | None = None
+        self._target = target
         self._captured = captured
         self._elapsed_s = np.concatenate(([0.0], np.cumsum(layer_s)))
         self._memo = memo
@@ -122,19 +130,24 @@ class Computer:
                     return split(self.graph, outputs, found)
             if kept:
                 return self._memo.read(job.client, job.input_key, outputs)
+        if self._target.device != "cpu":
+            found = await self._executed(job, inputs, None, replayed=False)
+            if found is None:
+                raise ProtocolError("the execution pool, which has the GPU, takes no more work")
+            return split(self.graph, outputs, found)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._compute, job, inputs)
 
     def check(self, job: Job, inputs: Outputs) -> None:
         """Have a job that was replayed executed, when there is time, and compared."""
         if self.executions is not None and self._memo.keeps(self.outputs_of(job)):
-            work = Work(*job, replayed=True)
+            work = self._work(job, replayed=True)
             self.executions.hand_in(work, self._held(job), self._read_by(job, inputs))
 
     def check_answer(self, job: Job, inputs: Outputs, answer: Outputs) -> None:
         """Have a whole query executed once more, and compared with the answer that it got."""
         if self.executions is not None:
-            work = Work(*job, whole=True)
+            work = self._work(job, whole=True)
             self.executions.hand_in(work, self._held(job), self._read_by(job, inputs), answer)
 
     async def _executed(
@@ -143,8 +156,15 @@ class Computer:
         """Return what the execution pool computes; None if there is none, or it is not in time."""
         if self.executions is None:
             return None
-        work = Work(*job, due_s=due_s, urgent=due_s is None, replayed=replayed)
+        work = self._work(job, due_s=due_s, urgent=due_s is None, replayed=replayed)
         return await self.executions.outputs(work, self._held(job), self._read_by(job, inputs))
+
+    def _work(self, job: Job, **how: Any) -> Work:
+        return Work(*job, device=self._target.device, precision=self._target.precision, **how)
+
+    def gpu_load(self) -> ServerStats | None:
+        """Return the latest load of this machine's GPU; None if it has none, or cannot be asked."""
+        return None if self.executions is None else self.executions.gpu_load()
 
     def _held(self, job: Job) -> dict[int, str]:
         """Return the digests of what is here of the weights that a job reads."""
@@ -158,7 +178,7 @@ class Computer:
     def _compute(self, job: Job, inputs: Outputs) -> Outputs:
         executor = self._executors.get(job.client)
         if executor is None:
-            executor = FusedExecutor(self._captured.without_weights())
+            executor = PlacedExecutor(self._captured.without_weights(), self._target)
             self._executors[job.client] = executor  # `load` adds what comes while this one loads
             for layer, data in list(self._weights.get(job.client, {}).items()):
                 executor.load_layer(layer, memoryview(data))

@@ -11,7 +11,9 @@ from torch import Tensor
 from testbed.dnn.executor import Executor
 from testbed.dnn.graph import LayerGraph
 from testbed.dnn.tensors import joined_bytes, tensors_from_bytes
+from testbed.dnn.tolerance import TOLERANCES, Tolerance
 from testbed.errors import ProtocolError
+from testbed.settings.engines import Precision
 
 Outputs = Mapping[int, memoryview]
 """The raw bytes of each producer's tensors; producer `INPUT` is the query's input."""
@@ -45,36 +47,44 @@ def executed(
 
 
 def same_tensors(
-    graph: LayerGraph, producer: int, one: bytes | memoryview, other: bytes | memoryview
+    graph: LayerGraph,
+    producer: int,
+    one: bytes | memoryview,
+    other: bytes | memoryview,
+    precision: Precision = "float32",
 ) -> bool:
-    """Return whether two outputs of a producer are equal within floating-point tolerance.
+    """Return whether an output of a producer, executed so precisely, is the other.
 
-    The tolerance is that of `torch.testing.assert_close`, whose absolute part is meant for numbers
-    around 1: it is taken of a tensor's greatest magnitude where that is more.
+    Within the tolerance of `testbed.dnn.tolerance`.
     """
     specs = graph.specs_of(producer)
     try:
         pairs = zip(tensors_from_bytes(specs, one), tensors_from_bytes(specs, other), strict=True)
         for found, expected in pairs:
-            _assert_close(found, expected)
+            _assert_close(found, expected, precision)
     except (AssertionError, ProtocolError):
         return False
     return True
 
 
-def _assert_close(found: Tensor, expected: Tensor) -> None:
+def _assert_close(found: Tensor, expected: Tensor, precision: Precision) -> None:
     if not expected.is_floating_point() or not expected.numel():
         torch.testing.assert_close(found, expected)
         return
-    magnitude = max(1.0, float(expected.abs().nan_to_num().max()))
-    relative, absolute = _tolerances(expected.dtype)
+    tolerance = _tolerance(expected.dtype, precision)
+    greatest = float(expected.abs().nan_to_num().max())
+    absolute = tolerance.of_greatest * max(tolerance.least_greatest, greatest)
     torch.testing.assert_close(
-        found, expected, rtol=relative, atol=absolute * magnitude, equal_nan=True
+        found, expected, rtol=tolerance.relative, atol=absolute, equal_nan=True
     )
+    if tolerance.cosine is not None and greatest > tolerance.least_greatest:
+        one, other = (each.nan_to_num().double().flatten() for each in (found, expected))
+        assert float(torch.cosine_similarity(one, other, dim=0)) >= tolerance.cosine
 
 
-def _tolerances(dtype: torch.dtype) -> tuple[float, float]:
-    """Return PyTorch's own: relative, absolute."""
+def _tolerance(dtype: torch.dtype, precision: Precision) -> Tolerance:
+    """Return that of tensors of a type; those of other types than `float32` are never cast."""
+    if dtype == torch.float32:
+        return TOLERANCES[precision]
     known = {torch.float16: (1e-3, 1e-5), torch.bfloat16: (1.6e-2, 1e-5)}
-    known |= {torch.float32: (1.3e-6, 1e-5), torch.float64: (1e-7, 1e-7)}
-    return known.get(dtype, (1e-7, 1e-7))
+    return Tolerance(*known.get(dtype, (1e-7, 1e-7)), 1.0)

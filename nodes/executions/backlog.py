@@ -60,13 +60,14 @@ class Backlog:
         full = max(_over(waits_s, self._most_s), _over(self._bytes, self._most_bytes))
         return min(self._most_share, max(0.0, 2.0 - 2.0 * full))
 
-    def write_share(self, where: mmap.mmap) -> None:
-        """Tell all nodes."""
-        _SHARE.pack_into(where, 0, self.share)
+
+def write_share(where: mmap.mmap, share: float) -> None:
+    """Tell all nodes a share of the queries, 0 to 1."""
+    _SHARE.pack_into(where, 0, share)
 
 
 def read_share(where: mmap.mmap) -> float:
-    """Return what `Backlog.write_share` wrote last."""
+    """Return what `write_share` wrote last."""
     return float(_SHARE.unpack_from(where)[0])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.executions.backlog import SHARE_BYTES, read_share
+from nodes.executions.gpu_load import read_gpu_load
 from nodes.executions.work import (
     MAX_MESSAGE_BYTES,
     Done,
@@ -22,9 +23,11 @@ from nodes.executions.work import (
     write_content,
 )
 from testbed.errors import ProtocolError
+from testbed.gpu.stats import ServerStats
 
 SOCKET = "socket"
 SHARE = "share"  # `backlog.read_share`: the share of queries that the pool has time for
+GPU = "gpu"  # `gpu_load.read_gpu_load`: the load of the machine's GPU, where that is used
 
 _decoder = msgspec.json.Decoder(Done)
 
@@ -59,6 +62,10 @@ class Executions:
     def share(self) -> float:
         """The share of queries, 0 to 1, that the pool has time for at present."""
         return 0.0 if self._share is None else read_share(self._share)
+
+    def gpu_load(self) -> ServerStats | None:
+        """Return the latest load of the machine's GPU; None if it has none, or cannot be asked."""
+        return read_gpu_load(self._folder / GPU)
 
     def hand_in(
         self,

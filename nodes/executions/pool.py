@@ -19,18 +19,18 @@ import os
 import socket
 import time
 from collections.abc import Coroutine
-from functools import partial
+from contextlib import ExitStack
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
 import psutil
 
-from nodes.computing.apart import close_sockets, end_with
 from nodes.computing.memo import Memo
-from nodes.control import Compared, Finish, NodeSide, Ready, Start, Stop, Stopped
-from nodes.executions.backlog import SHARE_BYTES, Backlog
-from nodes.executions.handing_in import SHARE, SOCKET
+from nodes.control import Compared, Finish, MemoryFull, NodeSide, Ready, Start, Stop, Stopped
+from nodes.executions.backlog import SHARE_BYTES, Backlog, write_share
+from nodes.executions.gpu_load import GpuLoad
+from nodes.executions.handing_in import GPU, SHARE, SOCKET
+from nodes.executions.process import Item, Process
 from nodes.executions.work import MAX_MESSAGE_BYTES, Done, Work, discard
 from nodes.executions.worker import Worker
 from nodes.setup import NodeSetup
@@ -43,41 +43,6 @@ _CHECKED_WITHIN_S = 5.0  # a whole query, once more
 
 _log = logging.getLogger(__name__)
 _work_decoder = msgspec.json.Decoder(Work)
-_done_decoder = msgspec.json.Decoder(Done)
-
-
-class _Item(NamedTuple):
-    """Work that waits; the first in this order goes first."""
-
-    rank: int
-    due_s: float
-    number: int  # over all nodes
-    work: Work
-    node: str
-    connection: socket.socket
-
-
-class _Process:
-    """One of the pool's processes, and the work that is meant for it."""
-
-    def __init__(self, worker: Worker) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = os.fork()
-        if not self.pid:
-            channel = theirs.detach()
-            close_sockets(but={channel})
-            end_with(partial(worker.serve, channel), "executing")
-        theirs.close()
-        ours.setblocking(False)
-        self.channel = ours
-        self.waiting: list[_Item] = []
-        self.wanted = asyncio.Event()
-        self.busy = False
-
-    def schedule(self, policy: int) -> None:
-        """Have the kernel run it as any other process, or only when no other wants to."""
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setscheduler(self.pid, policy, os.sched_param(0))
 
 
 class ExecutionPool:
@@ -98,29 +63,40 @@ class ExecutionPool:
         processors = len(os.sched_getaffinity(0))
         prepared_bytes = free_bytes * _PREPARED_SHARE / processors
         worker = Worker(captured, memo, self._folder, setup.pool_folder, prepared_bytes)
-        self._processes = [_Process(worker) for _ in range(processors)]
         compute = setup.experiment.compute
-        self._backlog = Backlog(
-            processors=processors,
-            most_s=compute.finish_s,
-            most_bytes=free_bytes * _WAITING_SHARE,
-            most_share=compute.execute_share,
-        )
+        on_gpu = compute.device == "cuda"
+
+        def backlog(processors: int) -> Backlog:
+            most_bytes = free_bytes * _WAITING_SHARE / (1 + on_gpu)
+            return Backlog(processors, compute.finish_s, most_bytes, compute.execute_share)
+
+        on_processors, of_gpu = backlog(processors), backlog(1)
+        self._processes = [Process(worker, "cpu", on_processors) for _ in range(processors)]
+        self._gpu = Process(worker, "cuda", of_gpu) if on_gpu else None
         self._numbers = count()
         self._finishing = False
         self._emptied = asyncio.Event()
         self._clock = RunClock(math.inf)
         self._records = setup.record_writer(name)
+        self._gpu_load = GpuLoad(self._folder / GPU, self._records)
         self._share = self._shared_number()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve nodes; see the class."""
+        with ExitStack() as stack:
+            if self._gpu is not None:
+                stack.enter_context(self._gpu_load)
+                await self._gpu.ready()
+                self._spawn(self._gpu_load.publish())
+            await self._serve()
+
+    async def _serve(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(self._folder / SOCKET))
         listener.listen(1024)
         listener.setblocking(False)
-        for process in self._processes:
+        for process in self._all():
             process.schedule(os.SCHED_IDLE)
             self._spawn(self._feed(process))
         self._spawn(self._accept(listener))
@@ -128,14 +104,14 @@ class ExecutionPool:
         self._control.tell(Ready())
         while not isinstance(message := await self._control.receive(), Stop):
             if isinstance(message, Start):
-                self._clock = RunClock(message.origin_s, message.tdf)
+                self._clock = self._gpu_load.clock = RunClock(message.origin_s, message.tdf)
             elif isinstance(message, Finish):
                 await self._finish(message.limit_s)
                 self._control.tell(Ready())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for process in self._processes:
+        for process in self._all():
             process.channel.close()  # which ends it
         listener.close()
         self._records.close()
@@ -158,57 +134,59 @@ class ExecutionPool:
         node = work.file.rpartition("-")[0]
         number = next(self._numbers)
         process = self._process_for(work)
-        heapq.heappush(process.waiting, _Item(*_rank(work), number, work, node, connection))
+        heapq.heappush(process.waiting, Item(*_rank(work), number, work, node, connection))
         process.wanted.set()
-        self._backlog.add(self._cost(work), self._size(work))
+        if process is self._gpu:
+            self._gpu_load.began(work.client)
+        process.backlog.add(self._cost(work), self._size(work))
         self._publish()
         if work.urgent and not self._finishing:
             process.schedule(os.SCHED_OTHER)
 
-    def _process_for(self, work: Work) -> _Process:
-        """A client's own, which has its weights; for urgent work any that is free."""
+    def _process_for(self, work: Work) -> Process:
+        """A client's own, which has its weights; for urgent work any that is free; or the GPU's."""
+        if self._gpu is not None and work.target.device == self._gpu.device:
+            return self._gpu
         own = self._setup.clients.index(work.client) % len(self._processes)
         if work.urgent and self._processes[own].busy:
             free = (process for process in self._processes if not process.busy)
             return next(free, self._processes[own])
         return self._processes[own]
 
-    async def _feed(self, process: _Process) -> None:
+    async def _feed(self, process: Process) -> None:
         """Give a process one piece of work after the other."""
-        loop = asyncio.get_running_loop()
         while True:
             if not process.waiting:
                 process.wanted.clear()
                 self._emptied.set()
                 await process.wanted.wait()
             item = heapq.heappop(process.waiting)
-            process.busy = True
-            await loop.sock_sendall(process.channel, msgspec.json.encode(item.work))
-            answer = await loop.sock_recv(process.channel, MAX_MESSAGE_BYTES)
-            process.busy = False
-            if not answer:
-                raise RuntimeError("a process of the execution pool has ended; see log.txt")
-            done = _done_decoder.decode(answer)
-            self._backlog.remove(self._cost(item.work), self._size(item.work))
-            self._backlog.took(self._cost(item.work), done.processor_s)
+            done = await process.execute(item.work)
+            process.backlog.remove(self._cost(item.work), self._size(item.work))
+            process.backlog.took(self._cost(item.work), done.processor_s)
             self._publish()
+            if process is self._gpu:
+                self._gpu_load.ended(item.work.client)
             self._record(item, done)
             if done.file is not None or done.failure is not None:
                 self._reply(item, done)
             if item.work.urgent and not self._finishing:
                 process.schedule(os.SCHED_IDLE)
 
-    def _reply(self, item: _Item, done: Done) -> None:
+    def _reply(self, item: Item, done: Done) -> None:
         try:
             item.connection.send(msgspec.json.encode(done))
         except OSError:  # the node has left
             if done.file is not None:
                 discard(self._folder / done.file)
 
-    def _record(self, item: _Item, done: Done) -> None:
+    def _record(self, item: Item, done: Done) -> None:
         work = item.work
         in_time = work.urgent or (work.due_s is not None and time.monotonic() <= work.due_s)
-        self._control.tell(Compared(done.equal))
+        if work.compared:
+            self._control.tell(Compared(done.equal))
+        if done.device != work.target.device:
+            self._control.tell(MemoryFull())
         if not done.equal:
             what = f"query {work.query}, layers {work.first} to {work.last}"
             _log.error("%s: %s of %s differ when executed", item.node, what, work.client)
@@ -224,26 +202,31 @@ class ExecutionPool:
             processor_s=done.processor_s,
             in_time=in_time,
             equal=done.equal,
+            device=done.device,
         )
 
     async def _finish(self, limit_s: float) -> None:
         """Execute what waits, now that nothing is to be disturbed; give up the rest in time."""
         self._finishing = True
-        self._backlog.close()
+        for process in self._all():
+            process.backlog.close()
         self._publish()
-        for process in self._processes:
+        for process in self._all():
             process.schedule(os.SCHED_OTHER)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._all_done(), limit_s)
-        for process in self._processes:
+        for process in self._all():
             for item in process.waiting:
                 discard(self._folder / item.work.file)
             process.waiting.clear()
 
     async def _all_done(self) -> None:
-        while any(process.waiting or process.busy for process in self._processes):
+        while any(process.waiting or process.busy for process in self._all()):
             self._emptied.clear()
             await self._emptied.wait()
+
+    def _all(self) -> list[Process]:
+        return [*self._processes, *([self._gpu] if self._gpu is not None else [])]
 
     def _cost(self, work: Work) -> float:
         """Multiply-adds of some work; each layer counts at least one."""
@@ -260,7 +243,7 @@ class ExecutionPool:
             return mmap.mmap(file.fileno(), SHARE_BYTES)
 
     def _publish(self) -> None:
-        self._backlog.write_share(self._share)
+        write_share(self._share, min(each.backlog.share for each in self._all()))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from testbed import frames
+from testbed.dnn.target import REFERENCE, Device, Precision, Target
 
 MAX_MESSAGE_BYTES = 4096
 
@@ -29,7 +30,8 @@ class Work(msgspec.Struct, frozen=True):
     `due_s`, on the monotonic clock, is when its outputs are of use at the latest; without it nobody
     waits for them. `urgent` work comes before all other. `replayed`: the node has handed out the
     outputs that were computed before the run, with which they are compared. `whole`: it is the
-    whole query, and the tensors end with the answer that it got, to compare with.
+    whole query, and the tensors end with the answer that it got, to compare with; that is done at
+    the `REFERENCE`. `device` and `precision` are those of the node that answered.
     """
 
     client: str
@@ -43,13 +45,25 @@ class Work(msgspec.Struct, frozen=True):
     urgent: bool = False
     replayed: bool = False
     whole: bool = False
+    device: Device = "cpu"
+    precision: Precision = "float32"
+
+    @property
+    def target(self) -> Target:
+        """Where it is to be executed, and how precisely."""
+        return REFERENCE if self.whole else Target(self.device, self.precision)
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is something to compare its outputs with."""
+        return self.replayed or self.whole
 
 
 class Done(msgspec.Struct, frozen=True):
     """What came of the work of a number: the file of its outputs, where they were waited for.
 
     `equal`: it gave what had been handed out, where something had. `failure` says why it could not
-    be executed.
+    be executed. `device` executed it: not always the one that was meant.
     """
 
     number: int
@@ -57,6 +71,7 @@ class Done(msgspec.Struct, frozen=True):
     equal: bool = True
     failure: str | None = None
     processor_s: float = 0.0
+    device: Device = "cpu"
 
 
 class Content(NamedTuple):

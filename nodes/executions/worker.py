@@ -1,7 +1,7 @@
 """A process of the execution pool: it executes one piece of work after the other.
 
-A client's weights are loaded once, and prepared once (`testbed.dnn.fused_executor`); who has
-queried longest ago goes first where memory is short.
+A client's weights are loaded once, and prepared once (`testbed.dnn.fused_executor`), on a GPU too;
+who has queried longest ago goes first where memory is short.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from nodes.executions.work import (
     read_content,
     write_outputs,
 )
+from testbed.dnn import target
 from testbed.dnn.captured_model import CapturedModel
-from testbed.dnn.fused_executor import FusedExecutor
+from testbed.dnn.placed_executor import PlacedExecutor
+from testbed.dnn.target import Device, Target
 from testbed.errors import ProtocolError
 
 _MAX_CHARACTERS = 1000  # of a failure, which has to fit a message
+_GPU_SHARE = 0.6  # of a GPU's memory that is free at first; tensors need some as well
 
 _log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(Work)
@@ -40,9 +43,9 @@ _decoder = msgspec.json.Decoder(Work)
 
 @dataclass
 class _Loaded:
-    """A client's model, as far as it was needed."""
+    """A client's model at a target, as far as it was needed."""
 
-    executor: FusedExecutor
+    executor: PlacedExecutor
     digests: dict[int, str] = field(default_factory=dict)
 
 
@@ -62,12 +65,18 @@ class Worker:
         self._folder = folder
         self._pool = pool
         self._most_bytes = most_bytes
-        self._models: OrderedDict[str, _Loaded] = OrderedDict()
+        self._models: OrderedDict[tuple[str, Target], _Loaded] = OrderedDict()
 
-    def serve(self, channel: int) -> None:
-        """Execute what comes over a socket until its other end closes; in a fork."""
+    def serve(self, channel: int, device: Device) -> None:
+        """Execute what comes over a socket until its other end closes; in a fork.
+
+        One that has the GPU says when it can use it.
+        """
         torch.set_num_threads(1)  # OpenMP's other threads are not in it
         heap.keep_large_blocks()
+        if device != "cpu":
+            self._most_bytes = target.begin(device) * _GPU_SHARE
+            os.write(channel, msgspec.json.encode(Done(0)))
         while message := os.read(channel, MAX_MESSAGE_BYTES):
             work = _decoder.decode(message)
             os.write(channel, msgspec.json.encode(self.carry_out(work)))
@@ -77,7 +86,7 @@ class Worker:
         began_s = time.thread_time()
         try:
             content = read_content(self._folder / work.file)
-            outputs = self._execute(work, content)
+            outputs, device = self._execute(work, content)
             equal = self._is_equal(work, content, outputs)
         except (OSError, ProtocolError) as error:
             _log.exception("%s, query %d", work.client, work.query)
@@ -86,10 +95,20 @@ class Worker:
         if work.due_s is not None or work.urgent:
             file = f"{work.file}-outputs"
             write_outputs(self._folder / file, list(outputs.values()))
-        return Done(work.number, file, equal, processor_s=time.thread_time() - began_s)
+        return Done(work.number, file, equal, None, time.thread_time() - began_s, device)
 
-    def _execute(self, work: Work, content: Content) -> Outputs:
-        executor = self._model(work, content.weights)
+    def _execute(self, work: Work, content: Content) -> tuple[Outputs, Device]:
+        """Return the outputs, and what executed it: the processors where a GPU's memory is full."""
+        try:
+            return self._execute_at(work.target, work, content), work.target.device
+        except torch.OutOfMemoryError as error:
+            _log.warning("the GPU's memory is full, the processors execute: %s", error)
+        self._models.clear()
+        torch.cuda.empty_cache()
+        return self._execute_at(work.target._replace(device="cpu"), work, content), "cpu"
+
+    def _execute_at(self, where: Target, work: Work, content: Content) -> Outputs:
+        executor = self._model(where, work, content.weights)
         return executed(executor, self._graph, work.first, work.last, content.reads)
 
     def _is_equal(self, work: Work, content: Content, outputs: Outputs) -> bool:
@@ -99,18 +118,21 @@ class Worker:
             expected = self._memo.read(work.client, work.input_key, list(outputs))
         else:
             return True
-        return all(same_tensors(self._graph, p, outputs[p], data) for p, data in expected.items())
+        return all(
+            same_tensors(self._graph, p, outputs[p], data, work.precision)
+            for p, data in expected.items()
+        )
 
-    def _model(self, work: Work, weights: dict[int, str]) -> FusedExecutor:
-        """Return the client's model with the weights that the node holds."""
+    def _model(self, where: Target, work: Work, weights: dict[int, str]) -> PlacedExecutor:
+        """Return the client's model at a target, with the weights that the node holds."""
         for layer in self._graph.weight_owners(work.first, work.last):
             if self._graph.weight_bytes[layer] and layer not in weights:
                 name = self._graph.layers[layer].name
                 raise ProtocolError(f"layer {name!r} has no weights at who executes it")
-        loaded = self._models.pop(work.client, None)
+        loaded = self._models.pop((work.client, where), None)
         if loaded is None:
-            loaded = _Loaded(FusedExecutor(self._captured.without_weights()))
-        self._models[work.client] = loaded
+            loaded = _Loaded(PlacedExecutor(self._captured.without_weights(), where))
+        self._models[work.client, where] = loaded
         for layer, digest in weights.items():
             if loaded.digests.get(layer) != digest:
                 loaded.executor.load_layer(layer, self._read(digest))

@@ -76,6 +76,22 @@ def _computed(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def executed_lines(manifest: Mapping[str, Any], fidelity: Mapping[str, Any]) -> list[str]:
+    """Return where and how precisely layers were executed, where that is not the usual way."""
+    device, precision = manifest.get("device", "cpu"), manifest.get("precision", "float32")
+    if (device, precision) == ("cpu", "float32"):
+        return []
+    said = f"edge servers executed on {device}, all in {precision}, compared within"
+    found = [f"{said} {manifest['tolerance']}"]
+    if kernels := fidelity.get("gpu_kernel_utilisation"):
+        used = fidelity.get("gpu_memory_used_bytes") or {"max": 0}
+        found.append(
+            f"the GPU's kernels ran {kernels['mean']:.0%} of the time, {kernels['max']:.0%} of the"
+            f" busiest second; at most {format_size(used['max'])} of its memory were in use"
+        )
+    return found
+
+
 def moves(handovers: pd.DataFrame) -> pd.DataFrame:
     """Return the handovers proper: first attachments come from no access point."""
     return handovers[handovers["from_ap"].notna()]

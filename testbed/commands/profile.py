@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what executes the layers (default: %(default)s)",
     )
     parser.add_argument(
+        "--contention",
+        action="store_true",
+        help="measure too how clients slow each other down, for two minutes: the master plans for"
+        " the load of edge servers that this machine's GPU times",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE.csv",
@@ -68,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Measure and write a profile, or show one."""
     if given.show is not None:
-        for option in ("model", "runs", "threads", "out"):
-            if getattr(given, option) is not None:
+        for option in ("model", "runs", "threads", "out", "contention"):
+            if getattr(given, option):
                 raise ConfigurationError(f"--{option} goes with --device, not with --show")
         content = describe(given.show)
         print_json(content) if given.json else _print_profile(content)
@@ -140,7 +146,13 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     )
     profile = with_measured(path, metadata, measurement.layers)
     write_profile(path, profile.metadata, profile.layers)
-    return {"file": str(path), **metadata, "model": given.model, **_summary(measurement)}
+    content = {"file": str(path), **metadata, "model": given.model, **_summary(measurement)}
+    if given.contention:
+        from testbed.gpu.contention.contention_file import measure_contention
+
+        file, queries = measure_contention(path, given.model, given.accelerator, _say)
+        content |= {"contention": str(file), "contention_queries": queries}
+    return content
 
 
 def _warn_of_other_work() -> None:
@@ -238,6 +250,10 @@ def _print_measured(content: dict[str, Any]) -> None:
         ("processor", content["processor"]),
         ("file", content["file"]),
     ]
+    if "contention" in content:
+        rows.append(
+            ("under load", f"{content['contention']}, {content['contention_queries']} queries")
+        )
     print_table(("", ""), rows, title="\npasses")
 
 

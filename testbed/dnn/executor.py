@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -80,7 +81,9 @@ class Executor:
 
         Raises ProtocolError if its length is not the layer's `weight_bytes`.
         """
-        tensors = tensors_from_bytes(self._graph.layers[index].weights, buffer)
+        self._set_weights(index, tensors_from_bytes(self._graph.layers[index].weights, buffer))
+
+    def _set_weights(self, index: int, tensors: Sequence[Tensor]) -> None:
         for paths, tensor in zip(self._paths(index), tensors, strict=True):
             for path in paths:
                 _set_attribute(self._captured.module, path, tensor)
@@ -104,7 +107,7 @@ class Executor:
         """The tensor that a node of the recorded graph stands for."""
         if node.op == "get_attr":
             name = str(node.target)
-            constant = self._captured.constants.get(name)
+            constant = self._constant(name)
             return constant if constant is not None else _attribute(self._captured.module, name)
         step, position = node.args
         producer = self._captured.producers[step]  # type: ignore[index]
@@ -112,6 +115,9 @@ class Executor:
             what = "query's input" if producer == INPUT else self._graph.layers[producer].name
             raise ProtocolError(f"model {self._graph.model!r}: the output of {what!r} is missing")
         return values[producer][position]  # type: ignore[index]
+
+    def _constant(self, name: str) -> Tensor | None:
+        return self._captured.constants.get(name)
 
     def _check_loaded(self, index: int) -> None:
         if not self.is_loaded(index):

@@ -20,7 +20,7 @@ from testbed.dnn.executor import Executor
 from testbed.dnn.folding import Chain, chains, folded
 from testbed.dnn.tensors import Values
 
-_Convolve = Callable[[Tensor], Tensor]
+Convolve = Callable[[Tensor], Tensor]
 
 
 class FusedExecutor(Executor):
@@ -35,7 +35,7 @@ class FusedExecutor(Executor):
         self._chain_of = {
             index: first for first, chain in self._chains.items() for index in chain.layers
         }
-        self._prepared: dict[int, _Convolve] = {}
+        self._prepared: dict[int, Convolve] = {}
         self._last_read: dict[int, list[int]] = defaultdict(list)  # layer -> what none reads later
         for producer, reader in captured.graph.last_use.items():
             self._last_read[reader].append(producer)
@@ -83,14 +83,14 @@ class FusedExecutor(Executor):
             self._prepared[index] = self._prepare(index, chain, read)
         return self._prepared[index](read)
 
-    def _prepare(self, index: int, chain: Chain, read: Tensor) -> _Convolve:
+    def _prepare(self, index: int, chain: Chain, read: Tensor) -> Convolve:
         """Return the convolution of a chain, for inputs of this shape."""
-        weight, bias = folded(self._captured, chain)
+        weight, bias = (each.to(read.device, read.dtype) for each in folded(self._captured, chain))
         layer = self._readers[index]
         assert isinstance(layer, nn.Conv2d) and not isinstance(layer.padding, str)
         stride, padding, dilation = layer.stride, layer.padding, layer.dilation
         groups = layer.groups
-        if not torch.backends.mkldnn.is_available():
+        if not _onednn_convolves(read):
 
             def convolve(x: Tensor) -> Tensor:
                 result = torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
@@ -110,3 +110,10 @@ class FusedExecutor(Executor):
             return result
 
         return convolve_packed
+
+
+def _onednn_convolves(read: Tensor) -> bool:
+    """Whether oneDNN convolves such tensors here."""
+    if read.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return read.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -13,13 +13,13 @@ from testbed.analysis.captures.pcapng_writer import to_pcapng
 from testbed.analysis.conclusion import conclude_run
 from testbed.analysis.summary import Tables
 from testbed.analysis.traffic.traffic_analysis import analyze_run
-from testbed.emulation.evidence.fidelity import assess, rate_shares
+from testbed.emulation.evidence.fidelity import GPU_READINGS, assess, rate_shares
 from testbed.emulation.evidence.packet_capture import SNAP_BYTES, raw_captures
 from testbed.emulation.outcome import Outcome, raw_folder
 from testbed.errors import TestbedError
 from testbed.repository import RESULTS
 from testbed.runs.folder import RunFolder
-from testbed.runs.records import collect, write_table
+from testbed.runs.records import collect, has_table, read_table, write_table
 from testbed.settings.experiment import from_dict
 
 
@@ -45,6 +45,9 @@ def conclude(folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
             rows = uploads[["client", "started_s", "ended_s"]].itertuples(index=False)
             sent, up_bps = evidence.readings.sent, settings.wireless.up_bps
             evidence.rate_shares = rate_shares(sent, rows, up_bps)
+        if has_table(folder.path, "gpu"):
+            readings = read_table(folder.path, "gpu")[[*GPU_READINGS]]
+            evidence.gpu = {name: readings[name].dropna().tolist() for name in readings}
         return assess(evidence)
 
     return write_results(folder, judge)

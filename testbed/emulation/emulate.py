@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from testbed.analysis.summary import lines, print_summary
+from testbed.analysis.summary import executed_lines, lines, print_summary
 from testbed.emulation.beside import compare_with_simulator
 from testbed.emulation.closing import conclude, give_to_user
 from testbed.emulation.emulated_run import EmulatedRun
@@ -90,7 +90,8 @@ def _tell_failure(console: Console, reason: str) -> None:
 
 def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: Console) -> None:
     summary = conclude(folder, run.outcome)
-    reasons = folder.read_json("fidelity")["reasons"]
+    fidelity = folder.read_json("fidelity")
+    reasons = fidelity["reasons"]
     beside: list[str] = []
     if settings.simulation.beside and folder.read_json("manifest")["status"] == "complete":
         text = "simulating the same, also without migration (IONN) and with all layers everywhere"
@@ -102,5 +103,6 @@ def _report(folder: RunFolder, run: EmulatedRun, settings: Experiment, console: 
         except KeyboardInterrupt:
             beside = ["not compared with IONN and optimal: interrupted"]
     walked = f"people walked as in: {folder.read_schedule().source}"
-    for line in (*beside, walked, *lines(summary, reasons, folder.path)):
+    executed = executed_lines(folder.read_json("manifest"), fidelity)
+    for line in (*beside, walked, *executed, *lines(summary, reasons, folder.path)):
         console.print(line, highlight=False, soft_wrap=True)

@@ -304,6 +304,8 @@ class EmulatedRun:
         elif isinstance(message, control.Compared):
             self.outcome.evidence.compared += 1
             self.outcome.evidence.unequal += not message.equal
+        elif isinstance(message, control.MemoryFull):
+            self.outcome.evidence.displaced += 1
 
 
 @contextmanager

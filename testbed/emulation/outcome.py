@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import msgspec
 
 from controllers.northbound import Counters
 from nodes.transport.connection import CONGESTION_CONTROL
+from testbed.dnn.tolerance import TOLERANCES
 from testbed.emulation.evidence.fidelity import Evidence
 from testbed.emulation.evidence.packet_capture import PacketCapture
 from testbed.emulation.fitness import compute_mode
 from testbed.emulation.network.kernel_delay import Delay
 from testbed.emulation.spread.spread import Machines
+from testbed.gpu.nvml import NvmlSource, first_visible
 from testbed.runs import manifest
 from testbed.runs.folder import RunFolder
 from testbed.settings.experiment import Experiment
@@ -33,6 +36,8 @@ _ACCELERATORS = {
     "modelled": "modelled: an edge server's clients share it; nothing of it was measured",
     "exclusive": "exclusive: an edge server's clients use it one at a time",
 }
+
+_TIMED_BY_GPU = "this machine's GPU, which all edge servers share and which times itself"
 
 
 @dataclass
@@ -82,7 +87,12 @@ def describe(settings: Experiment) -> dict[str, Any]:
         "datapath": "Open vSwitch userspace (netdev), TCP segmentation offloaded",
         "congestion_control": CONGESTION_CONTROL,
         "wireless_sharing": _SHARING[settings.wireless.airtime],
-        "accelerator": _ACCELERATORS[settings.server.accelerator],
+        "accelerator": _TIMED_BY_GPU
+        if settings.timed_by_gpu
+        else _ACCELERATORS[settings.server.accelerator],
+        "device": _device(settings),
+        "precision": settings.compute.precision,
+        "tolerance": TOLERANCES[settings.compute.precision].described(),
     }
 
 
@@ -106,6 +116,14 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "packets_captured": outcome.capture.captured if outcome.capture else 0,
         "packets_dropped": outcome.capture.dropped if outcome.capture else 0,
     }
+
+
+def _device(settings: Experiment) -> str:
+    """Return what executes the edge servers' layers."""
+    if settings.compute.device != "cuda":
+        return "cpu"
+    with closing(NvmlSource(first_visible(os.environ))) as source:
+        return f"cuda: {source.name}"
 
 
 def _first_line(program: str, *arguments: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,6 +19,19 @@ _NOT_MEASURED = (
     pynvml.NVML_ERROR_NO_PERMISSION,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
 )
+
+
+#: Has CUDA number GPUs as NVML does.
+SAME_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def first_visible(environment: Mapping[str, str]) -> int:
+    """Return NVML's number of the GPU that CUDA takes first, with `SAME_ORDER`.
+
+    `CUDA_VISIBLE_DEVICES` may name it by number; where it does so by UUID, 0 is returned.
+    """
+    first = environment.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 class NvmlSource:

@@ -144,6 +144,15 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         Column("processor_s", "time of a processor that it took", "float64", "s (wall)"),
         _flag("in_time", "what it gave was handed out; else it is what had been replayed"),
         _flag("equal", "it gave what was handed out, within floating-point tolerance"),
+        _text("device", "what executed it: cpu or cuda"),
+    ),
+    "gpu": (
+        _time("time_s", "when this machine's GPU was read"),
+        _count("clients", "clients that had work there in the past second"),
+        Column("kernel_utilisation", "share of it in which kernels ran", "float64", "1", True),
+        Column("memory_utilisation", "share in which memory was used", "float64", "1", True),
+        _size("memory_used_bytes", "memory in use, by all processes; 0 if not measured"),
+        Column("temperature_c", "its temperature", "float64", "degrees Celsius", True),
     ),
     "plans": (
         _text("client", "client whose current partitioning plan it is"),

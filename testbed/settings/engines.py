@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from testbed.settings.section import NotNegative, Section
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Compute(Section, frozen=True, kw_only=True):
     """How layers are executed and how time passes."""
@@ -19,6 +21,20 @@ class Compute(Section, frozen=True, kw_only=True):
             " the run and replayed in time, and executed when there is time; profile: none"
         ),
     ] = "auto"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Meta(
+            description="what executes the edge servers' layers: the processors, or this machine's"
+            " NVIDIA GPU (auto: the GPU where there is one); clients stay on the processors"
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Precision,
+        Meta(
+            description="of executed layers; bfloat16 is meant for processors with AMX, or a GPU,"
+            " and compared within a tolerance of its own"
+        ),
+    ] = "float32"
     tdf: Annotated[
         Annotated[float, Meta(ge=1)] | Literal["auto"],
         Meta(

@@ -15,7 +15,7 @@ from testbed.errors import ConfigurationError, unknown_name
 from testbed.settings.engines import Compute, Simulation
 from testbed.settings.kinds import described
 from testbed.settings.links import Backhaul, Wireless
-from testbed.settings.offloads import Migration, Model, Server
+from testbed.settings.offloads import THIS_MACHINE, Migration, Model, Server
 from testbed.settings.people import Replay, Traces
 from testbed.settings.section import Section, refused_place
 
@@ -44,6 +44,12 @@ class Experiment(Section, frozen=True, kw_only=True):
     #: Of the policy and the predictor that run: what their classes declare as their own settings.
     policy: dict[str, Any] = msgspec.field(default_factory=dict)
     predictor: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def timed_by_gpu(self) -> bool:
+        """Whether edge servers take the times of this machine's GPU itself, and of no profile."""
+        timed = self.compute.device == "cuda" and self.compute.mode == "real"
+        return timed and self.model.server_device == THIS_MACHINE
 
     def at_pace(self, tdf: float) -> Experiment:
         """Return the same experiment at another time dilation."""

@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from testbed.settings.section import Distance, NotNegative, Positive, Section
 
+THIS_MACHINE = "this-machine"  # a device profile of that name is this machine's own
+
 
 class Model(Section, frozen=True, kw_only=True):
     """The DNN that clients query, and the devices it runs on."""
@@ -22,9 +24,13 @@ class Model(Section, frozen=True, kw_only=True):
         224,
     )
     client_device: Annotated[str, Meta(description="profile that times the clients")] = "odroid-xu4"
-    server_device: Annotated[str, Meta(description="profile that times the edge servers")] = (
-        "titan-xp"
-    )
+    server_device: Annotated[
+        str,
+        Meta(
+            description="profile that times the edge servers (this-machine, on a GPU in mode real:"
+            " it times itself)"
+        ),
+    ] = "titan-xp"
     planner: Annotated[
         Literal["minimum_cut", "path", "single_cut", "all_server", "all_client", "static"],
         Meta(

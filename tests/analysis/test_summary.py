@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from testbed.analysis.summary import queries_after_changes, summarise
+from testbed.analysis.summary import executed_lines, queries_after_changes, summarise
 from testbed.runs.records import collect, read_tables, write_table
 from tests.analysis.fake_run import make_run
 
@@ -82,3 +82,18 @@ def test_queries_after_changes_are_those_of_the_plain_definition(seed: int) -> N
     )
     assert queries_after_changes(handovers, queries, 30.0) == plain
     assert queries_after_changes(handovers, queries[:0], 30.0) == 0
+
+
+def test_where_and_how_precisely_layers_ran_is_told_where_it_is_unusual() -> None:
+    usual = {"device": "cpu", "precision": "float32", "tolerance": "0"}
+    assert executed_lines(usual, {}) == executed_lines({}, {}) == []
+    low = usual | {"precision": "bfloat16", "tolerance": "0.1 of it"}
+    (said,) = executed_lines(low, {})
+    assert "bfloat16, compared within 0.1 of it" in said
+    load = {
+        "gpu_kernel_utilisation": {"mean": 0.4, "max": 0.9},
+        "gpu_memory_used_bytes": {"mean": 2e9, "max": 3e9},
+    }
+    device, gpu = executed_lines(usual | {"device": "cuda: Made-up GPU"}, load)
+    assert "on cuda: Made-up GPU" in device
+    assert "40% of the time, 90% of the busiest second; at most 3.0 GB" in gpu

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from testbed.dnn.devices.device_file import read_profile
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.executor import Executor
 from testbed.dnn.models.published import published_graph
+from testbed.gpu.contention import contention_file
 
 UNET, CHAIN = "tests.dnn.sample_models:unet", "tests.dnn.sample_models:chain"
 
@@ -84,6 +86,25 @@ def test_a_profile_may_lie_elsewhere(profile: Any, tmp_path: Path) -> None:
     status, out, _ = profile("--show", str(path), "--json")
     assert status == 0
     assert json.loads(out)["models"][0]["model"] == UNET
+
+
+def test_contention_is_measured_beside_a_profile(
+    profile: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def profile_real(models: list[str], clients: tuple[int, ...], **how: Any) -> pd.DataFrame:
+        asked.append((models, clients, how["accelerator"]))
+        return pd.DataFrame({"request": [0, 0, 1]})
+
+    monkeypatch.setattr(contention_file, "profile_real", profile_real)
+    arguments = ("--device", "here", "--model", UNET, "--runs", "2", "--contention", "--json")
+    status, out, _ = profile(*arguments)
+    assert status == 0 and asked == [([UNET], (1, 2, 4, 8, 16), "cpu")]
+    summary = json.loads(out)
+    assert summary["contention"] == str(folder / "here.contention.parquet")
+    assert summary["contention_queries"] == 2
+    assert len(pd.read_parquet(summary["contention"])) == 3
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from testbed.gpu.nvml import first_visible
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUB = Path(__file__).with_name("nvml_stub.c")
 NAN = str(math.nan)
@@ -192,3 +194,67 @@ def test_library_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     (tmp_path / "libnvidia-ml.so.1").write_bytes(b"")
     expected = "MachineError: no NVIDIA GPU can be asked: NVML Shared Library Not Found"
     assert run(tmp_path, FIND.format(name="nvml")) == expected
+
+
+LOAD = """
+from pathlib import Path
+from nodes.executions.gpu_load import GpuLoad, read_gpu_load
+from testbed.clock import RunClock
+from testbed.runs.records import RecordWriter, collect, read_table
+folder = Path({folder!r})
+records = RecordWriter(folder, "pool")
+load = GpuLoad(folder / "gpu", records)
+load.clock = RunClock(0.0)
+load.began("a")
+with records, load:
+    load.tell()
+print(read_gpu_load(folder / "gpu"))
+collect(folder)
+print(read_table(folder, "gpu").drop(columns="time_s").to_dict("records"))
+"""
+
+
+def test_load_of_a_run_is_that_of_the_library(library: Path, tmp_path: Path) -> None:
+    told, recorded = run(library, LOAD.format(folder=str(tmp_path)), FIGURES).splitlines()
+    assert told == (
+        "ServerStats(source='nvml', clients=1, kernel_utilisation=0.73, memory_utilisation=0.41,"
+        " memory_used_bytes=5000000001, temperature_c=66.0)"
+    )
+    assert "'kernel_utilisation': 0.73" in recorded and "'clients': 1" in recorded
+
+
+def test_run_reads_the_gpu_that_cuda_takes(library: Path, tmp_path: Path) -> None:
+    program = LOAD.format(folder=str(tmp_path)) + "print(load._sampler._source.name)"
+    visible: dict[str, object] = {"NVML_STUB_COUNT": 3, "CUDA_VISIBLE_DEVICES": "2,0"}
+    assert run(library, program, visible).endswith("Stub GPU 2")
+    for text, index in (("", 0), ("GPU-1f", 0), ("3", 3)):
+        assert first_visible({"CUDA_VISIBLE_DEVICES": text}) == index
+
+
+CUDA = """
+from testbed.errors import MachineError
+from testbed.gpu.cuda_device import find_cuda
+try:
+    print(find_cuda())
+except MachineError as error:
+    print("MachineError:", error)
+"""
+
+
+def test_gpu_that_pytorch_cannot_use_is_named_with_its_reason(library: Path) -> None:
+    """No driver lies behind the stub, whatever PyTorch was built for."""
+    assert run(library, CUDA).startswith("MachineError: Stub GPU 0: PyTorch cannot use it: ")
+    settings: dict[str, object] = {"nvmlInitWithFlags": DRIVER_NOT_LOADED}
+    assert run(library, CUDA, settings).startswith("MachineError: no NVIDIA GPU can be asked")
+
+
+def test_doctor_tells_nvml_and_cuda_apart(library: Path) -> None:
+    program = """
+from testbed.emulation.fitness import examination
+for finding in (examination._nvml(), examination._cuda()):
+    print(finding.name, finding.state, finding.detail)
+"""
+    nvml, cuda = run(library, program).splitlines()
+    assert nvml == "NVML found 1 GPU(s)"
+    assert cuda.startswith("CUDA fallback Stub GPU 0: PyTorch cannot use it")
+    assert cuda.endswith("compute.device=auto is cpu")

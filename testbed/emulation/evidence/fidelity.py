@@ -10,8 +10,8 @@ The verdict's limits (docs/architecture/fidelity.md), times in emulated seconds:
 | rate of a client's link while it uploads, share of the ideal: median | from 95 % | below 85 % |
 
 A capture that dropped packets, a full queue that should never be, an execution that gave another
-result when repeated, a query that fell back, or a delay that was asked for and is not emulated,
-makes a run no better than "degraded". Each is counted.
+result when repeated, one that a GPU had no memory for, a query that fell back, or a delay that was
+asked for and is not emulated, makes a run no better than "degraded". Each is counted.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ MOVED_INVALID_S = 5.0
 DEGRADED_RATE = 0.95
 INVALID_RATE = 0.85
 
+#: Columns of the table `gpu` that fidelity.json sums up.
+GPU_READINGS = ("kernel_utilisation", "memory_utilisation", "memory_used_bytes")
+
 _MARGIN = 1.2  # of a dilation that is offered
 _VERDICTS = ("good", "degraded", "invalid")
 _OPENING_S = 0.5  # of an upload: slow start
@@ -62,6 +65,8 @@ class Evidence:
         capture_complete: whether the captures went on to the end.
         compared: executions that were compared with what had been handed out, and
         unequal: those of them that gave something else.
+        displaced: executions that the processors took over, since the GPU's memory was full.
+        gpu: what was read of the GPU that executed, `GPU_READINGS` by name; empty without one.
         fallbacks: queries that clients finished themselves because a server failed.
         delay_missing: a delay of links is set and was not emulated.
     """
@@ -77,6 +82,8 @@ class Evidence:
     capture_complete: bool = True
     compared: int = 0
     unequal: int = 0
+    displaced: int = 0
+    gpu: dict[str, list[float]] = field(default_factory=dict)
     fallbacks: int = 0
     delay_missing: bool = False
 
@@ -109,7 +116,9 @@ def assess(evidence: Evidence) -> dict[str, Any]:
         "backlog_drops": readings.backlog_drops,
         "executions_compared": evidence.compared,
         "executions_unequal": evidence.unequal,
+        "executions_displaced": evidence.displaced,
         "queries_fallen_back": evidence.fallbacks,
+        **{f"gpu_{name}": _extent(values) for name, values in evidence.gpu.items()},
     }
 
 
@@ -149,13 +158,14 @@ def _slowness(rate_shares: Sequence[float]) -> tuple[int, str]:
 def _troubles(evidence: Evidence) -> dict[str, int]:
     """Return what makes a run no better than degraded, where it is not 0."""
     drops, dropped = evidence.readings.backlog_drops, evidence.packets_dropped
-    unequal, fallbacks = evidence.unequal, evidence.fallbacks
+    unequal, fallbacks, displaced = evidence.unequal, evidence.fallbacks, evidence.displaced
     return {
         "no computation took place": not len(evidence.compute_late_s),
         "the capture ended before the run": not evidence.capture_complete,
         f"the capture dropped {dropped} packets": dropped,
         f"the machine dropped {drops} packets between links": drops,
         f"{unequal} of {evidence.compared} executions gave another result": unequal,
+        f"{displaced} executions were done on the processors: the GPU's memory was full": displaced,
         f"{fallbacks} queries were finished locally because a server failed": fallbacks,
         "a delay of links is set, which this kernel cannot emulate": evidence.delay_missing,
     }
@@ -190,6 +200,11 @@ def _wire_bytes(sent: Sent) -> float:
     """Return bytes of frames; the interface counts a segment of several frames with one header."""
     payload = sent.bytes - _HEADER_BYTES * sent.packets
     return payload + _HEADER_BYTES * max(sent.packets, payload / _MSS_BYTES)
+
+
+def _extent(values: Sequence[float]) -> dict[str, float]:
+    """Return mean and greatest of values; nothing without any."""
+    return {"mean": float(np.mean(values)), "max": float(max(values))} if len(values) else {}
 
 
 def distribution(values: Sequence[float]) -> dict[str, float | int]:

@@ -29,18 +29,31 @@ def choose(settings: Experiment, measured: ModelMeasure) -> ComputeChoice:
     """
     if settings.compute.mode != "auto":
         return ComputeChoice(settings.compute.mode, "as set")
-    tdf = settings.compute.dilation
-    allowed_s = min(measured.client_s, measured.server_s) * tdf
+    tdf, gpu_pass_s = settings.compute.dilation, measured.gpu_pass_s
     query_s = (measured.server_s + settings.model.query_gap_s) * tdf
-    load = settings.replay.clients * measured.pass_s / query_s / len(os.sched_getaffinity(0))
+    queries_a_s = settings.replay.clients / query_s
+    load = queries_a_s * measured.pass_s / len(os.sched_getaffinity(0))
+    if gpu_pass_s is None:
+        allowed_s = min(measured.client_s, measured.server_s) * tdf
+        parts = [measured.pass_s / allowed_s, load / _COMPUTE_SHARE]
+        on_gpu = ""
+    else:
+        allowed_s = measured.client_s * tdf
+        gpu_load, gpu_allowed_s = queries_a_s * gpu_pass_s, measured.server_s * tdf
+        parts = [measured.pass_s / allowed_s, load / _COMPUTE_SHARE]
+        parts += [gpu_pass_s / gpu_allowed_s, gpu_load / _COMPUTE_SHARE]
+        on_gpu = (
+            f"; on the GPU {gpu_pass_s * 1e3:.1f} ms of {gpu_allowed_s * 1e3:.0f} ms, and"
+            f" {gpu_load:.0%} of it"
+        )
     reason = (
         f"a pass takes {measured.pass_s * 1e3:.0f} ms here, the devices' profile times tdf allows "
         f"{allowed_s * 1e3:.0f} ms; computing would use {load:.0%} of the processors, "
-        f"{_COMPUTE_SHARE:.0%} are allowed"
+        f"{_COMPUTE_SHARE:.0%} are allowed{on_gpu}"
     )
-    if measured.pass_s <= allowed_s and load <= _COMPUTE_SHARE:
+    slower = max(parts)
+    if slower <= 1:
         return ComputeChoice("real", reason)
-    slower = max(measured.pass_s / allowed_s, load / _COMPUTE_SHARE)
     real_tdf = math.ceil(tdf * slower)
     reason += f"; --compute real --tdf {real_tdf} computes everything in time on this machine"
     if settings.replay.duration_s != "all":

@@ -19,6 +19,7 @@ from rich.table import Table
 from nodes.transport.connection import CONGESTION_CONTROL
 from testbed.emulation.network.openvswitch import SCHEMA
 from testbed.emulation.network.qdiscs import refusal_of, try_qdisc
+from testbed.errors import MachineError
 
 State = Literal["found", "fallback", "missing"]
 
@@ -51,7 +52,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything; needs no root itself, but says that a run does."""
     findings = [_root(), _tools(), _mininet(), _open_vswitch(), _datapath(), _controller_library()]
-    findings += [_torch(), _nvml(), _memory(), _congestion_control()]
+    findings += [_torch(), _nvml(), _cuda(), _memory(), _congestion_control()]
     if findings[0].state == "found":
         findings += [_namespaces(), *_traffic_control()]
     return findings
@@ -138,6 +139,19 @@ def _nvml() -> Finding:
     except pynvml.NVMLError as error:
         return Finding("NVML", "fallback", f"no GPU ({error}); device profiles emulate one")
     return Finding("NVML", "found", f"{count} GPU(s)")
+
+
+def _cuda() -> Finding:
+    """Whether `compute.device=auto` takes a GPU."""
+    if any(importlib.util.find_spec(package) is None for package in ("pynvml", "torch")):
+        return Finding("CUDA", "fallback", "not looked for without the packages", "./install.sh")
+    from testbed.gpu.cuda_device import find_cuda
+
+    try:
+        found = find_cuda()
+    except MachineError as error:
+        return Finding("CUDA", "fallback", f"{error}; compute.device=auto is cpu")
+    return Finding("CUDA", "found", f"{found.name}; compute.device=auto takes it")
 
 
 def _memory() -> Finding:

@@ -118,13 +118,20 @@ def test_the_worse_of_two_verdicts_stands(late: tuple[str, str]) -> None:
     assert len(found["reasons"]) == 2
 
 
-@pytest.mark.parametrize("trouble", ["packets_dropped", "unequal", "fallbacks"])
+@pytest.mark.parametrize("trouble", ["packets_dropped", "unequal", "displaced", "fallbacks"])
 def test_each_trouble_degrades_and_is_counted(trouble: str) -> None:
     found = judged(**{trouble: 3})
     assert found["verdict"] == "degraded"
     (reason,) = found["reasons"]
     assert "3" in reason
     assert 3 in found.values()
+
+
+def test_the_load_of_a_gpu_is_summed_up() -> None:
+    found = judged(gpu={"kernel_utilisation": [0.2, 0.6], "memory_utilisation": []})
+    assert found["gpu_kernel_utilisation"] == {"mean": pytest.approx(0.4), "max": 0.6}
+    assert found["gpu_memory_utilisation"] == {}
+    assert not any(key.startswith("gpu") for key in judged())
 
 
 def test_packets_that_the_machine_drops_degrade() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from msgspec.structs import replace
 
 from nodes.requests import ModelMeasure
 from testbed.emulation.fitness.compute_mode import choose
@@ -61,3 +62,13 @@ def test_many_clients_take_the_processors_that_the_network_needs() -> None:
 def test_the_slower_of_client_and_server_does_not_hide_the_faster() -> None:
     fast_client = measured(pass_s=0.050, client_s=0.001, server_s=10.0)
     assert choose(settings(), fast_client).mode == "memo"
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_gpu_has_the_servers_time_and_the_processors_the_clients() -> None:
+    quick, slow = replace(INCEPTION, gpu_pass_s=0.008), replace(INCEPTION, gpu_pass_s=0.020)
+    choice = choose(settings(), quick)
+    assert choice.mode == "real"
+    assert "on the GPU 8.0 ms of 11 ms, and 2% of it" in choice.reason
+    assert choose(settings(), slow).mode == "memo"
+    assert choose(settings(clients=40), quick).mode == "memo"

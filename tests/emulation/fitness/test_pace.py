@@ -11,8 +11,8 @@ from testbed.emulation.fitness.pace import free_processors, sufficient_pace
 from testbed.settings.experiment import Compute, Experiment, Replay
 
 
-def settings(clients: int = 8, mode: str = "memo") -> Experiment:
-    compute = Compute(mode=mode, tdf="auto")  # type: ignore[arg-type]
+def settings(clients: int = 8, mode: str = "memo", device: str = "cpu") -> Experiment:
+    compute = Compute(mode=mode, tdf="auto", device=device)  # type: ignore[arg-type]
     return Experiment(name="test", replay=Replay(clients=clients), compute=compute)
 
 
@@ -33,6 +33,11 @@ def test_where_all_is_computed_a_pass_ends_within_the_devices_time() -> None:
     assert 8.0 < tdf < 30.0
     assert "a pass takes some" in reason and "11 ms there" in reason
     assert sufficient_pace(settings(mode="real"), 100, 32.0)[0] > 8.0  # however many there are
+
+
+def test_where_a_gpu_executes_for_servers_the_processors_have_the_clients_time() -> None:
+    on_gpu, _ = sufficient_pace(settings(mode="real", device="cuda"), 100, 32.0)
+    assert on_gpu < sufficient_pace(settings(mode="real"), 100, 32.0)[0]
 
 
 def test_an_undilated_one_stands_for_auto_until_it_is_known() -> None:

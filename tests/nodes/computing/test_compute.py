@@ -17,10 +17,10 @@ from nodes.computing.outputs import Outputs, same_tensors, split
 from nodes.setup import ComputeMode
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.executor import Executor
-from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import build_model
+from testbed.dnn.placed_executor import PlacedExecutor
 from testbed.dnn.tensors import joined_bytes
 from testbed.errors import ProtocolError
 
@@ -137,7 +137,7 @@ def test_a_layer_that_comes_while_the_model_is_being_built_is_not_lost(
     for layer in early:
         computer.load("a", layer, "", bytes(case.executor.layer_weights(layer)))
 
-    class Building(FusedExecutor):
+    class Building(PlacedExecutor):
         """The last layer comes as the first weights are put in place."""
 
         came = False
@@ -148,7 +148,7 @@ def test_a_layer_that_comes_while_the_model_is_being_built_is_not_lost(
                 computer.load("a", late, "", bytes(case.executor.layer_weights(late)))
             super().load_layer(index, buffer)
 
-    monkeypatch.setattr(nodes.computing.compute, "FusedExecutor", Building)
+    monkeypatch.setattr(nodes.computing.compute, "PlacedExecutor", Building)
     found = asyncio.run(computer.execute(case.job(), case.inputs(case.job())))
     last = len(case.graph) - 1
     assert same_tensors(case.graph, last, found[last], case.outputs[last])

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from nodes.executions.backlog import Backlog
+from nodes.executions.backlog import Backlog, write_share
 
 
 def backlog(**changes: float) -> Backlog:
@@ -48,10 +48,10 @@ def test_the_setting_is_the_most_and_none_are_taken_at_the_end() -> None:
     waiting = learnt(most_share=0.25)
     assert waiting.share == 0.25
     with mmap.mmap(-1, 8) as told:
-        waiting.write_share(told)
+        write_share(told, waiting.share)
         assert struct.unpack("=d", told[:]) == (0.25,)
         waiting.close()
-        waiting.write_share(told)
+        write_share(told, waiting.share)
         assert struct.unpack("=d", told[:]) == (0.0,)
 
 
