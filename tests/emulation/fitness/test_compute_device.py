@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from testbed.dnn.devices import device_profile
 from testbed.emulation.fitness.compute_device import resolved, warning
@@ -14,7 +15,7 @@ from testbed.errors import ConfigurationError, MachineError
 from testbed.gpu.contention.contention_profile import profile_modelled
 from testbed.gpu.cuda_device import CudaDevice
 from testbed.gpu.estimation.server_times import _query
-from testbed.settings.experiment import Compute, Experiment, Model
+from testbed.settings.experiment import Compute, Experiment, Model, Server
 
 TITAN = Path(device_profile.__file__).parents[1] / "profiles" / "devices" / "titan-xp.csv"
 
@@ -101,6 +102,16 @@ def test_a_gpu_that_times_itself_cannot_be_dilated(measured: Callable[[str], Pat
     memo, _ = resolved(settings("this-machine", tdf=4.0, mode="memo"), found)
     assert not memo.timed_by_gpu
     assert resolved(settings("this-machine", tdf="auto"), found)[0].compute.tdf == 1.0
+
+
+def test_a_gpu_that_times_itself_is_estimated_by_its_own_slowdown(
+    measured: Callable[[str], Path],
+) -> None:
+    measured("PyTorch 2, CUDA 12")
+    given = settings("this-machine")
+    given = structs.replace(given, server=Server(estimator="forest"))
+    with pytest.raises(ConfigurationError, match=r"server\.estimator: forest"):
+        resolved(given, found)
 
 
 def test_times_of_processors_are_not_those_of_a_gpu(measured: Callable[[str], Path]) -> None:
