@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Protocol
 
@@ -17,20 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.arrays import FloatArray
-from testbed.decision.current_plan import CurrentPlan
+from testbed.decision.current_plan import CurrentPlan, Plans, Profile, Rates
 from testbed.decision.holdings import Holdings
 from testbed.decision.policy import Image, Policy, Situation
 from testbed.decision.time_to_live import kept_after_leaving_s, time_to_live_s
 from testbed.dnn.graph import LayerGraph
-from testbed.dnn.partitioning.partition import Costs, Planner
-from testbed.dnn.partitioning.partitioner import best_plan, plans_of
+from testbed.dnn.partitioning.partition import Planner
+from testbed.dnn.partitioning.partitioner import best_plan
 from testbed.gpu.stats import ServerStats
 from testbed.runs.warm_start import Beginning
 from testbed.values import AccessPoint, Fix, Offer, Prediction, names_around
 
 Loads = Mapping[str, ServerStats]
-Rates = tuple[float, float]  # of a wireless link, (up, down) bit/s
-_Known = tuple[bytes, Rates]  # what a plan is made for: the server's times, the link's rates
 
 #: The load of a server that nobody has asked yet.
 IDLE = ServerStats("modelled", 0, 0.0, 0.0, 0, math.nan)
@@ -66,15 +64,13 @@ class Predicts(Protocol):
 
 @dataclass
 class _Client:
-    graph: LayerGraph
-    client_s: FloatArray
+    profile: Profile
     trajectory: deque[tuple[float, float]]
     holdings: Holdings
     access_point: str | None = None
     server: str | None = None  # that executes for it
     rates_bps: Rates | None = None  # its link's, once measured
     told: CurrentPlan | None = None  # with its server, as it knows it
-    plans: dict[str, tuple[_Known, CurrentPlan]] = field(default_factory=dict)  # by server
 
 
 class Coordinator:
@@ -110,7 +106,7 @@ class Coordinator:
         self._rates_bps = rates_bps
         self._interval_s = interval_s
         self._gap_s = gap_s
-        self._planner = planner
+        self._planning = Plans(planner)
         self._ttl_s = time_to_live_s(policy.settings.ttl_intervals, interval_s)
         self._clients: dict[str, _Client] = {}
         self._loads: dict[str, ServerStats] = {}
@@ -122,7 +118,8 @@ class Coordinator:
         positions = deque(((fix.x_m, fix.y_m) for fix in trajectory), self._predictor.memory)
         kept_s = kept_after_leaving_s(self._policy.settings, self._interval_s)
         holdings = Holdings(self._rates_bps[0] / 8, kept_s)
-        self._clients[client] = _Client(graph, np.array(client_s, dtype=float), positions, holdings)
+        profile = self._planning.profile(graph, np.array(client_s, dtype=float))
+        self._clients[client] = _Client(profile, positions, holdings)
 
     def measured(self, client: str, rates_bps: Rates) -> None:
         """Learn the goodput of a client's link to where it is."""
@@ -195,7 +192,7 @@ class Coordinator:
             prediction=Prediction(fix.client, fix.time_s, float(x_m), float(y_m)),
             around=partial(names_around, self._access_points, float(x_m), float(y_m)),
             plan=lambda server: self.plan(fix.client, server).upload,
-            layer_bytes=client.graph.weight_bytes.tolist(),
+            layer_bytes=client.profile.graph.weight_bytes.tolist(),
             ends_s=fix.time_s + self._interval_s,
             until_s=fix.time_s + self._ttl_s,
             visits=cache(
@@ -234,7 +231,7 @@ class Coordinator:
 
     def image(self, client: str, holder: str | None) -> Image | None:
         """Return what the server of a client needs whole first; `holder` had it whole last."""
-        weight_bytes = float(self._clients[client].graph.weight_bytes.sum())
+        weight_bytes = float(self._clients[client].profile.graph.weight_bytes.sum())
         return self._policy.image(weight_bytes, holder)
 
     def server(self, client: str) -> str | None:
@@ -248,42 +245,20 @@ class Coordinator:
     def _plans(
         self, client: str, servers: Sequence[str], loads: Loads | None = None
     ) -> list[CurrentPlan]:
-        """Return the plans between a client and servers, those that are new made together.
+        """Return the plans between a client and servers.
 
-        A client's plans are kept while its servers' times and its link stay what they were; servers
-        of equal times, such as all idle ones, share one. The link is measured where the client is.
+        The link is measured where the client is.
         """
         self._loads.update(loads or {})
         if not servers:
             return []
         known = self._clients[client]
         stats = [self._loads.get(server, IDLE) for server in servers]
-        server_s = self._server_times(known.graph, stats)
-        keys = [
-            (times_s.tobytes(), (server == known.server and known.rates_bps) or self._rates_bps)
-            for server, times_s in zip(servers, server_s, strict=True)
+        server_s = self._server_times(known.profile.graph, stats)
+        rates = [
+            (server == known.server and known.rates_bps) or self._rates_bps for server in servers
         ]
-        plans = dict(known.plans.values())
-        new = {
-            key: times_s for key, times_s in zip(keys, server_s, strict=True) if key not in plans
-        }
-        for rates in {rates for _, rates in new}:
-            alike = {key: times_s for key, times_s in new.items() if key[1] == rates}
-            plans |= self._make_plans(known, alike, rates)
-        found = [(key, plans[key]) for key in keys]
-        known.plans.update(zip(servers, found, strict=True))
-        return [current for _, current in found]
-
-    def _make_plans(
-        self, client: _Client, server_s: Mapping[_Known, FloatArray], rates_bps: Rates
-    ) -> dict[_Known, CurrentPlan]:
-        times_s = np.array([*server_s.values()])
-        planner, graph, client_s = self._planner, client.graph, client.client_s
-        plans = plans_of(planner, graph, client_s, times_s, *rates_bps)
-        return {
-            key: CurrentPlan(graph, Costs(client_s, its_s, *rates_bps), plan, planner)
-            for (key, its_s), plan in zip(server_s.items(), plans, strict=True)
-        }
+        return self._planning.between(known.profile, server_s, rates)
 
 
 def visits(

@@ -6,6 +6,7 @@ do. Plans suppose the configured rates until a link has been read, and its goodp
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ FEWEST_BYTES = 1 << 16
 #: So many of the last readings are averaged: a computer that is late by 5 ms errs by 3 % for one
 #: input of Inception's.
 READINGS = 3
-#: A rate stays in use until the goodput departs from it by this share.
-CHANGE = 0.1
+#: Rates to plan with are so far apart: goodput that hardly differs leads to the same plans.
+STEP = 1.1
 
 
 class Reading(NamedTuple):
@@ -26,14 +27,14 @@ class Reading(NamedTuple):
 
 
 class Goodput:
-    """The goodput of one direction of a link, at first as supposed.
+    """The goodput of one direction of a link, at first as supposed, and in steps from there.
 
     A reading counts for `holds_s`: a client that offloads no more, since its link was slow,
     supposes the first rate again after that.
     """
 
     def __init__(self, supposed_bps: float, holds_s: float) -> None:
-        self._supposed_bps = self._used_bps = supposed_bps
+        self._supposed_bps = supposed_bps
         self._holds_s = holds_s
         self._readings: deque[tuple[float, Reading]] = deque(maxlen=READINGS)
 
@@ -46,13 +47,12 @@ class Goodput:
         """Return the rate to plan with, in bit/s."""
         while self._readings and self._readings[0][0] < now_s - self._holds_s:
             self._readings.popleft()
-        mean_bps = self._supposed_bps
-        if self._readings:
-            seconds = sum(reading.seconds for _, reading in self._readings)
-            mean_bps = 8 * sum(reading.size_bytes for _, reading in self._readings) / seconds
-        if abs(mean_bps / self._used_bps - 1) > CHANGE:
-            self._used_bps = mean_bps
-        return self._used_bps
+        if not self._readings:
+            return self._supposed_bps
+        seconds = sum(reading.seconds for _, reading in self._readings)
+        mean_bps = 8 * sum(reading.size_bytes for _, reading in self._readings) / seconds
+        steps = round(math.log(mean_bps / self._supposed_bps, STEP))
+        return float(self._supposed_bps * STEP**steps)
 
 
 class LinkGoodput:

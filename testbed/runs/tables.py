@@ -162,8 +162,8 @@ CAPTURE_TABLES: dict[str, tuple[Column, ...]] = {
         _flag("told", "told to the client: at its attachment, and when it had changed"),
         _rate(
             "up_mbps",
-            "uplink that it was made for: the configured rate, or the goodput that queries had,"
-            " once that departs from it by a tenth",
+            "uplink that it was made for: the configured rate, or the goodput that queries had in"
+            " the interval before, in steps of a tenth from there",
         ),
         _rate("down_mbps", "downlink that it was made for, likewise"),
         _time("server_s", "estimated time of all layers at the server, at its load"),
