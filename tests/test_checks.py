@@ -167,8 +167,8 @@ def test_what_was_checked_has_every_setting_of_its_policy_and_predictor() -> Non
 def test_a_model_that_bfloat16_cannot_execute_is_refused_before_an_emulation() -> None:
     low = ("--set", "compute.precision=bfloat16")
     check(parsed("--model", "tests.dnn.sample_models:chain", *low))
-    inverse = ("--model", "tests.dnn.sample_models:inverse", *low)
-    said = r"compute\.precision: .*inverse cannot be executed"
+    bessel = ("--model", "tests.dnn.sample_models:bessel", *low)
+    said = r"compute\.precision: .*bessel cannot be executed"
     with pytest.raises(ConfigurationError, match=said):
-        check(parsed(*inverse))
-    check(parsed(*inverse, "--engine", "simulate"))
+        check(parsed(*bessel))
+    check(parsed(*bessel, "--engine", "simulate"))

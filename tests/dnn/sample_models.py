@@ -283,20 +283,20 @@ def attention() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return Attention(), (torch.rand(1, 5, 8),)
 
 
-class Inverse(nn.Module):
-    """PyTorch inverts no matrix of `bfloat16`."""
+class Bessel(nn.Module):
+    """PyTorch has no Bessel function of `bfloat16`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(224, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.layer(torch.linalg.inv(x + torch.eye(224)))
+        result: Tensor = self.layer(torch.special.bessel_j0(x))
         return result
 
 
-def inverse() -> nn.Module:
-    return Inverse()
+def bessel() -> nn.Module:
+    return Bessel()
 
 
 def no_module() -> int:
