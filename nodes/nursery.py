@@ -33,7 +33,12 @@ from nodes import requests
 from nodes.client import Client
 from nodes.computing import heap
 from nodes.computing.apart import Apart, end_with
-from nodes.computing.client_model import build_client_model, load_client_model, structure
+from nodes.computing.client_model import (
+    build_client_model,
+    load_client_model,
+    structure,
+    with_own_weights,
+)
 from nodes.computing.compute import Computer
 from nodes.computing.memo import Memo
 from nodes.computing.outputs import same_tensors
@@ -46,8 +51,6 @@ from nodes.transport.connection import Connection, serve
 from testbed.dnn.captured_model import CapturedModel
 from testbed.dnn.devices.device_profile import device_profile
 from testbed.dnn.graph import INPUT
-from testbed.dnn.graph_capture import capture
-from testbed.dnn.models.factory import build_model
 from testbed.dnn.partitioning.partition import Costs
 from testbed.dnn.partitioning.planners import planner_of
 from testbed.dnn.partitioning.upload_stages import handed_on, upload_stages
@@ -240,7 +243,8 @@ class Nursery:
         """Measure apart, so that this process stays free of tensor operations, and of CUDA."""
         target = Target(device, self._setup.experiment.compute.precision)
         try:
-            return float(Apart(lambda: str(_pass_s(self._setup, target)).encode()).returned())
+            apart = Apart(lambda: str(_pass_s(self._setup, self._captured, target)).encode())
+            return float(apart.returned())
         except TestbedError as error:
             raise EmulationError("this machine cannot execute the model; see log.txt") from error
 
@@ -260,10 +264,9 @@ async def _rehearse() -> None:
         await control.close()
 
 
-def _pass_s(setup: NodeSetup, target: Target) -> float:
-    settings = setup.experiment.model
-    module, examples = build_model(settings.name, 0, settings.input_shape)
-    executor = PlacedExecutor(capture(module, examples, settings.name), target)
+def _pass_s(setup: NodeSetup, captured: CapturedModel, target: Target) -> float:
+    own, examples = with_own_weights(setup, captured, 0)
+    executor = PlacedExecutor(own, target)
     # Of one processor, whoever else wants it meanwhile
     clock_s = time.thread_time if target.device == "cpu" else time.monotonic
     if target.device != "cpu":

@@ -61,6 +61,17 @@ def structure(setup: NodeSetup) -> CapturedModel:
     return capture(module, examples, settings.name)
 
 
+def with_own_weights(
+    setup: NodeSetup, captured: CapturedModel, seed: int
+) -> tuple[CapturedModel, Sequence[torch.Tensor]]:
+    """Return the run's model with the weights that a seed gives, and its example inputs."""
+    settings = setup.experiment.model
+    module, examples = build_model(settings.name, seed, settings.input_shape)
+    known = settings.name in NETWORKS  # a user's factory may build something else for each seed
+    own = captured.with_weights_of(module) if known else capture(module, examples, settings.name)
+    return own, examples
+
+
 def build_client_model(
     setup: NodeSetup, client: str, captured: CapturedModel, memo: Memo | None = None
 ) -> None:
@@ -69,11 +80,8 @@ def build_client_model(
     `captured` is the model's structure. Whatever needs the whole model in memory happens here, in a
     process that ends.
     """
-    settings = setup.experiment.model
     seed = setup.client_seed(client)
-    module, examples = build_model(settings.name, seed, settings.input_shape)
-    known = settings.name in NETWORKS  # a user's factory may build something else for each seed
-    own = captured.with_weights_of(module) if known else capture(module, examples, settings.name)
+    own, examples = with_own_weights(setup, captured, seed)
     executor, store, weights = FusedExecutor(own), setup.layer_store(client, client), []
     for index, size in enumerate(own.graph.weight_bytes.tolist()):
         if size:

@@ -176,12 +176,17 @@ class EmulatedRun:
         network = self._network
         setup = brief(self._settings, self._schedule, network, self._folder, self._scratch)
         self._nursery.set_up(setup)
-        executed = self._settings.compute.mode in ("auto", "real")
+        mode = self._settings.compute.mode
+        # Their answers too, as long as it is not known whether these will be replayed
+        built_for: ComputeMode = "memo" if mode == "auto" else mode
+        build = partial(self._nursery.build_models, built_for, network.clients)
+        models = await asyncio.to_thread(build)
+        executed = mode in ("auto", "real")
         measured = await asyncio.to_thread(partial(self._nursery.measure, executed=executed))
         choice = self.outcome.compute = compute_mode.choose(self._settings, measured)
         self._progress.phase(f"compute mode {choice.mode}: {choice.reason}")
         self._estimate(choice.mode, measured)
-        return await asyncio.to_thread(self._nursery.build_models, choice.mode, network.clients)
+        return models
 
     def _estimate(self, mode: ComputeMode, measured: ModelMeasure) -> None:
         """Say what the run will need; MachineError where memory would run out."""
