@@ -192,6 +192,7 @@ def setup_of(network: EmulatedNetwork, scratch: Path, model: str) -> NodeSetup:
         clients=network.clients,
         warm_start=None,
         image_rest=None,
+        images_stay=False,
         trajectories=dict.fromkeys(network.clients, ()),
     )
 

@@ -147,12 +147,12 @@ class Attachment:
         if received is None:
             raise ProtocolError(f"{self.server} ended the connection")
         answer, tensors = received
-        came = self._queries.reading
+        came = self._queries.reading.undilated(self._clock.tdf)
         if not isinstance(answer, Answer) or answer.query != query.query:
             raise ProtocolError(f"{self.server} answered {answer!r}")
-        now_s, tdf = self._clock.now_s(), self._clock.tdf
+        now_s = self._clock.now_s()
         self._goodput.up.read(Reading(answer.read_bytes, answer.read_s), now_s)
-        self._goodput.down.read(came._replace(seconds=came.seconds / tdf), now_s)
+        self._goodput.down.read(came, now_s)
         return answer, split(self._model.graph, query.returns, tensors)
 
     def end(self) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ from nodes.computing.compute import Computer
 from nodes.computing.own_gpu import ServerGpu
 from nodes.setup import NodeSetup
 from nodes.transport.layer_transfer import is_whole
-from testbed.decision.policies import build_policy
 from testbed.decision.time_to_live import HeldLayers, kept_after_leaving_s
 from testbed.errors import ProtocolError
 from testbed.layerstore import LayerStore
@@ -35,8 +34,6 @@ class ClientLayers:
         self.held: HeldLayers[str] = HeldLayers(kept_s)
         self._named: dict[str, dict[int, LayerRef]] = defaultdict(dict)
         self.store = cache(self._open_store)
-        image = build_policy(settings).image(0.0, server)
-        self._image_stays = image is not None and image.source == server
 
     def _open_store(self, client: str) -> LayerStore:
         return self._setup.layer_store(self._server, client)
@@ -75,7 +72,8 @@ class ClientLayers:
         for known in named.values():
             if known.digest == ref.digest:
                 self._load(client, known)
-        if self._image_stays and all(is_whole(self.held, client, each) for each in named.values()):
+        whole = (is_whole(self.held, client, each) for each in named.values())
+        if self._setup.images_stay and all(whole):
             self.held.offer(client, math.inf)
 
     def moved(self, client: str) -> None:

@@ -112,8 +112,7 @@ class EdgeServer:
                     clients.add(query.client)
                     here.enter_context(self._here(query.client))
                 body = await connection.whole_body(body_bytes, self._answering.most_bytes)
-                came = connection.reading
-                came = came._replace(seconds=came.seconds / self._clock.tdf)
+                came = connection.reading.undilated(self._clock.tdf)
                 if self._round_trip_s:
                     await self._clock.sleep_until(self._clock.now_s() + self._round_trip_s)
                 await self._answering.answer(connection, query, body, came)

@@ -143,12 +143,11 @@ class Master:
 
     async def _fetch(self, client: str, server: str, image: Image) -> None:
         """Have a client's image sent to the server where it is; it stays until it is whole."""
-        rest = self._setup.image_rest
         order = messages.Migrate(
             client=client,
             destination=server,
             address=self._setup.addresses[server],
-            layers=(*self._weights[client].values(), *(() if rest is None else (rest,))),
+            layers=self._setup.with_image_rest(self._weights[client].values()),
             ends_s=_FOR_GOOD_S,
             until_s=self._clock.now_s(),  # only the client's being there holds a part of it
             most_bps=image.most_bps,
@@ -188,7 +187,7 @@ class Master:
             coordinator.measured(client, (report.up_bps, report.down_bps))
         here = coordinator.server(client)
         there = () if situation is None else coordinator.destinations(situation)
-        loads = await self._loads([*dict.fromkeys((*([here] if here else ()), *there))])
+        loads = await self._loads([*there] if here is None else [here, *there])
         if here is not None:
             current, changed = coordinator.replan(client, loads)
             if changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
     clients: tuple[str, ...]
     warm_start: WarmStart | None  # what servers hold when the run begins
     image_rest: LayerRef | None  # what images have beside a model's layers, the same for all
+    images_stay: bool  # servers keep an image until it moves on, where there are images
     trajectories: dict[str, tuple[Fix, ...]]  # client -> positions before the run, oldest first
 
     @property
@@ -57,8 +59,11 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     def image_parts(self, client: str) -> tuple[LayerRef, ...]:
         """Return all that a server needs for a client: its layers, and the rest of an image."""
-        rest = () if self.image_rest is None else (self.image_rest,)
-        return (*self.weights(client), *rest)
+        return self.with_image_rest(self.weights(client))
+
+    def with_image_rest(self, layers: Iterable[LayerRef]) -> tuple[LayerRef, ...]:
+        """Return layers and what an image has beside them."""
+        return (*layers, *(() if self.image_rest is None else (self.image_rest,)))
 
     def input_file(self, client: str, key: int) -> Path:
         """Where one of a client's distinct inputs lies."""

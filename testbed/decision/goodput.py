@@ -25,6 +25,10 @@ class Reading(NamedTuple):
     size_bytes: int
     seconds: float
 
+    def undilated(self, tdf: float) -> Reading:
+        """Return it in emulated time, read in wall time under a dilation."""
+        return self._replace(seconds=self.seconds / tdf)
+
 
 class Goodput:
     """The goodput of one direction of a link, at first as supposed, and in steps from there.

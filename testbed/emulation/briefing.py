@@ -44,6 +44,12 @@ def image_rest(settings: Experiment, scratch: Path) -> LayerRef | None:
     return LayerRef(_REST, store.put(data), size_bytes)
 
 
+def images_stay(settings: Experiment, server: str) -> bool:
+    """Whether a server that had a client's image whole last, as this one, has it until it moves."""
+    image = build_policy(settings).image(0.0, server)
+    return image is not None and image.source == server
+
+
 def brief(
     settings: Experiment,
     schedule: Schedule,
@@ -63,6 +69,7 @@ def brief(
         clients=tuple(schedule.clients),
         warm_start=folder.read_warm_start(),
         image_rest=image_rest(settings, scratch),
+        images_stay=images_stay(settings, schedule.access_points[0].name),
         trajectories={
             client: tuple(f for f in schedule.fixes if f.client == client and f.time_s < 0)
             for client in schedule.clients

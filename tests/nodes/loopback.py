@@ -70,6 +70,7 @@ def make_setup(
         clients=tuple(clients),
         warm_start=None,
         image_rest=None,
+        images_stay=False,
         trajectories=dict.fromkeys(clients, ()),
     )
     (folder / "scratch").mkdir()

@@ -27,6 +27,7 @@ def image_setup(folder: Path, policy: str, **own: float) -> NodeSetup:
         setup,
         experiment=replace(setup.experiment, policy=own),
         addresses=setup.addresses | {CLOUD: "127.0.0.99"},
+        images_stay=policy == "handoff",
     )
 
 
