@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.execution import placed as filled
 from nodes.computing.outputs import same_tensors
 from testbed.dnn import placed_executor, target
 from testbed.dnn.captured_model import CapturedModel
@@ -17,7 +18,6 @@ from testbed.dnn.fused_executor import FusedExecutor
 from testbed.dnn.graph import INPUT
 from testbed.dnn.graph_capture import capture
 from testbed.dnn.models.factory import NETWORKS, build_model
-from testbed.dnn.placed_executor import PlacedExecutor
 from testbed.dnn.target import REFERENCE, Precision, Target
 from testbed.dnn.tensors import joined_bytes
 from tests.dnn.test_fused_executor import branches
@@ -31,15 +31,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Target:
     for module in (target, placed_executor):
         monkeypatch.setattr(module, "torch_device", lambda device: torch.device("cpu"))
     return Target("cuda")
-
-
-def filled(model: CapturedModel, where: Target) -> PlacedExecutor:
-    """An executor with the weights of a model, each loaded on its own as nodes do."""
-    placed, source = PlacedExecutor(model.without_weights(), where), Executor(model)
-    for index, size in enumerate(model.graph.weight_bytes.tolist()):
-        if size:
-            placed.load_layer(index, bytes(source.layer_weights(index)))
-    return placed
 
 
 def assert_same(
